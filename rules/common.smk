@@ -1,0 +1,91 @@
+# What all stages share: the typed configuration, the shards, and what a step depends on besides its input files.
+import glob
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir)))
+
+from artifactscoder import config as configs
+from artifactscoder import recipe, seeds
+from artifactscoder.errors import UserError
+from snakemake.exceptions import WorkflowError
+
+# The command-line tool of the environment that Snakemake itself runs in.
+shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
+
+try:
+    CONFIG = configs.from_dict(config, "the configuration")
+    SUBCATEGORIES = seeds.subcategories(CONFIG)
+    ROOTS = {root["slug"]: root for root in seeds.cpt_roots(CONFIG)}
+    SEED_ROWS = {
+        "variants": seeds.variants(CONFIG),
+        "dimensions": seeds.dimensions(CONFIG),
+        "rl": [seeds.rl_families(CONFIG), seeds.rl_universal(CONFIG), seeds.tech_stacks(CONFIG)],
+    }
+except UserError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = str(CONFIG.results)
+CATEGORIES = list(SUBCATEGORIES)
+CATEGORY_NAMES = {row["slug"]: row for row in seeds.categories(CONFIG)}
+
+# A CPT shard is a root and a number, or a range of WebSight's rows.
+TREE_SHARDS = {
+    f"{root}-{number:02d}": (root, number)
+    for root in ROOTS
+    for number in range(CONFIG.cpt.prompts.shards)
+}
+WEBSIGHT_SHARDS = {
+    f"websight-{number:04d}": number for number in range(CONFIG.cpt.websight.shards)
+}
+CPT_SHARDS = [*TREE_SHARDS, *WEBSIGHT_SHARDS]
+
+# The base model: made here for the demo, a folder of the user's otherwise.
+TINY = CONFIG.train.tiny_model is not None
+BASE = f"{RESULTS}/train/tiny_model" if TINY else str(CONFIG.train.base)
+BASE_MANIFEST = [f"{BASE}/manifest.json"] if TINY else []
+MODELS = {
+    "base": BASE,
+    "sft": f"{RESULTS}/train/sft/export",
+    "grpo": f"{RESULTS}/train/grpo/export",
+}
+
+# Keys travel in the environment only, and their absence is noticed before anything runs.
+KEYS = sorted(
+    {
+        CONFIG.endpoints[name].key_env
+        for name in CONFIG.roles.model_dump().values()
+        if CONFIG.endpoints[name].key_env
+    }
+)
+
+
+envvars:
+    *KEYS,
+
+
+wildcard_constraints:
+    category="|".join(CATEGORIES),
+    root="|".join(ROOTS),
+    tree_shard="|".join(TREE_SHARDS),
+    websight_shard="|".join(WEBSIGHT_SHARDS) or "none",
+    shard="|".join(CPT_SHARDS),
+    model="base|sft|grpo",
+    trained="sft|grpo",
+
+
+def digest(step, *more):
+    """Digest of what a step depends on besides its input files: version, settings, prompts, models, and seeds."""
+    return recipe.digest(CONFIG, step, *more)
+
+
+rule config:
+    output:
+        f"{RESULTS}/config.yaml",
+    log:
+        "logs/config.log",
+    params:
+        values=configs.digest(CONFIG.model_dump(mode="json")),
+    run:
+        configs.write(CONFIG, Path(output[0]))

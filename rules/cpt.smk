@@ -1,0 +1,254 @@
+# CPT data. In: seed roots and WebSight's files. Out: results/cpt/pack/SHARD.parquet, token windows for training.
+
+
+def websight_files():
+    """The files that cpt.websight.input names; none is said when the rule runs, so that a dry run needs no data."""
+    return sorted(glob.glob(CONFIG.cpt.websight.input))
+
+
+def file_states(paths):
+    """What changes when a file is replaced, for so many files that hashing them at every parse would be slow."""
+    return [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in paths]
+
+
+def pages_of(wildcards):
+    step = "websight" if wildcards.shard in WEBSIGHT_SHARDS else "code"
+    return f"{RESULTS}/cpt/{step}/{wildcards.shard}.parquet"
+
+
+rule cpt_websight_sample:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+    output:
+        table=f"{RESULTS}/cpt/websight/procedural_sample.parquet",
+    log:
+        "logs/cpt/websight_sample.log",
+    params:
+        rows=CONFIG.cpt.websight.sample,
+        seed=CONFIG.seed,
+    message:
+        "cpt/websight: stand-in rows, composed procedurally (demo only)"
+    shell:
+        "artifactscoder cpt websight-sample --config {input.config:q} --count {params.rows}"
+        " --output {output.table:q} 2> {log:q}"
+
+
+rule cpt_websight_source:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        files=(
+            rules.cpt_websight_sample.output.table
+            if CONFIG.cpt.websight.sample
+            else websight_files()
+        ),
+    output:
+        f"{RESULTS}/cpt/websight/source.json",
+    log:
+        "logs/cpt/websight_source.log",
+    params:
+        states=[] if CONFIG.cpt.websight.sample else file_states(websight_files()),
+    message:
+        "cpt/websight: which files there are"
+    shell:
+        "artifactscoder cpt websight-source --config {input.config:q} --files {input.files:q}"
+        " --output {output:q} 2> {log:q}"
+
+
+rule cpt_websight:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        source=rules.cpt_websight_source.output,
+    output:
+        table=f"{RESULTS}/cpt/websight/{{websight_shard}}.parquet",
+        ledger=f"{RESULTS}/cpt/websight/{{websight_shard}}.ledger.parquet",
+    log:
+        "logs/cpt/websight/{websight_shard}.log",
+    benchmark:
+        "benchmarks/cpt/websight/{websight_shard}.tsv"
+    params:
+        recipe=digest("cpt/websight"),
+        shard=lambda wildcards: WEBSIGHT_SHARDS[wildcards.websight_shard],
+    resources:
+        mem_mb=4000,
+    message:
+        "cpt/websight: {wildcards.websight_shard}"
+    shell:
+        "artifactscoder cpt websight --config {input.config:q} --source {input.source:q}"
+        " --shard {params.shard} --output {output.table:q} 2> {log:q}"
+
+
+rule cpt_tree:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+    output:
+        table=f"{RESULTS}/cpt/tree/{{root}}.parquet",
+        ledger=f"{RESULTS}/cpt/tree/{{root}}.ledger.parquet",
+    log:
+        "logs/cpt/tree/{root}.log",
+    benchmark:
+        "benchmarks/cpt/tree/{root}.tsv"
+    params:
+        recipe=lambda wildcards: digest("cpt/tree", ROOTS[wildcards.root]),
+    resources:
+        mem_mb=2000,
+    message:
+        "cpt/tree: topics below {wildcards.root}"
+    shell:
+        "artifactscoder cpt tree --config {input.config:q} --root {wildcards.root:q}"
+        " --output {output.table:q} 2> {log:q}"
+
+
+rule cpt_templates:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+    output:
+        table=f"{RESULTS}/cpt/templates/templates.parquet",
+        ledger=f"{RESULTS}/cpt/templates/templates.ledger.parquet",
+    log:
+        "logs/cpt/templates.log",
+    benchmark:
+        "benchmarks/cpt/templates.tsv"
+    params:
+        recipe=digest("cpt/templates"),
+    resources:
+        mem_mb=2000,
+    message:
+        "cpt/templates: prompt templates"
+    shell:
+        "artifactscoder cpt templates --config {input.config:q} --output {output.table:q} 2> {log:q}"
+
+
+rule cpt_prompts:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        tree=lambda wildcards: f"{RESULTS}/cpt/tree/{TREE_SHARDS[wildcards.tree_shard][0]}.parquet",
+        templates=rules.cpt_templates.output.table,
+        fillers=CONFIG.seeds.cpt_fillers,
+    output:
+        table=f"{RESULTS}/cpt/prompts/{{tree_shard}}.parquet",
+        ledger=f"{RESULTS}/cpt/prompts/{{tree_shard}}.ledger.parquet",
+    log:
+        "logs/cpt/prompts/{tree_shard}.log",
+    benchmark:
+        "benchmarks/cpt/prompts/{tree_shard}.tsv"
+    params:
+        recipe=digest("cpt/prompts"),
+        shard=lambda wildcards: TREE_SHARDS[wildcards.tree_shard][1],
+    resources:
+        mem_mb=2000,
+    message:
+        "cpt/prompts: {wildcards.tree_shard}"
+    shell:
+        "artifactscoder cpt prompts --config {input.config:q} --tree {input.tree:q}"
+        " --templates {input.templates:q} --shard {params.shard} --output {output.table:q} 2> {log:q}"
+
+
+rule cpt_code:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        table=rules.cpt_prompts.output.table,
+    output:
+        table=f"{RESULTS}/cpt/code/{{tree_shard}}.parquet",
+        ledger=f"{RESULTS}/cpt/code/{{tree_shard}}.ledger.parquet",
+    log:
+        "logs/cpt/code/{tree_shard}.log",
+    benchmark:
+        "benchmarks/cpt/code/{tree_shard}.tsv"
+    params:
+        recipe=digest("cpt/code"),
+    resources:
+        mem_mb=4000,
+    message:
+        "cpt/code: pages of {wildcards.tree_shard}"
+    shell:
+        "artifactscoder cpt code --config {input.config:q} --input {input.table:q}"
+        " --output {output.table:q} 2> {log:q}"
+
+
+rule cpt_dedup_signature:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        table=pages_of,
+    output:
+        table=f"{RESULTS}/cpt/dedup/signature/{{shard}}.parquet",
+    log:
+        "logs/cpt/dedup_signature/{shard}.log",
+    benchmark:
+        "benchmarks/cpt/dedup_signature/{shard}.tsv"
+    params:
+        recipe=digest("cpt/dedup"),
+    resources:
+        mem_mb=2000,
+    message:
+        "cpt/dedup: signatures of {wildcards.shard}"
+    shell:
+        "artifactscoder cpt dedup-signature --config {input.config:q} --input {input.table:q}"
+        " --output {output.table:q} 2> {log:q}"
+
+
+rule cpt_dedup_pairs:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        signatures=expand(rules.cpt_dedup_signature.output.table, shard=CPT_SHARDS),
+        pages=expand(f"{RESULTS}/cpt/code/{{shard}}.parquet", shard=TREE_SHARDS)
+        + expand(f"{RESULTS}/cpt/websight/{{shard}}.parquet", shard=WEBSIGHT_SHARDS),
+    output:
+        table=f"{RESULTS}/cpt/dedup/pairs/dropped.parquet",
+    log:
+        "logs/cpt/dedup_pairs.log",
+    benchmark:
+        "benchmarks/cpt/dedup_pairs.tsv"
+    params:
+        recipe=digest("cpt/dedup"),
+    resources:
+        mem_mb=64000,
+    message:
+        "cpt/dedup: near-duplicates among all shards"
+    shell:
+        "artifactscoder cpt dedup-pairs --config {input.config:q} --signatures {input.signatures:q}"
+        " --pages {input.pages:q} --output {output.table:q} 2> {log:q}"
+
+
+rule cpt_dedup:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        table=pages_of,
+        dropped=rules.cpt_dedup_pairs.output.table,
+    output:
+        table=f"{RESULTS}/cpt/dedup/{{shard}}.parquet",
+        ledger=f"{RESULTS}/cpt/dedup/{{shard}}.ledger.parquet",
+    log:
+        "logs/cpt/dedup/{shard}.log",
+    benchmark:
+        "benchmarks/cpt/dedup/{shard}.tsv"
+    resources:
+        mem_mb=8000,
+    message:
+        "cpt/dedup: pages of {wildcards.shard} that are kept"
+    shell:
+        "artifactscoder cpt dedup --config {input.config:q} --input {input.table:q}"
+        " --dropped {input.dropped:q} --output {output.table:q} 2> {log:q}"
+
+
+rule cpt_pack:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        table=rules.cpt_dedup.output.table,
+        model=BASE_MANIFEST,
+    output:
+        table=f"{RESULTS}/cpt/pack/{{shard}}.parquet",
+        ledger=f"{RESULTS}/cpt/pack/{{shard}}.ledger.parquet",
+    log:
+        "logs/cpt/pack/{shard}.log",
+    benchmark:
+        "benchmarks/cpt/pack/{shard}.tsv"
+    params:
+        recipe=digest("cpt/pack", BASE),
+        model=BASE,
+    resources:
+        mem_mb=4000,
+    message:
+        "cpt/pack: tokens of {wildcards.shard}"
+    shell:
+        "artifactscoder cpt pack --config {input.config:q} --input {input.table:q}"
+        " --model {params.model:q} --output {output.table:q} 2> {log:q}"

@@ -1,0 +1,96 @@
+# Evaluation. In: the held-out RL tasks and the models. Out: results/eval/table.parquet, the models side by side.
+
+
+def manifest_of(wildcards):
+    if wildcards.model == "base":
+        return BASE_MANIFEST
+    return f"{MODELS[wildcards.model]}/manifest.json"
+
+
+rule eval_generate:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        tasks=f"{RESULTS}/rl/parquet/rl_val.parquet",
+        model=manifest_of,
+    output:
+        table=f"{RESULTS}/eval/generate/{{model}}.parquet",
+        ledger=f"{RESULTS}/eval/generate/{{model}}.ledger.parquet",
+    log:
+        "logs/eval/generate/{model}.log",
+    benchmark:
+        "benchmarks/eval/generate/{model}.tsv"
+    params:
+        recipe=digest("eval/generate", BASE),
+        model=lambda wildcards: MODELS[wildcards.model],
+    threads: 8
+    resources:
+        mem_mb=64000,
+    message:
+        "eval/generate: answers of {wildcards.model}"
+    shell:
+        "artifactscoder eval generate --config {input.config:q} --input {input.tasks:q}"
+        " --model {params.model:q} --name {wildcards.model} --output {output.table:q} 2> {log:q}"
+
+
+rule eval_render:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        table=rules.eval_generate.output.table,
+    output:
+        table=f"{RESULTS}/eval/render/{{model}}.parquet",
+        ledger=f"{RESULTS}/eval/render/{{model}}.ledger.parquet",
+    log:
+        "logs/eval/render/{model}.log",
+    benchmark:
+        "benchmarks/eval/render/{model}.tsv"
+    params:
+        recipe=digest("eval/render"),
+    threads: 8
+    resources:
+        mem_mb=16000,
+    message:
+        "eval/render: answers of {wildcards.model} rendered"
+    shell:
+        "artifactscoder eval render --config {input.config:q} --input {input.table:q}"
+        " --name {wildcards.model} --browsers {threads} --output {output.table:q} 2> {log:q}"
+
+
+rule eval_judge:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        table=rules.eval_render.output.table,
+    output:
+        table=f"{RESULTS}/eval/judge/{{model}}.parquet",
+        ledger=f"{RESULTS}/eval/judge/{{model}}.ledger.parquet",
+    log:
+        "logs/eval/judge/{model}.log",
+    benchmark:
+        "benchmarks/eval/judge/{model}.tsv"
+    params:
+        recipe=digest("eval/judge"),
+    resources:
+        mem_mb=4000,
+    message:
+        "eval/judge: answers of {wildcards.model} judged"
+    shell:
+        "artifactscoder eval judge --config {input.config:q} --input {input.table:q}"
+        " --name {wildcards.model} --output {output.table:q} 2> {log:q}"
+
+
+rule eval_table:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        tables=expand(rules.eval_judge.output.table, model=CONFIG.eval.models),
+    output:
+        table=f"{RESULTS}/eval/table.parquet",
+    log:
+        "logs/eval/table.log",
+    benchmark:
+        "benchmarks/eval/table.tsv"
+    params:
+        recipe=digest("eval/table"),
+    message:
+        "eval/table: the models side by side"
+    shell:
+        "artifactscoder eval table --config {input.config:q} --input {input.tables:q}"
+        " --output {output.table:q} 2> {log:q}"

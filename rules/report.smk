@@ -1,0 +1,38 @@
+# The report. In: every table and ledger. Out: results/report/index.html, one self-contained page.
+
+
+rule rulegraph:
+    input:
+        config=f"{RESULTS}/config.yaml",
+    output:
+        f"{RESULTS}/report/rulegraph.dot",
+    log:
+        "logs/rulegraph.log",
+    message:
+        "report: the rulegraph, as Snakemake draws it"
+    shell:
+        "snakemake all --rulegraph dot --configfile {input.config:q} > {output:q} 2> {log:q}"
+
+
+rule report:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        rulegraph=rules.rulegraph.output,
+        data=rules.data.input,
+        cpt=rules.cpt.input,
+        curves=[rules.train_sft.output.curve, rules.train_grpo.output.curve],
+        table=rules.eval_table.output.table,
+    output:
+        f"{RESULTS}/report/index.html",
+    log:
+        "logs/report.log",
+    benchmark:
+        "benchmarks/report.tsv"
+    params:
+        recipe=digest("report"),
+        results=RESULTS,
+    message:
+        "report: one page that shows it all"
+    shell:
+        "artifactscoder report --config {input.config:q} --results {params.results:q}"
+        " --rulegraph {input.rulegraph:q} --output {output:q} 2> {log:q}"

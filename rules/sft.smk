@@ -1,0 +1,203 @@
+# SFT data. In: the seed files. Out: results/sft/select/sft_train.parquet. A shard is a category.
+
+
+rule sft_tasks:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+    output:
+        table=f"{RESULTS}/sft/tasks/{{category}}.parquet",
+        ledger=f"{RESULTS}/sft/tasks/{{category}}.ledger.parquet",
+    log:
+        "logs/sft/tasks/{category}.log",
+    benchmark:
+        "benchmarks/sft/tasks/{category}.tsv"
+    params:
+        recipe=lambda wildcards: digest(
+            "sft/tasks",
+            CATEGORY_NAMES[wildcards.category],
+            SUBCATEGORIES[wildcards.category],
+        ),
+    resources:
+        mem_mb=2000,
+    message:
+        "sft/tasks: tasks of {wildcards.category}"
+    shell:
+        "artifactscoder sft tasks --config {input.config:q} --category {wildcards.category:q}"
+        " --output {output.table:q} 2> {log:q}"
+
+
+rule sft_variants:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        table=rules.sft_tasks.output.table,
+    output:
+        table=f"{RESULTS}/sft/variants/{{category}}.parquet",
+        ledger=f"{RESULTS}/sft/variants/{{category}}.ledger.parquet",
+    log:
+        "logs/sft/variants/{category}.log",
+    benchmark:
+        "benchmarks/sft/variants/{category}.tsv"
+    params:
+        recipe=digest("sft/variants", SEED_ROWS["variants"]),
+    resources:
+        mem_mb=2000,
+    message:
+        "sft/variants: variants of {wildcards.category}"
+    shell:
+        "artifactscoder sft variants --config {input.config:q} --input {input.table:q}"
+        " --output {output.table:q} 2> {log:q}"
+
+
+rule sft_code:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        table=rules.sft_variants.output.table,
+    output:
+        table=f"{RESULTS}/sft/code/{{category}}.parquet",
+        ledger=f"{RESULTS}/sft/code/{{category}}.ledger.parquet",
+    log:
+        "logs/sft/code/{category}.log",
+    benchmark:
+        "benchmarks/sft/code/{category}.tsv"
+    params:
+        recipe=digest("sft/code"),
+    resources:
+        mem_mb=4000,
+    message:
+        "sft/code: pages of {wildcards.category}"
+    shell:
+        "artifactscoder sft code --config {input.config:q} --input {input.table:q}"
+        " --output {output.table:q} 2> {log:q}"
+
+
+rule sft_dedup_signature:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        table=rules.sft_code.output.table,
+    output:
+        table=f"{RESULTS}/sft/dedup/signature/{{category}}.parquet",
+    log:
+        "logs/sft/dedup_signature/{category}.log",
+    benchmark:
+        "benchmarks/sft/dedup_signature/{category}.tsv"
+    params:
+        recipe=digest("sft/dedup"),
+    resources:
+        mem_mb=2000,
+    message:
+        "sft/dedup: signatures of {wildcards.category}"
+    shell:
+        "artifactscoder sft dedup-signature --config {input.config:q} --input {input.table:q}"
+        " --output {output.table:q} 2> {log:q}"
+
+
+rule sft_dedup_pairs:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        signatures=expand(rules.sft_dedup_signature.output.table, category=CATEGORIES),
+        pages=expand(rules.sft_code.output.table, category=CATEGORIES),
+    output:
+        table=f"{RESULTS}/sft/dedup/pairs/dropped.parquet",
+    log:
+        "logs/sft/dedup_pairs.log",
+    benchmark:
+        "benchmarks/sft/dedup_pairs.tsv"
+    params:
+        recipe=digest("sft/dedup"),
+    resources:
+        mem_mb=8000,
+    message:
+        "sft/dedup: near-duplicates among all categories"
+    shell:
+        "artifactscoder sft dedup-pairs --config {input.config:q} --signatures {input.signatures:q}"
+        " --pages {input.pages:q} --output {output.table:q} 2> {log:q}"
+
+
+rule sft_dedup:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        table=rules.sft_code.output.table,
+        dropped=rules.sft_dedup_pairs.output.table,
+    output:
+        table=f"{RESULTS}/sft/dedup/{{category}}.parquet",
+        ledger=f"{RESULTS}/sft/dedup/{{category}}.ledger.parquet",
+    log:
+        "logs/sft/dedup/{category}.log",
+    benchmark:
+        "benchmarks/sft/dedup/{category}.tsv"
+    resources:
+        mem_mb=2000,
+    message:
+        "sft/dedup: pages of {wildcards.category} that are kept"
+    shell:
+        "artifactscoder sft dedup --config {input.config:q} --input {input.table:q}"
+        " --dropped {input.dropped:q} --output {output.table:q} 2> {log:q}"
+
+
+rule sft_rules:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        table=rules.sft_dedup.output.table,
+    output:
+        table=f"{RESULTS}/sft/rules/{{category}}.parquet",
+        ledger=f"{RESULTS}/sft/rules/{{category}}.ledger.parquet",
+    log:
+        "logs/sft/rules/{category}.log",
+    benchmark:
+        "benchmarks/sft/rules/{category}.tsv"
+    params:
+        recipe=digest("sft/rules"),
+    resources:
+        mem_mb=2000,
+    message:
+        "sft/rules: pages of {wildcards.category} that can work"
+    shell:
+        "artifactscoder sft rules --config {input.config:q} --input {input.table:q}"
+        " --output {output.table:q} 2> {log:q}"
+
+
+rule sft_score:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        table=rules.sft_rules.output.table,
+    output:
+        table=f"{RESULTS}/sft/score/{{category}}.parquet",
+        ledger=f"{RESULTS}/sft/score/{{category}}.ledger.parquet",
+    log:
+        "logs/sft/score/{category}.log",
+    benchmark:
+        "benchmarks/sft/score/{category}.tsv"
+    params:
+        recipe=digest("sft/score", SEED_ROWS["dimensions"]),
+    threads: 8
+    resources:
+        mem_mb=16000,
+    message:
+        "sft/score: pages of {wildcards.category} rendered and judged"
+    shell:
+        "artifactscoder sft score --config {input.config:q} --input {input.table:q}"
+        " --browsers {threads} --output {output.table:q} 2> {log:q}"
+
+
+rule sft_select:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        tables=expand(rules.sft_score.output.table, category=CATEGORIES),
+        model=BASE_MANIFEST,
+    output:
+        table=f"{RESULTS}/sft/select/sft_train.parquet",
+        ledger=f"{RESULTS}/sft/select/sft_train.ledger.parquet",
+    log:
+        "logs/sft/select.log",
+    benchmark:
+        "benchmarks/sft/select.tsv"
+    params:
+        recipe=digest("sft/select", BASE),
+        model=BASE,
+    resources:
+        mem_mb=8000,
+    message:
+        "sft/select: the best pages of all categories"
+    shell:
+        "artifactscoder sft select --config {input.config:q} --input {input.tables:q}"
+        " --model {params.model:q} --output {output.table:q} 2> {log:q}"

@@ -1,0 +1,101 @@
+# Training. In: the Parquet files of SFT and RL. Out: models in Hugging Face format under results/train/*/export.
+# Checkpoints stand in `work` folders that no rule declares, so that a killed job goes on where it was.
+
+
+rule train_tiny_model:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        tables=expand(f"{RESULTS}/sft/rules/{{category}}.parquet", category=CATEGORIES)
+        + [f"{RESULTS}/rl/prompts/prompts.parquet"],
+    output:
+        manifest=f"{RESULTS}/train/tiny_model/manifest.json",
+    log:
+        "logs/train/tiny_model.log",
+    benchmark:
+        "benchmarks/train/tiny_model.tsv"
+    params:
+        recipe=digest("train/tiny_model"),
+        folder=subpath(output.manifest, parent=True),
+    message:
+        "train/tiny_model: a random small model and its tokenizer (demo only)"
+    shell:
+        "artifactscoder train tiny_model --config {input.config:q} --input {input.tables:q}"
+        " --output {params.folder:q} 2> {log:q}"
+
+
+rule train_sft:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        table=f"{RESULTS}/sft/select/sft_train.parquet",
+        model=BASE_MANIFEST,
+    output:
+        manifest=f"{RESULTS}/train/sft/manifest.json",
+        curve=f"{RESULTS}/train/sft/curve.parquet",
+    log:
+        "logs/train/sft.log",
+    benchmark:
+        "benchmarks/train/sft.tsv"
+    params:
+        recipe=digest("train/sft", BASE),
+        model=BASE,
+        work=f"{RESULTS}/train/sft/work",
+    threads: 64
+    resources:
+        mem_mb=900000,
+    message:
+        "train/sft: supervised fine-tuning"
+    shell:
+        "artifactscoder train sft --config {input.config:q} --train {input.table:q}"
+        " --model {params.model:q} --work {params.work:q} --manifest {output.manifest:q} 2> {log:q}"
+
+
+rule train_grpo:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        train=f"{RESULTS}/rl/parquet/rl_train.parquet",
+        val=f"{RESULTS}/rl/parquet/rl_val.parquet",
+        model=f"{RESULTS}/train/sft/export/manifest.json",
+    output:
+        manifest=f"{RESULTS}/train/grpo/manifest.json",
+        curve=f"{RESULTS}/train/grpo/curve.parquet",
+        rewards=f"{RESULTS}/train/grpo/rewards.parquet",
+    log:
+        "logs/train/grpo.log",
+    benchmark:
+        "benchmarks/train/grpo.tsv"
+    params:
+        recipe=digest("train/grpo"),
+        model=subpath(input.model, parent=True),
+        work=f"{RESULTS}/train/grpo/work",
+        browsers=8,
+    threads: 64
+    resources:
+        mem_mb=900000,
+    message:
+        "train/grpo: GRPO, rewarded by rendering and judge"
+    shell:
+        "artifactscoder train grpo --config {input.config:q} --train {input.train:q} --val {input.val:q}"
+        " --model {params.model:q} --work {params.work:q} --manifest {output.manifest:q}"
+        " --browsers {params.browsers} 2> {log:q}"
+
+
+rule train_export:
+    input:
+        config=ancient(f"{RESULTS}/config.yaml"),
+        checkpoint=f"{RESULTS}/train/{{trained}}/manifest.json",
+    output:
+        manifest=f"{RESULTS}/train/{{trained}}/export/manifest.json",
+    log:
+        "logs/train/export/{trained}.log",
+    benchmark:
+        "benchmarks/train/export/{trained}.tsv"
+    params:
+        recipe=digest("train/export"),
+        folder=subpath(output.manifest, parent=True),
+    resources:
+        mem_mb=200000,
+    message:
+        "train/export: {wildcards.trained} in Hugging Face format"
+    shell:
+        "artifactscoder train export --config {input.config:q} --checkpoint {input.checkpoint:q}"
+        " --output {params.folder:q} 2> {log:q}"

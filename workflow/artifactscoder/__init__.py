@@ -1,0 +1,1 @@
+"""ArtifactsCoder: from seed categories to a front-end code model, one step a module."""

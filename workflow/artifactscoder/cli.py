@@ -1,0 +1,313 @@
+"""`artifactscoder STAGE STEP`: one subcommand a step, each of which runs by hand as it runs in a rule.
+
+A step's module is imported only when its subcommand is called, so `--help` is quick; its opening paragraph is the
+help text. A user's mistake is one sentence on standard error and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from artifactscoder.errors import UserError
+from artifactscoder.recipe import STEPS
+
+PACKAGE = Path(__file__).parent
+Parser = argparse.ArgumentParser
+
+# Arguments that several subcommands share: name -> (flags, options).
+ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "input": ("--input", {"type": Path, "required": True, "help": "table of the step before (Parquet)"}),
+    "inputs": ("--input", {"type": Path, "nargs": "+", "required": True, "dest": "inputs", "help": "tables (Parquet)"}),
+    "output": ("--output", {"type": Path, "required": True, "help": "table to write; its ledger stands beside it"}),
+    "category": ("--category", {"required": True, "help": "slug of a category in seeds.categories"}),
+    "root": ("--root", {"required": True, "help": "slug of a root in seeds.cpt_roots"}),
+    "shard": ("--shard", {"type": int, "required": True, "help": "number of the shard, from 0"}),
+    "model": ("--model", {"type": Path, "required": True, "help": "model folder in Hugging Face format"}),
+    "name": ("--name", {"required": True, "help": "what the model is called: base, sft or grpo"}),
+    "browsers": ("--browsers", {"type": int, "default": os.cpu_count(), "help": "browsers at once, one a core"}),
+    "prompts": ("--prompts", {"type": Path, "required": True, "help": "table of rl/prompts"}),
+    "valid": ("--valid", {"type": Path, "required": True, "help": "table of rl/valid"}),
+    "train": ("--train", {"type": Path, "required": True, "help": "training rows (Parquet)"}),
+    "val": ("--val", {"type": Path, "required": True, "help": "validation rows (Parquet)"}),
+    "tree": ("--tree", {"type": Path, "required": True, "help": "table of cpt/tree for one root"}),
+    "templates": ("--templates", {"type": Path, "required": True, "help": "table of cpt/templates"}),
+    "source": ("--source", {"type": Path, "required": True, "help": "list of WebSight files (cpt websight-source)"}),
+    "files": ("--files", {"type": Path, "nargs": "*", "default": [], "help": "WebSight's Parquet files"}),
+    "count": ("--count", {"type": int, "required": True, "help": "how many rows"}),
+    "signatures": ("--signatures", {"type": Path, "nargs": "+", "required": True, "help": "signature tables"}),
+    "pages": ("--pages", {"type": Path, "nargs": "+", "required": True, "help": "page tables, in the same order"}),
+    "dropped": ("--dropped", {"type": Path, "required": True, "help": "table of dedup-pairs"}),
+    "work": ("--work", {"type": Path, "required": True, "help": "folder for checkpoints; survives a killed job"}),
+    "manifest": ("--manifest", {"type": Path, "required": True, "help": "manifest to write when all is done"}),
+    "checkpoint": ("--checkpoint", {"type": Path, "required": True, "help": "manifest of train/sft or train/grpo"}),
+    "folder": ("--output", {"type": Path, "required": True, "dest": "folder", "help": "folder to write"}),
+    "results": ("--results", {"type": Path, "required": True, "help": "folder of all results"}),
+    "rulegraph": ("--rulegraph", {"type": Path, "required": True, "help": "rulegraph in dot, drawn into the page"}),
+    "rendezvous": ("--rendezvous", {"type": Path, "help": "folder in which services and trainer meet"}),
+    "host": ("--host", {"default": "127.0.0.1", "help": "address to bind"}),
+    "port": ("--port", {"type": int, "default": 0, "help": "port; 0 takes a free one"}),
+    "page": ("page", {"type": Path, "help": "HTML file"}),
+}  # fmt: skip
+
+
+class Command:
+    """One subcommand: its arguments by name, what calls it, and the module whose docstring is its help."""
+
+    def __init__(self, module: str, arguments: str, call: Callable[[Any, Any, Any], Any], summary: str = "") -> None:
+        self.module, self.arguments, self.call, self.summary = module, arguments.split(), call, summary
+
+
+# What each step does: `m` is its module, imported; `c` the Config; `a` the arguments.
+COMMANDS: dict[str, Command] = {
+    "cpt websight-source": Command(
+        "cpt.websight", "files output", lambda m, c, a: m.source(a.files, a.output), "list WebSight's files and rows"
+    ),
+    "cpt websight-sample": Command(
+        "cpt.websight", "count output", lambda m, c, a: m.sample(a.count, c.seed, a.output), "DEMO ONLY: stand-in rows"
+    ),
+    "cpt websight": Command(
+        "cpt.websight", "source shard output", lambda m, c, a: m.run(c, a.source, a.shard, a.output)
+    ),
+    "cpt tree": Command("cpt.tree", "root output", lambda m, c, a: m.run(c, a.root, a.output)),
+    "cpt templates": Command("cpt.templates", "output", lambda m, c, a: m.run(c, a.output)),
+    "cpt prompts": Command(
+        "cpt.prompts", "tree templates shard output", lambda m, c, a: m.run(c, a.tree, a.templates, a.shard, a.output)
+    ),
+    "cpt code": Command("cpt.code", "input output", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output)),
+    "cpt dedup-signature": Command(
+        "cpt.dedup", "input output", lambda m, c, a: m.signature(c.cpt.dedup, a.input, a.output), "MinHash signatures"
+    ),
+    "cpt dedup-pairs": Command(
+        "cpt.dedup", "signatures pages output",
+        lambda m, c, a: m.pairs(c.cpt.dedup, a.signatures, a.pages, a.output), "verified near-duplicates of all shards",
+    ),
+    "cpt dedup": Command("cpt.dedup", "input dropped output", lambda m, c, a: m.filter(a.input, a.dropped, a.output)),
+    "cpt pack": Command("cpt.pack", "input model output", lambda m, c, a: m.run(c, a.input, a.model, a.output)),
+    "sft tasks": Command("sft.tasks", "category output", lambda m, c, a: m.run(c, a.category, a.output)),
+    "sft variants": Command("sft.variants", "input output", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output)),
+    "sft code": Command("sft.code", "input output", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output)),
+    "sft dedup-signature": Command(
+        "sft.dedup", "input output", lambda m, c, a: m.signature(c.sft.dedup, a.input, a.output), "MinHash signatures"
+    ),
+    "sft dedup-pairs": Command(
+        "sft.dedup", "signatures pages output",
+        lambda m, c, a: m.pairs(c.sft.dedup, a.signatures, a.pages, a.output), "verified near-duplicates of all shards",
+    ),
+    "sft dedup": Command("sft.dedup", "input dropped output", lambda m, c, a: m.filter(a.input, a.dropped, a.output)),
+    "sft rules": Command("sft.rules", "input output", lambda m, c, a: m.run(c, a.input, a.output)),
+    "sft score": Command(
+        "sft.score", "input output browsers", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output, a.browsers)
+    ),
+    "sft select": Command("sft.select", "inputs model output", lambda m, c, a: m.run(c, a.inputs, a.model, a.output)),
+    "rl prompts": Command("rl.prompts", "output", lambda m, c, a: m.run(c, a.output)),
+    "rl reference": Command("rl.reference", "input output", lambda m, c, a: m.run(c, a.input, a.output)),
+    "rl valid": Command("rl.valid", "input output browsers", lambda m, c, a: m.run(c, a.input, a.output, a.browsers)),
+    "rl parquet": Command(
+        "rl.parquet", "prompts valid train val", lambda m, c, a: m.run(c, a.prompts, a.valid, a.train, a.val)
+    ),
+    "train tiny_model": Command("train.tiny_model", "inputs folder", lambda m, c, a: _tiny_model(m, c, a)),
+    "train sft": Command(
+        "train.sft", "train model work manifest",
+        lambda m, c, a: m.run(c.train.sft, a.train, a.model, a.work, a.manifest),
+    ),
+    "train grpo": Command("train.grpo", "train val model work manifest browsers", lambda m, c, a: _grpo(m, c, a)),
+    "train export": Command(
+        "train.export", "checkpoint folder", lambda m, c, a: m.run(c.train.export, a.checkpoint, a.folder)
+    ),
+    "eval generate": Command(
+        "eval.generate", "input model name output", lambda m, c, a: m.run(c, a.input, a.model, a.name, a.output)
+    ),
+    "eval render": Command(
+        "eval.render", "input name output browsers", lambda m, c, a: m.run(c, a.input, a.name, a.output, a.browsers)
+    ),
+    "eval judge": Command("eval.judge", "input name output", lambda m, c, a: m.run(c, a.input, a.name, a.output)),
+    "eval table": Command("eval.table", "inputs output", lambda m, c, a: m.run(a.inputs, a.output)),
+    "report": Command(
+        "report.build", "results rulegraph output", lambda m, c, a: m.run(c, a.results, a.rulegraph, a.output)
+    ),
+    "render serve": Command(
+        "render.service", "browsers host port rendezvous", lambda m, c, a: _serve(m, c, a), "the HTTP render service"
+    ),
+    "render page": Command("render", "page folder", lambda m, c, a: _render_page(c, a), "one page: verdict and pictures"),
+    "config keys": Command("config", "", lambda m, c, a: _keys(m), "every key, its default and meaning"),
+    "config yaml": Command("config", "", lambda m, c, a: _yaml(c), "the configuration as commented YAML"),
+    "config schema": Command("config", "", lambda m, c, a: _schema(m), "the JSON schema of the configuration"),
+}  # fmt: skip
+NO_CONFIG = {"config keys", "config schema"}
+
+
+def _tiny_model(module: Any, config: Any, args: Any) -> None:
+    from artifactscoder import tables
+
+    if config.train.tiny_model is None:
+        raise UserError("train.tiny_model is not set in the configuration; it is for the demo only")
+
+    def texts() -> Any:
+        for path in args.inputs:
+            with tables.open_table(path, ["prompt"]) as file:
+                columns = [name for name in ("prompt", "html") if name in file.schema_arrow.names]
+            for row in tables.rows(path, columns):
+                yield from row.values()
+
+    module.make([config.sft.select.system, *texts()], args.folder, config.train.tiny_model)
+
+
+def _grpo(module: Any, config: Any, args: Any) -> None:
+    from artifactscoder import files
+    from artifactscoder.recipe import depends
+    from artifactscoder.train.render_beside import render_beside
+
+    rendezvous = args.work / "rendezvous"
+    reward = args.work / "reward.json"
+    values = {
+        "config": [str(path.resolve()) for path in args.config],
+        "tokenizer": str(args.model.resolve()),
+        "rendezvous": str(rendezvous.resolve()),
+    }
+    files.write_bytes(reward, json.dumps(values).encode())
+    parts = {k: v for k, v in depends(config, "train/grpo").items() if k != "settings"}
+    recipe = json.dumps([parts, config.reward.model_dump(mode="json"), config.render.model_dump(mode="json")])
+    with render_beside(args.config, rendezvous, args.browsers, args.work / "render.log"):
+        module.run(config.train.grpo, args.train, args.val, args.model, reward, args.work, args.manifest, recipe=recipe)
+
+
+def _serve(module: Any, config: Any, args: Any) -> None:
+    from artifactscoder.render import RenderOptions
+
+    options = RenderOptions(**config.render.model_dump())
+    module.serve(options, args.browsers, args.host, args.port, args.rendezvous)
+
+
+async def _render_page(config: Any, args: Any) -> None:
+    from artifactscoder.render import RenderOptions, RenderPool
+
+    try:
+        html = args.page.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UserError(f"cannot read {args.page}: {error.strerror}") from None
+    options = RenderOptions(**config.render.model_dump(), screenshots=config.eval.screenshots)
+    async with RenderPool(options, browsers=1) as pool:
+        render = await pool.render(html)
+    args.folder.mkdir(parents=True, exist_ok=True)
+    for number, shot in enumerate(render.screenshots, 1):
+        path = args.folder / f"{args.page.stem}-{number}.{config.render.image}"
+        path.write_bytes(shot)
+        print(path)
+    print(json.dumps(render.verdict.to_dict(), indent=1, ensure_ascii=False))
+
+
+def _keys(module: Any) -> None:
+    from artifactscoder.config.reference import lines
+
+    print("\n".join(lines(module.Config)))
+
+
+def _yaml(config: Any) -> None:
+    from artifactscoder.config.reference import as_yaml
+
+    print(as_yaml(config), end="")
+
+
+def _schema(module: Any) -> None:
+    print(json.dumps(module.Config.model_json_schema(), indent=1, sort_keys=True))
+
+
+def _docstring(module: str) -> str:
+    """A module's opening text, read without importing it."""
+    path = PACKAGE.joinpath(*module.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+
+
+def _summary(name: str) -> str:
+    return COMMANDS[name].summary or STEPS[name.replace(" ", "/")].summary
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines, stage = [], ""
+    for name in COMMANDS:
+        if name.split()[0] != stage:
+            stage = name.split()[0]
+            lines.append("")
+        lines.append(f"  {name:<{width}}  {_summary(name)}")
+    return (
+        "usage: artifactscoder STAGE STEP [options]     artifactscoder STAGE STEP --help\n\n"
+        "From seed categories to a front-end code model. Each step reads files and writes files; the workflow\n"
+        "(`snakemake -n` shows it) calls them in this order:\n" + "\n".join(lines) + "\n"
+    )
+
+
+def _parser(name: str, command: Command) -> Parser:
+    parser = Parser(
+        prog=f"artifactscoder {name}",
+        description=_docstring(command.module),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if name not in NO_CONFIG:
+        parser.add_argument(
+            "--config",
+            type=Path,
+            action="append",
+            help="configuration, YAML or JSON; given several times, later ones overlay earlier ones "
+            "(default: config.yaml)",
+        )
+    for argument in command.arguments:
+        flag, options = ARGUMENTS[argument]
+        parser.add_argument(flag, **options)
+    return parser
+
+
+def _find(argv: list[str]) -> tuple[str, list[str]]:
+    for length in (2, 1):
+        name = " ".join(argv[:length])
+        if len(argv) >= length and name in COMMANDS:
+            return name, argv[length:]
+    near = [name for name in COMMANDS if argv and name.startswith(argv[0])]
+    asks_help = not argv or argv[0] in ("-h", "--help")
+    if not asks_help and (not near or (len(argv) > 1 and not argv[1].startswith("-"))):
+        raise UserError(f"there is no step '{' '.join(argv[:2])}'; `artifactscoder --help` lists them")
+    return "", argv
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one subcommand; returns the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        name, rest = _find(argv)
+        if not name:
+            print(_overview())
+            return 0
+        command = COMMANDS[name]
+        args = _parser(name, command).parse_args(rest)
+        config = None
+        if name not in NO_CONFIG:
+            from artifactscoder import config as configs
+
+            args.config = args.config or [Path("config.yaml")]
+            config = configs.load(args.config)
+        result = command.call(import_module(f"artifactscoder.{command.module}"), config, args)
+        if isinstance(result, Coroutine):
+            asyncio.run(result)
+        return 0
+    except UserError as error:
+        print(f"artifactscoder: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("artifactscoder: stopped; what was answered is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

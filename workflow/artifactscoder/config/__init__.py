@@ -1,0 +1,126 @@
+"""The typed configuration: the one source of every key, its unit, its bounds and its meaning.
+
+`config.yaml` holds the recipe at the paper's scale; a profile overlays a few numbers. Both are merged by
+Snakemake and validated here, so that an unknown key or a wrong value is one sentence before anything runs.
+`workflow/schemas/config.schema.json` is generated from these models (`artifactscoder config schema`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from artifactscoder import files
+from artifactscoder.config.base import Section
+from artifactscoder.config.data import CptSettings, RlSettings, SeedSettings, SftDataSettings
+from artifactscoder.config.engines import Endpoint, RenderSettings, RewardSettings, Roles
+from artifactscoder.config.train import EvalSettings, TrainSettings
+from artifactscoder.errors import UserError
+
+__all__ = ["Config", "digest", "from_dict", "load", "select", "write"]
+
+
+class Config(Section):
+    """Everything that decides what is made; where and how much at once is the profile's affair."""
+
+    results: Path = Field(Path("results"), description="Folder of every declared output.")
+    journal: Path = Field(
+        Path("journal"),
+        description="Folder of the answers already paid for. Survives `rm -r results`; delete it to ask again.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of every draw that is made here (not of the models).")
+    endpoints: dict[str, Endpoint] = Field(description="Where answers come from, by name.")
+    roles: Roles = Field(description="Which endpoint plays which role.")
+    seeds: SeedSettings = SeedSettings()
+    sft: SftDataSettings = SftDataSettings()
+    cpt: CptSettings = CptSettings()
+    rl: RlSettings = RlSettings()
+    render: RenderSettings = RenderSettings()
+    reward: RewardSettings = RewardSettings()
+    train: TrainSettings = TrainSettings()
+    eval: EvalSettings = EvalSettings()
+
+    @model_validator(mode="after")
+    def roles_name_endpoints(self) -> Config:
+        for role, name in self.roles.model_dump().items():
+            if name not in self.endpoints:
+                known = ", ".join(self.endpoints)
+                raise ValueError(f"roles.{role} names the endpoint '{name}', which endpoints does not define ({known})")
+        return self
+
+    def endpoint(self, role: str) -> tuple[str, Endpoint]:
+        """Name and settings of the endpoint that plays `role`."""
+        name = getattr(self.roles, role)
+        return name, self.endpoints[name]
+
+
+def from_dict(values: dict[str, Any], where: str = "config.yaml") -> Config:
+    """Validate a merged configuration; every mistake in it becomes one sentence."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{where}: {_sentence(error)}") from None
+
+
+def load(paths: list[Path]) -> Config:
+    """Read and merge YAML (or JSON) files; later ones overlay earlier ones key by key."""
+    merged: dict[str, Any] = {}
+    for path in paths:
+        try:
+            values = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+        except OSError as error:
+            raise UserError(f"cannot read the configuration {path}: {error.strerror}") from None
+        except yaml.YAMLError as error:
+            raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(values, dict):
+            raise UserError(f"{path} must hold a mapping of keys to values")
+        _overlay(merged, values)
+    return from_dict(merged, where=" + ".join(str(path) for path in paths))
+
+
+def write(config: Config, path: Path) -> None:
+    """Write the whole configuration, defaults included, as YAML that `load` reads back to the same."""
+    files.write_bytes(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).encode())
+
+
+def select(config: BaseModel, dotted: str) -> Any:
+    """The value at a dotted path, as plain JSON data: `select(config, "sft.code")`."""
+    value: Any = config.model_dump(mode="json")
+    for part in dotted.split("."):
+        value = value[part]
+    return value
+
+
+def digest(*parts: Any) -> str:
+    """Twelve hex digits of the canonical JSON of `parts`; equal data, equal digest."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _overlay(base: dict[str, Any], top: dict[str, Any]) -> None:
+    for key, value in top.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _overlay(base[key], value)
+        else:
+            base[key] = value
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first mistake in words, and how many more there are."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        text = f"'{where}' is not a key that is known here; `artifactscoder config keys` lists them all"
+    elif first["type"] == "missing":
+        text = f"'{where}' is missing"
+    elif where:
+        text = f"'{where}' is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+    else:
+        text = first["msg"].removeprefix("Value error, ")
+    more = error.error_count() - 1
+    return text + (f" (and {more} more mistake{'s' if more > 1 else ''})" if more else "")

@@ -1,0 +1,220 @@
+"""Settings of the data stages: seeds, SFT, CPT, RL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from artifactscoder.config.base import Section
+from artifactscoder.config.engines import Sampling
+
+SEEDS = Path("workflow/seeds")
+
+
+class SeedSettings(Section):
+    """The seed files; replace any of them by one of your own with the same columns."""
+
+    categories: Path = Field(SEEDS / "categories.jsonl", description="80 categories: slug, name, domain, brief.")
+    subcategories: Path = Field(
+        SEEDS / "subcategories.jsonl", description="25 subcategories a category: id, name, brief."
+    )
+    variants: Path = Field(SEEDS / "variants.jsonl", description="12 variant kinds: slug, name, instruction.")
+    dimensions: Path = Field(
+        SEEDS / "dimensions.jsonl", description="25 scoring dimensions: slug, name, question, five levels."
+    )
+    cpt_roots: Path = Field(SEEDS / "cpt_roots.jsonl", description="25 roots of the topic tree.")
+    cpt_fillers: Path = Field(
+        SEEDS / "cpt_fillers.jsonl", description="What {audience}, {style} and {feature} may be: slug, values."
+    )
+    rl_families: Path = Field(
+        SEEDS / "rl_families.jsonl", description="Task families: slug, name, weight, tasks, checklist."
+    )
+    rl_universal: Path = Field(SEEDS / "rl_universal.jsonl", description="10 checklist items of every RL task.")
+    tech_stacks: Path = Field(SEEDS / "tech_stacks.jsonl", description="6 tech stacks: slug, name, instruction.")
+
+
+class TasksSettings(Section):
+    """sft/tasks: concrete tasks of each subcategory."""
+
+    per_subcategory: int = Field(10, ge=1, le=50, description="Tasks asked for per subcategory (paper: 10).")
+    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
+    sampling: Sampling = Sampling(temperature=0.8, max_tokens=8192)
+
+
+class VariantsSettings(Section):
+    """sft/variants: each task rewritten under several kinds."""
+
+    kinds: list[str] | Literal["all"] = Field("all", description="Slugs of the variant kinds (paper: all 12).")
+    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
+    sampling: Sampling = Sampling(temperature=0.8, max_tokens=8192)
+
+
+class CodeSettings(Section):
+    """A step that asks for a page."""
+
+    sampling: Sampling = Sampling(temperature=0.7, max_tokens=16_384)
+
+
+class DedupSettings(Section):
+    """Near-duplicate removal by MinHash over character 5-grams, verified exactly."""
+
+    threshold: float = Field(gt=0, le=1, description="Jaccard similarity from which a page is a near-duplicate.")
+    permutations: int = Field(128, ge=16, description="Length of a signature.")
+    bands: int = Field(ge=1, description="LSH bands; more of fewer rows find more pairs and cost more.")
+    rows: int = Field(ge=1, description="Rows of a band; bands x rows must not exceed permutations.")
+    shingle: int = Field(5, ge=1, le=16, description="Characters of a shingle.")
+    bucket: int = Field(
+        1000, ge=2, description="Members of an LSH bucket above which each is paired with the longest one only."
+    )
+
+    @model_validator(mode="after")
+    def bands_fit(self) -> DedupSettings:
+        if self.bands * self.rows > self.permutations:
+            raise ValueError(f"bands x rows = {self.bands * self.rows} exceeds permutations = {self.permutations}")
+        return self
+
+
+class RulesSettings(Section):
+    """sft/rules: what a page must be before it is worth rendering and judging."""
+
+    min_chars: int = Field(600, ge=0, description="Shortest page [characters].")
+    max_chars: int = Field(400_000, gt=0, description="Longest page [characters].")
+    min_text: int = Field(20, ge=0, description="Least text a reader would see in the source [characters].")
+    repetition: float = Field(
+        0.6, gt=0, le=1, description="Share of the page that may consist of one repeated passage at its end."
+    )
+    external_scripts: Literal["allow", "reject"] = Field(
+        "allow", description="Whether a page may load scripts from elsewhere (rendering refuses the network)."
+    )
+    unclosed: int = Field(3, ge=0, description="Elements that may be left open or closed without being open.")
+
+
+class ScoreSettings(Section):
+    """sft/score: 25 dimensions, each 0, 2.5, 5, 7.5 or 10."""
+
+    weights: dict[str, float] = Field(
+        default_factory=dict, description="Weight by dimension slug; a dimension that is not named weighs 1."
+    )
+    screenshots: int = Field(
+        0, ge=0, le=5, description="Pictures shown to the judge; 0 where it reads text only (evidence is text)."
+    )
+    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
+    sampling: Sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=8192)
+
+
+class SelectSettings(Section):
+    """sft/select: the best pages, fairly spread."""
+
+    min_percent: float = Field(80, ge=0, le=100, description="Least weighted score [% of the maximum].")
+    max_tokens: int = Field(16_384, gt=0, description="Longest prompt plus page by the model's tokenizer [tokens].")
+    keep: int = Field(60_000, ge=1, description="Pages kept (paper: 60K).")
+    system: str = Field(
+        "You are a front-end engineer. Answer with one complete HTML file.",
+        description="System message of the training rows; also of the RL prompts.",
+    )
+
+
+class SftDataSettings(Section):
+    """From 80 categories to sft_train.parquet."""
+
+    categories: list[str] | Literal["all"] = Field("all", description="Slugs of the categories that are run.")
+    subcategories: int = Field(25, ge=1, description="Subcategories taken of each, in the file's order (paper: 25).")
+    tasks: TasksSettings = TasksSettings()
+    variants: VariantsSettings = VariantsSettings()
+    code: CodeSettings = CodeSettings()
+    dedup: DedupSettings = DedupSettings(threshold=0.8, bands=18, rows=7)
+    rules: RulesSettings = RulesSettings()
+    score: ScoreSettings = ScoreSettings()
+    select: SelectSettings = SelectSettings()
+
+
+class WebsightSettings(Section):
+    """cpt/websight: WebSight rows made into seeds, fuller prompts and rewritten pages."""
+
+    input: str = Field(
+        "data/websight/*.parquet",
+        description="Parquet files with `llm_generated_idea`, `text` and optionally `image`.",
+    )
+    sample: int = Field(
+        0, ge=0, description="DEMO ONLY: compose this many stand-in rows procedurally instead of reading `input`."
+    )
+    shards: int = Field(64, ge=0, description="Shards; 0 leaves WebSight out.")
+    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
+    sampling: Sampling = Sampling(temperature=0.7, max_tokens=16_384)
+
+
+class TreeSettings(Section):
+    """cpt/tree: topics below each root, breadth first."""
+
+    roots: list[str] | Literal["all"] = Field("all", description="Slugs of the roots that are grown.")
+    children: list[int] = Field(
+        [8, 8, 7, 7], description="Children per node by level; the root is level 1, so 4 numbers are depth 5."
+    )
+    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
+    sampling: Sampling = Sampling(temperature=0.8, max_tokens=2048)
+
+
+class TemplatesSettings(Section):
+    """cpt/templates: prompt templates with placeholders."""
+
+    count: int = Field(2000, ge=1, description="Distinct templates (paper: 2,000).")
+    per_request: int = Field(20, ge=1, description="Templates asked for at once.")
+    rounds: int = Field(10, ge=1, description="Most rounds of asking for those still missing.")
+    sampling: Sampling = Sampling(temperature=1.0, max_tokens=8192)
+
+
+class PromptsSettings(Section):
+    """cpt/prompts: leaves times templates."""
+
+    per_leaf: int = Field(100, ge=1, description="Prompts drawn for each leaf (paper: 100, 8M in all).")
+    shards: int = Field(8, ge=1, description="Shards per root.")
+
+
+class PackSettings(Section):
+    """cpt/pack: tokens ready for training."""
+
+    length: int = Field(16_384, ge=16, description="Tokens of a training window.")
+    include_prompt: bool = Field(True, description="Whether the prompt stands before the page.")
+
+
+class CptSettings(Section):
+    """Pages and tokens for continual pre-training."""
+
+    websight: WebsightSettings = WebsightSettings()
+    tree: TreeSettings = TreeSettings()
+    templates: TemplatesSettings = TemplatesSettings()
+    prompts: PromptsSettings = PromptsSettings()
+    code: CodeSettings = CodeSettings()
+    dedup: DedupSettings = DedupSettings(threshold=0.7, bands=21, rows=6)
+    pack: PackSettings = PackSettings()
+
+
+class RlPromptsSettings(Section):
+    """rl/prompts: task families times tech stacks."""
+
+    count: int = Field(2000, ge=1, description="Distinct prompts (paper: 2,000).")
+    families: list[str] | Literal["all"] = Field(
+        "all", description="Slugs of the task families; the weights of those named are scaled to sum to 1."
+    )
+
+
+class ReferenceSettings(Section):
+    """rl/reference: a reference page for each prompt."""
+
+    sampling: Sampling = Sampling(temperature=0.3, max_tokens=16_384)
+
+
+class RlParquetSettings(Section):
+    """rl/parquet: train and validation files, split by task."""
+
+    validation: float = Field(0.1, gt=0, lt=1, description="Share of the tasks kept for validation.")
+
+
+class RlSettings(Section):
+    """From task families to rl_train.parquet and rl_val.parquet."""
+
+    prompts: RlPromptsSettings = RlPromptsSettings()
+    reference: ReferenceSettings = ReferenceSettings()
+    parquet: RlParquetSettings = RlParquetSettings()

@@ -1,0 +1,105 @@
+"""Settings of the engines: endpoints and roles, rendering, reward."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from artifactscoder.config.base import Section
+
+
+class Sampling(Section):
+    """How an answer is drawn; part of a request's digest."""
+
+    temperature: float = Field(0.7, ge=0, le=2, description="Sampling temperature.")
+    top_p: float = Field(0.95, gt=0, le=1, description="Nucleus mass.")
+    max_tokens: int = Field(8192, gt=0, description="Longest answer [tokens]; a longer one is `truncated`.")
+
+
+class Endpoint(Section):
+    """A place that answers requests."""
+
+    kind: Literal["api", "procedural"] = Field(
+        description="`api`: any OpenAI-compatible server. `procedural`: built in, no model, for demo and tests."
+    )
+    model: str = Field("procedural", description="Model name as the server knows it; part of the request digest.")
+    revision: str = Field("", description="Anything that tells one state of the model from another.")
+    url: str = Field("", description="Base URL of an `api` endpoint, up to and including /v1.")
+    key_env: str = Field("", description="NAME of the environment variable that holds the key (never the key).")
+    structured: Literal["json_schema", "json_object", "prompt"] = Field(
+        "json_schema", description="How the server is asked for JSON; `prompt`: in words only."
+    )
+    vision: bool = Field(False, description="Whether messages may carry pictures.")
+    concurrency: int = Field(64, ge=1, description="Requests in flight from one job.")
+    timeout_s: float = Field(900, gt=0, description="Longest wait for one answer [s].")
+    retries: int = Field(6, ge=0, description="Further attempts after 429, 5xx, time-out or a broken body.")
+    patience_s: float = Field(
+        300, ge=0, description="How long an endpoint that refuses connections is tried before the job stops [s]."
+    )
+    price_in: float = Field(0.0, ge=0, description="Price of a million prompt tokens.")
+    price_out: float = Field(0.0, ge=0, description="Price of a million answer tokens.")
+
+    @model_validator(mode="after")
+    def an_api_has_a_url(self) -> Endpoint:
+        if self.kind == "api" and not self.url.startswith(("http://", "https://")):
+            raise ValueError("an endpoint of kind 'api' needs `url`, beginning with http:// or https://")
+        return self
+
+    def identity(self) -> dict[str, str]:
+        """What decides its answers, as opposed to where and how fast they come."""
+        return {"kind": self.kind, "model": self.model, "revision": self.revision}
+
+
+class Roles(Section):
+    """Which endpoint does what; the paper's models stand in config.yaml."""
+
+    teacher: str = Field(description="Writes tasks, variants, category trees, templates and prompts.")
+    coder: str = Field(description="Writes the pages of CPT and SFT.")
+    reference: str = Field(description="Writes the reference pages of RL.")
+    judge: str = Field(description="Scores pages on 25 dimensions.")
+    vision_judge: str = Field(description="Judges rendered pages by checklist (reward and evaluation).")
+
+
+class RenderSettings(Section):
+    """How a page is rendered and when it counts as rendered."""
+
+    width: int = Field(1280, ge=200, le=4000, description="Viewport width [CSS px].")
+    height: int = Field(720, ge=200, le=4000, description="Viewport height [CSS px].")
+    first_ms: int = Field(3000, ge=0, description="Virtual time before the first picture [ms].")
+    interval_ms: int = Field(1000, ge=0, description="Virtual time between pictures [ms].")
+    timeout_s: float = Field(10, gt=0, description="Wall time after which a page is ended [s].")
+    full_page: bool = Field(False, description="Picture of the whole page instead of the viewport.")
+    max_height: int = Field(4000, ge=200, description="Cap of a full-page picture [CSS px].")
+    image: Literal["jpeg", "png"] = Field("jpeg", description="Picture format.")
+    quality: int = Field(80, ge=1, le=100, description="JPEG quality.")
+    memory_mb: int = Field(1500, ge=300, description="Data segment limit of a browser process [MB].")
+    blank_colours: int = Field(2, ge=0, description="A picture of so few colours (4 bits a channel) is blank.")
+    blank_share: float = Field(0.999, gt=0, le=1, description="A picture with one colour on this share is blank.")
+    noise_edges: float = Field(0.3, gt=0, le=1, description="A picture with more edge pixels than this is noise.")
+
+
+class RewardSettings(Section):
+    """R = I_rep * I_render * (checklist * S_chk + similarity * S_sim + length * S_len)."""
+
+    checklist: float = Field(0.6, ge=0, le=1, description="Weight of the checklist score S_chk.")
+    similarity: float = Field(0.3, ge=0, le=1, description="Weight of the similarity to the reference S_sim.")
+    length: float = Field(0.1, ge=0, le=1, description="Weight of the length score S_len.")
+    structure: float = Field(0.5, ge=0, le=1, description="Share of S_struct in S_sim; the rest is S_sem.")
+    length_full: int = Field(12_000, gt=0, description="S_len is 1 up to this many tokens.")
+    length_zero: int = Field(16_000, gt=0, description="S_len falls to 0 at this many tokens.")
+    max_item: float = Field(5, gt=0, description="Most points of one checklist item.")
+    sampling: Sampling = Field(
+        Sampling(temperature=0.0, top_p=1.0, max_tokens=4096), description="How the checklist judge is asked."
+    )
+    screenshots: int = Field(1, ge=1, le=5, description="Pictures handed to the judge.")
+    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
+    patience_s: float = Field(
+        900, gt=0, description="How long an outage of rendering or judge is waited out before training halts [s]."
+    )
+
+    @model_validator(mode="after")
+    def length_falls(self) -> RewardSettings:
+        if self.length_zero <= self.length_full:
+            raise ValueError("reward.length_zero must be above reward.length_full")
+        return self

@@ -1,0 +1,1 @@
+"""The CPT stage: from WebSight and a topic tree to packed tokens."""

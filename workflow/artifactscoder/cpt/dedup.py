@@ -1,0 +1,7 @@
+"""cpt/dedup: near-duplicates among the pages of all roots and WebSight, threshold 0.7 (the engine is `dedup/`)."""
+
+from __future__ import annotations
+
+from artifactscoder.dedup.phases import filter, pairs, signature
+
+__all__ = ["filter", "pairs", "signature"]

@@ -1,0 +1,88 @@
+"""cpt/prompts: leaves times templates, no model needed.
+
+In: the leaves of one root's tree, the templates, the fillers. Out: `per_leaf` distinct prompts for each leaf of one
+shard (leaf i of a root belongs to shard i mod shards). Drawn by a generator seeded with the configuration's seed and
+the leaf's id, so that neither shards nor other leaves change a leaf's prompts. Streaming: 8M prompts need the memory
+of the templates.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from artifactscoder import tables
+from artifactscoder.config import Config
+from artifactscoder.errors import UserError
+from artifactscoder.ledger import Ledger, beside
+from artifactscoder.progress import Progress
+from artifactscoder.records import NODE, PROMPT, TEMPLATE
+from artifactscoder.tables import Row
+
+_HOLE = re.compile(r"\{(\w+)\}")
+
+
+def run(config: Config, tree: Path, templates: Path, shard: int, output: Path) -> Ledger:
+    """Write the prompts of shard `shard` of one root."""
+    settings = config.cpt.prompts
+    texts = [(row["id"], row["template"]) for row in tables.rows(templates, TEMPLATE.names)]
+    fillers = _fillers(config.seeds.cpt_fillers)
+    leaves = [row for row in tables.rows(tree, NODE.names) if row["leaf"]][shard :: settings.shards]
+    ledger = Ledger(beside(output))
+    progress = Progress(f"cpt/prompts {output.stem}", len(leaves) * settings.per_leaf)
+    with tables.Writer(output, PROMPT) as writer:
+        for leaf in leaves:
+            rng = random.Random(f"{config.seed}/{leaf['id']}")
+            drawn = draw(rng, leaf, texts, fillers, settings.per_leaf)
+            for number, (template, prompt) in enumerate(drawn, 1):
+                id_ = f"{leaf['id']}/{number:03d}"
+                ledger.enter([id_])
+                ledger.leave(id_, "ok")
+                row = {"id": id_, "root": leaf["root"], "leaf": leaf["id"], "template": template}
+                writer.write({**row, "prompt": prompt})
+                progress.step()
+        ledger.close()
+    progress.end(ledger.summary())
+    return ledger
+
+
+def draw(
+    rng: random.Random, leaf: Row, templates: list[tuple[str, str]], fillers: dict[str, list[str]], count: int
+) -> Iterator[tuple[str, str]]:
+    """`count` distinct (template id, prompt) for a leaf; each template once before any is used again."""
+    topic = f"{leaf['path'][-1]} ({leaf['path'][-2]})"
+    seen: set[str] = set()
+    stale = 0
+    while len(seen) < count:
+        for id_, template in rng.sample(templates, len(templates)):
+            prompt = _HOLE.sub(
+                lambda match: topic if match.group(1) == "topic" else rng.choice(fillers[match.group(1)]),
+                template,
+            )
+            if prompt in seen:
+                stale += 1
+                if stale > 50 * count:
+                    raise UserError(
+                        f"{len(templates)} templates do not give {count} distinct prompts for a leaf; "
+                        "raise cpt.templates.count or lower cpt.prompts.per_leaf"
+                    )
+                continue
+            seen.add(prompt)
+            yield id_, prompt
+            if len(seen) == count:
+                return
+
+
+def _fillers(path: Path) -> dict[str, list[str]]:
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        found = {row["slug"]: [str(value) for value in row["values"]] for row in rows}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} must hold one line of slug and values for each placeholder ({error})") from None
+    for name in ("audience", "style", "feature"):
+        if not found.get(name):
+            raise UserError(f"{path} holds no values for '{name}'")
+    return found

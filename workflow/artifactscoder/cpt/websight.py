@@ -1,0 +1,135 @@
+"""cpt/websight: WebSight rows made into better pages, in three requests each.
+
+In: WebSight's Parquet files (`llm_generated_idea`, `text`, optionally `image`; both published versions have these).
+L1, the seed: what the page is, said from idea, page and, where the endpoint can see, the picture. L2: the seed
+expanded into a full brief. Then the page rewritten by that brief, with its introduction. Out: PAGE rows whose prompt
+is the brief. A shard is a range of rows, so that any number of jobs reads the files once.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from artifactscoder import files, tables
+from artifactscoder.config import Config
+from artifactscoder.errors import UserError
+from artifactscoder.ledger import Ledger, Usage
+from artifactscoder.llm import generate, pages, prompts
+from artifactscoder.llm.client import Client, Unusable
+from artifactscoder.llm.generate import Outcome, unusable
+from artifactscoder.progress import Progress
+from artifactscoder.records import PAGE, TEXT, columns, slug
+from artifactscoder.tables import Row
+
+COLUMNS = ["llm_generated_idea", "text"]
+
+
+def source(paths: list[Path], output: Path) -> None:
+    """Write which files there are and how many rows each has; the shards' ranges follow from it."""
+    if not paths:
+        raise UserError(
+            "no file matches cpt.websight.input; give the path of WebSight's Parquet files, or set "
+            "cpt.websight.shards to 0 to leave WebSight out"
+        )
+    found = []
+    for path in sorted(paths):
+        with tables.open_table(path, COLUMNS) as file:
+            found.append({"path": str(path), "rows": file.metadata.num_rows})
+    files.write_bytes(output, json.dumps({"files": found}, indent=1).encode())
+
+
+def sample(count: int, seed: int, output: Path) -> None:
+    """DEMO ONLY: `count` rows of WebSight's form, composed procedurally; the file's name says so."""
+    from artifactscoder.llm.procedural import ideas
+    from artifactscoder.llm.procedural.compose import compose
+
+    def rows() -> Iterator[Row]:
+        for i, idea in enumerate(ideas.websight_ideas(count, seed)):
+            yield {"llm_generated_idea": idea, "text": compose(idea, seed + i, care=0.5)}
+
+    tables.write(output, columns(llm_generated_idea=TEXT, text=TEXT), rows())
+
+
+async def run(config: Config, source: Path, shard: int, output: Path) -> Ledger:
+    """Rewrite the rows of shard `shard` of `config.cpt.websight.shards` and write table and ledger."""
+    shards = config.cpt.websight.shards
+    if not 0 <= shard < shards:
+        raise UserError(f"cpt.websight has the shards 0 to {shards - 1}; {shard} is none of them")
+    try:
+        listed = json.loads(source.read_text())["files"]
+    except (OSError, ValueError, KeyError):
+        raise UserError(f"{source} is not a list of WebSight files; run the rule cpt_websight_source") from None
+    total = sum(file["rows"] for file in listed)
+    start, end = total * shard // shards, total * (shard + 1) // shards
+    name = f"{shard:04d}"
+    async with generate.roles(config, "cpt/websight", name, "teacher", "coder") as [teacher, coder]:
+        return await generate.in_order(
+            _range(listed, start, end),
+            lambda row: [row["id"]],
+            lambda row: _page(config, teacher, coder, row),
+            output,
+            PAGE,
+            4 * coder.settings.concurrency,
+            Progress(f"cpt/websight {name}", end - start),
+        )
+
+
+def _range(listed: list[dict[str, Any]], start: int, end: int) -> Iterator[Row]:
+    """Rows `start` to `end` of all files in their order; row groups outside are not read."""
+    first = 0
+    for entry in listed:
+        last = first + entry["rows"]
+        if first < end and start < last:
+            path = Path(entry["path"])
+            with tables.open_table(path, COLUMNS) as file:
+                names = [name for name in (*COLUMNS, "image") if name in file.schema_arrow.names]
+                at = first
+                for group in range(file.metadata.num_row_groups):
+                    size = file.metadata.row_group(group).num_rows
+                    if at < end and start < at + size:
+                        table = file.read_row_group(group, columns=names)
+                        for number, row in enumerate(table.to_pylist(), at):
+                            if start <= number < end:
+                                yield {"id": f"websight/{slug(path.stem)}/{number - first:07d}", **row}
+                    at += size
+        first = last
+
+
+async def _page(config: Config, teacher: Client, coder: Client, row: Row) -> list[Outcome]:
+    settings = config.cpt.websight
+    idea, html = row["llm_generated_idea"], row["text"]
+    if not idea or not html:
+        return [Outcome(row["id"], "rejected", "malformed", "llm_generated_idea or text is empty")]
+    total = Usage()
+    try:
+        images = _images(row) if teacher.settings.vision else None
+        nonce = hashlib.sha256(html.encode()).hexdigest()[:16]
+        messages = prompts.load("cpt_seed").fill(images, idea=idea, html=html, nonce=nonce)
+        seed, usage, _ = await teacher.ask(messages, settings.sampling)
+        total += usage
+        messages = prompts.load("cpt_expand").fill(seed=seed.text.strip())
+        brief, usage, _ = await teacher.ask(messages, settings.sampling)
+        total += usage
+    except Unusable as trouble:
+        trouble.usage = total + trouble.usage
+        return unusable([row["id"]], trouble)
+    prompt = brief.text.strip()
+    draft = {"id": row["id"], "group": "websight", "kind": "websight", "prompt": prompt}
+    messages = prompts.load("cpt_rewrite").fill(prompt=prompt)
+    outcome = await pages.page(coder, messages, settings.sampling, draft)
+    outcome.usage = total + outcome.usage
+    return [outcome]
+
+
+def _images(row: Row) -> list[str] | None:
+    image = row.get("image")
+    data = image.get("bytes") if isinstance(image, dict) else image
+    if not data:
+        return None
+    kind = "png" if data[:4] == b"\x89PNG" else "jpeg"
+    return [f"data:image/{kind};base64,{base64.b64encode(data).decode()}"]

@@ -1,0 +1,1 @@
+"""Near-duplicate removal: MinHash signatures, LSH candidates, exact verification, one keep rule."""

@@ -1,0 +1,61 @@
+"""eval/render: every answer's page in a browser, with pictures over time.
+
+In: a model's answers. Out: what was extracted, the verdict, and three pictures a second of page time apart. An answer
+without a page is a result too (`reason` no_page or truncated, nothing rendered): it scores 0, it is not left out.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+
+from artifactscoder import tables
+from artifactscoder.config import Config
+from artifactscoder.eval.generate import ANSWER
+from artifactscoder.html.extract import extract
+from artifactscoder.journal import Journal
+from artifactscoder.ledger import Ledger
+from artifactscoder.llm import generate
+from artifactscoder.llm.generate import Outcome
+from artifactscoder.progress import Progress
+from artifactscoder.records import BYTES, FLAG, TEXT
+from artifactscoder.render import RecordedPool, RenderOptions, RenderPool
+from artifactscoder.tables import Row
+
+RENDERED = ANSWER
+for _field in (("html", TEXT), ("extracted", TEXT), ("rendered", FLAG), ("reason", TEXT), ("render", TEXT)):
+    RENDERED = RENDERED.append(pa.field(*_field))
+RENDERED = RENDERED.append(pa.field("screenshots", pa.list_(BYTES)))
+
+
+async def run(config: Config, input: Path, name: str, output: Path, browsers: int) -> Ledger:
+    """Render every answer of `input` and write table and ledger."""
+    options = RenderOptions(**config.render.model_dump(), screenshots=config.eval.screenshots)
+    async with (
+        Journal(config.journal / "eval/render" / name) as journal,
+        RenderPool(options, browsers=browsers) as pool,
+    ):
+        recorded = RecordedPool(pool, journal)
+
+        async def work(row: Row) -> list[Outcome]:
+            taken = extract(row["answer"])
+            full = {**row, "html": taken.html, "extracted": taken.kind, "rendered": False, "render": "{}"}
+            if taken.kind in ("none", "truncated"):
+                reason = "no_page" if taken.kind == "none" else "truncated"
+                return [Outcome(row["id"], row={**full, "reason": reason, "screenshots": []})]
+            render = await recorded.render(taken.html)
+            verdict = render.verdict
+            full |= {"rendered": verdict.rendered, "reason": verdict.reason, "screenshots": render.screenshots}
+            return [Outcome(row["id"], row={**full, "render": json.dumps(verdict.to_dict())})]
+
+        return await generate.in_order(
+            tables.rows(input, ANSWER.names, batch=32),
+            lambda row: [row["id"]],
+            work,
+            output,
+            RENDERED,
+            4 * browsers,
+            Progress(f"eval/render {name}", tables.count(input)),
+        )

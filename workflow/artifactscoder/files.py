@@ -1,0 +1,22 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def temporary(path: Path) -> Path:
+    """A name beside `path` that no other process uses; the caller moves it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a small file so that it is there whole or not at all."""
+    draft = temporary(path)
+    with open(draft, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)

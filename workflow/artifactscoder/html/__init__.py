@@ -1,0 +1,1 @@
+"""Pure functions over pages: no files, no network, no browser."""

@@ -1,0 +1,1 @@
+"""Engines that answer a prompt: served language models and the procedural teacher."""

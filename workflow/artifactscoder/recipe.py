@@ -1,0 +1,97 @@
+"""The steps, in the order in which records pass them: one name for rule, subcommand, module, folder and report row.
+
+What a step depends on besides its input files stands here too: the settings and prompts that shape its records, the
+roles it asks, and a version that is raised when its code makes other records from the same input. A digest of just
+that is a parameter of the step's rule, so that a change reruns what it must and no more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from artifactscoder import config as configs
+from artifactscoder.config import Config
+
+
+@dataclass(frozen=True)
+class Step:
+    """`settings`: dotted paths of the configuration. `roles`: who is asked. `prompts`: files of workflow/prompts."""
+
+    summary: str
+    settings: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    version: int = 1
+
+
+STEPS: dict[str, Step] = {
+    "cpt/websight": Step(
+        "WebSight rows: seed, fuller prompt, rewritten page",
+        ("cpt.websight.asks", "cpt.websight.sampling", "cpt.websight.shards"),
+        ("teacher", "coder"),
+        ("cpt_seed", "cpt_expand", "cpt_rewrite"),
+    ),
+    "cpt/tree": Step(
+        "topics below each root, breadth first",
+        ("cpt.tree.children", "cpt.tree.asks", "cpt.tree.sampling"),
+        ("teacher",),
+        ("cpt_tree",),
+    ),
+    "cpt/templates": Step(
+        "distinct prompt templates with placeholders", ("cpt.templates",), ("teacher",), ("cpt_templates",)
+    ),
+    "cpt/prompts": Step("leaves times templates", ("cpt.prompts", "seed")),
+    "cpt/code": Step("a page for each prompt", ("cpt.code",), ("coder",), ("cpt_code",)),
+    "cpt/dedup": Step("near-duplicate pages removed", ("cpt.dedup",)),
+    "cpt/pack": Step("pages as tokens in training windows", ("cpt.pack",)),
+    "sft/tasks": Step("tasks of each subcategory", ("sft.tasks",), ("teacher",), ("sft_tasks",)),
+    "sft/variants": Step("each task in several kinds", ("sft.variants",), ("teacher",), ("sft_variants",)),
+    "sft/code": Step("a page for each variant", ("sft.code",), ("coder",), ("sft_code",)),
+    "sft/dedup": Step("near-duplicate pages removed", ("sft.dedup",)),
+    "sft/rules": Step("pages that cannot work removed", ("sft.rules",)),
+    "sft/score": Step(
+        "25 dimensions judged on page and rendering", ("sft.score", "render"), ("judge",), ("sft_score",)
+    ),
+    "sft/select": Step("the best, fairly spread: sft_train.parquet", ("sft.select",)),
+    "rl/prompts": Step("task families times tech stacks", ("rl.prompts", "seed"), (), ("rl_task",)),
+    "rl/reference": Step("a reference page for each prompt", ("rl.reference",), ("reference",), ("rl_reference",)),
+    "rl/valid": Step("reference pages rendered and checked", ("render", "sft.rules")),
+    "rl/parquet": Step(
+        "rl_train.parquet and rl_val.parquet, split by task", ("rl.parquet", "seed", "sft.select.system")
+    ),
+    "train/tiny_model": Step("demo only: a random small model and its tokenizer", ("train.tiny_model",)),
+    "train/sft": Step("supervised fine-tuning with verl", ("train.sft",)),
+    "train/grpo": Step(
+        "GRPO with verl, rewarded by rendering and judge",
+        ("train.grpo", "reward", "render"),
+        ("vision_judge",),
+        ("reward_checklist",),
+    ),
+    "train/export": Step("a checkpoint as a model in Hugging Face format", ("train.export",)),
+    "eval/generate": Step("answers of a model to held-out tasks", ("eval.tasks", "eval.sampling", "eval.batch")),
+    "eval/render": Step("each answer rendered, three pictures over time", ("eval.screenshots", "render")),
+    "eval/judge": Step(
+        "each rendering judged by its checklist", ("reward",), ("vision_judge",), ("reward_checklist",)
+    ),
+    "eval/table": Step("base, SFT and GRPO side by side: table.parquet"),
+    "report": Step("one page that shows it all"),
+}  # fmt: skip
+
+
+def depends(config: Config, name: str) -> dict[str, Any]:
+    """What the step `name` depends on besides its input files, as plain data."""
+    from artifactscoder.llm import prompts  # the only look upwards: prompts are files, and only their digests count
+
+    step = STEPS[name]
+    return {
+        "version": step.version,
+        "settings": {path: configs.select(config, path) for path in step.settings},
+        "roles": {role: config.endpoint(role)[1].identity() for role in step.roles},
+        "prompts": prompts.digest(step.prompts),
+    }
+
+
+def digest(config: Config, name: str, *more: Any) -> str:
+    """Digest of `depends` and of what the caller adds (the seeds of a shard)."""
+    return configs.digest(depends(config, name), *more)

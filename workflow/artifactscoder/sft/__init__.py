@@ -1,0 +1,1 @@
+"""The SFT stage: from seed categories to sft_train.parquet."""

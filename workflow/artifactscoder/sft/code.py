@@ -1,0 +1,39 @@
+"""sft/code: a page for each variant.
+
+In: the variants of a category. Out: one PAGE row an answer that holds a complete page. Cut-off and empty answers are
+rejected by name and stay in the journal. Paper scale: 240K requests of up to 16K tokens, the costliest step.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from artifactscoder import tables
+from artifactscoder.config import Config
+from artifactscoder.ledger import Ledger
+from artifactscoder.llm import generate, pages, prompts
+from artifactscoder.llm.generate import Outcome
+from artifactscoder.progress import Progress
+from artifactscoder.records import PAGE
+from artifactscoder.tables import Row
+
+
+async def run(config: Config, input: Path, shard: str, output: Path) -> Ledger:
+    """Ask for a page for every variant of `input` and write table and ledger."""
+    prompt = prompts.load("sft_code")
+
+    async with generate.roles(config, "sft/code", shard, "coder") as [coder]:
+
+        async def work(row: Row) -> list[Outcome]:
+            draft = {"id": row["id"], "group": row["category"], "kind": row["kind"], "prompt": row["prompt"]}
+            return [await pages.page(coder, prompt.fill(prompt=row["prompt"]), config.sft.code.sampling, draft)]
+
+        return await generate.in_order(
+            tables.rows(input, ["id", "category", "kind", "prompt"]),
+            lambda row: [row["id"]],
+            work,
+            output,
+            PAGE,
+            4 * coder.settings.concurrency,
+            Progress(f"sft/code {shard}", tables.count(input)),
+        )

@@ -1,0 +1,7 @@
+"""sft/dedup: near-duplicates among the pages of all categories, threshold 0.8 (the engine is `dedup/`)."""
+
+from __future__ import annotations
+
+from artifactscoder.dedup.phases import filter, pairs, signature
+
+__all__ = ["filter", "pairs", "signature"]
