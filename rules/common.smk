@@ -4,7 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir)))
+ROOT = Path(workflow.basedir).parent
+sys.path.insert(0, workflow.basedir)
 
 from artifactscoder import config as configs
 from artifactscoder import recipe, seeds
@@ -21,7 +22,11 @@ try:
     SEED_ROWS = {
         "variants": seeds.variants(CONFIG),
         "dimensions": seeds.dimensions(CONFIG),
-        "rl": [seeds.rl_families(CONFIG), seeds.rl_universal(CONFIG), seeds.tech_stacks(CONFIG)],
+        "rl": [
+            seeds.rl_families(CONFIG),
+            seeds.rl_universal(CONFIG),
+            seeds.tech_stacks(CONFIG),
+        ],
     }
 except UserError as error:
     raise WorkflowError(str(error))
@@ -80,12 +85,40 @@ def digest(step, *more):
     return recipe.digest(CONFIG, step, *more)
 
 
-rule config:
-    output:
-        f"{RESULTS}/config.yaml",
-    log:
-        "logs/config.log",
-    params:
-        values=configs.digest(CONFIG.model_dump(mode="json")),
-    run:
-        configs.write(CONFIG, Path(output[0]))
+def image(role):
+    """The Apptainer image of a role; its name carries a digest of definition and locks, so a changed one is new."""
+    definition = (ROOT / "containers" / f"{role}.def").read_text()
+    locks = [
+        (ROOT / line.split()[0]).read_text()
+        for line in definition.splitlines()
+        if line.strip().startswith("envs/")
+    ]
+    return f"containers/{role}-{configs.digest(definition, locks)}.sif"
+
+
+def websight_files():
+    """The files that cpt.websight.input names; none is said when the rule runs, so that a dry run needs no data."""
+    return sorted(glob.glob(CONFIG.cpt.websight.input))
+
+
+def file_states(paths):
+    """What changes when a file is replaced, for so many files that hashing them at every parse would be slow."""
+    return [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in paths]
+
+
+def pages_of(wildcards):
+    """The pages of a CPT shard, whichever step made them."""
+    step = "websight" if wildcards.shard in WEBSIGHT_SHARDS else "code"
+    return f"{RESULTS}/cpt/{step}/{wildcards.shard}.parquet"
+
+
+def tree_of(wildcards):
+    """The topic tree that a CPT shard draws its leaves from."""
+    return f"{RESULTS}/cpt/tree/{TREE_SHARDS[wildcards.tree_shard][0]}.parquet"
+
+
+def manifest_of(wildcards):
+    """What must be there before a model can answer."""
+    if wildcards.model == "base":
+        return BASE_MANIFEST
+    return f"{MODELS[wildcards.model]}/manifest.json"

@@ -1,21 +1,6 @@
 # CPT data. In: seed roots and WebSight's files. Out: results/cpt/pack/SHARD.parquet, token windows for training.
 
 
-def websight_files():
-    """The files that cpt.websight.input names; none is said when the rule runs, so that a dry run needs no data."""
-    return sorted(glob.glob(CONFIG.cpt.websight.input))
-
-
-def file_states(paths):
-    """What changes when a file is replaced, for so many files that hashing them at every parse would be slow."""
-    return [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in paths]
-
-
-def pages_of(wildcards):
-    step = "websight" if wildcards.shard in WEBSIGHT_SHARDS else "code"
-    return f"{RESULTS}/cpt/{step}/{wildcards.shard}.parquet"
-
-
 rule cpt_websight_sample:
     input:
         config=ancient(f"{RESULTS}/config.yaml"),
@@ -23,6 +8,8 @@ rule cpt_websight_sample:
         table=f"{RESULTS}/cpt/websight/procedural_sample.parquet",
     log:
         "logs/cpt/websight_sample.log",
+    container:
+        image("data")
     params:
         rows=CONFIG.cpt.websight.sample,
         seed=CONFIG.seed,
@@ -45,6 +32,8 @@ rule cpt_websight_source:
         f"{RESULTS}/cpt/websight/source.json",
     log:
         "logs/cpt/websight_source.log",
+    container:
+        image("data")
     params:
         states=[] if CONFIG.cpt.websight.sample else file_states(websight_files()),
     message:
@@ -65,11 +54,13 @@ rule cpt_websight:
         "logs/cpt/websight/{websight_shard}.log",
     benchmark:
         "benchmarks/cpt/websight/{websight_shard}.tsv"
+    container:
+        image("data")
+    resources:
+        mem_mb=4000,
     params:
         recipe=digest("cpt/websight"),
         shard=lambda wildcards: WEBSIGHT_SHARDS[wildcards.websight_shard],
-    resources:
-        mem_mb=4000,
     message:
         "cpt/websight: {wildcards.websight_shard}"
     shell:
@@ -87,10 +78,12 @@ rule cpt_tree:
         "logs/cpt/tree/{root}.log",
     benchmark:
         "benchmarks/cpt/tree/{root}.tsv"
-    params:
-        recipe=lambda wildcards: digest("cpt/tree", ROOTS[wildcards.root]),
+    container:
+        image("data")
     resources:
         mem_mb=2000,
+    params:
+        recipe=lambda wildcards: digest("cpt/tree", ROOTS[wildcards.root]),
     message:
         "cpt/tree: topics below {wildcards.root}"
     shell:
@@ -108,10 +101,12 @@ rule cpt_templates:
         "logs/cpt/templates.log",
     benchmark:
         "benchmarks/cpt/templates.tsv"
-    params:
-        recipe=digest("cpt/templates"),
+    container:
+        image("data")
     resources:
         mem_mb=2000,
+    params:
+        recipe=digest("cpt/templates"),
     message:
         "cpt/templates: prompt templates"
     shell:
@@ -121,7 +116,7 @@ rule cpt_templates:
 rule cpt_prompts:
     input:
         config=ancient(f"{RESULTS}/config.yaml"),
-        tree=lambda wildcards: f"{RESULTS}/cpt/tree/{TREE_SHARDS[wildcards.tree_shard][0]}.parquet",
+        tree=tree_of,
         templates=rules.cpt_templates.output.table,
         fillers=CONFIG.seeds.cpt_fillers,
     output:
@@ -131,11 +126,13 @@ rule cpt_prompts:
         "logs/cpt/prompts/{tree_shard}.log",
     benchmark:
         "benchmarks/cpt/prompts/{tree_shard}.tsv"
+    container:
+        image("data")
+    resources:
+        mem_mb=2000,
     params:
         recipe=digest("cpt/prompts"),
         shard=lambda wildcards: TREE_SHARDS[wildcards.tree_shard][1],
-    resources:
-        mem_mb=2000,
     message:
         "cpt/prompts: {wildcards.tree_shard}"
     shell:
@@ -154,10 +151,12 @@ rule cpt_code:
         "logs/cpt/code/{tree_shard}.log",
     benchmark:
         "benchmarks/cpt/code/{tree_shard}.tsv"
-    params:
-        recipe=digest("cpt/code"),
+    container:
+        image("data")
     resources:
         mem_mb=4000,
+    params:
+        recipe=digest("cpt/code"),
     message:
         "cpt/code: pages of {wildcards.tree_shard}"
     shell:
@@ -175,10 +174,12 @@ rule cpt_dedup_signature:
         "logs/cpt/dedup_signature/{shard}.log",
     benchmark:
         "benchmarks/cpt/dedup_signature/{shard}.tsv"
-    params:
-        recipe=digest("cpt/dedup"),
+    container:
+        image("data")
     resources:
         mem_mb=2000,
+    params:
+        recipe=digest("cpt/dedup"),
     message:
         "cpt/dedup: signatures of {wildcards.shard}"
     shell:
@@ -198,10 +199,12 @@ rule cpt_dedup_pairs:
         "logs/cpt/dedup_pairs.log",
     benchmark:
         "benchmarks/cpt/dedup_pairs.tsv"
-    params:
-        recipe=digest("cpt/dedup"),
+    container:
+        image("data")
     resources:
         mem_mb=64000,
+    params:
+        recipe=digest("cpt/dedup"),
     message:
         "cpt/dedup: near-duplicates among all shards"
     shell:
@@ -221,6 +224,8 @@ rule cpt_dedup:
         "logs/cpt/dedup/{shard}.log",
     benchmark:
         "benchmarks/cpt/dedup/{shard}.tsv"
+    container:
+        image("data")
     resources:
         mem_mb=8000,
     message:
@@ -242,11 +247,13 @@ rule cpt_pack:
         "logs/cpt/pack/{shard}.log",
     benchmark:
         "benchmarks/cpt/pack/{shard}.tsv"
+    container:
+        image("data")
+    resources:
+        mem_mb=4000,
     params:
         recipe=digest("cpt/pack", BASE),
         model=BASE,
-    resources:
-        mem_mb=4000,
     message:
         "cpt/pack: tokens of {wildcards.shard}"
     shell:

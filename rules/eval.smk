@@ -1,12 +1,6 @@
 # Evaluation. In: the held-out RL tasks and the models. Out: results/eval/table.parquet, the models side by side.
 
 
-def manifest_of(wildcards):
-    if wildcards.model == "base":
-        return BASE_MANIFEST
-    return f"{MODELS[wildcards.model]}/manifest.json"
-
-
 rule eval_generate:
     input:
         config=ancient(f"{RESULTS}/config.yaml"),
@@ -19,12 +13,14 @@ rule eval_generate:
         "logs/eval/generate/{model}.log",
     benchmark:
         "benchmarks/eval/generate/{model}.tsv"
-    params:
-        recipe=digest("eval/generate", BASE),
-        model=lambda wildcards: MODELS[wildcards.model],
+    container:
+        image("train")
     threads: 8
     resources:
         mem_mb=64000,
+    params:
+        recipe=digest("eval/generate", BASE),
+        model=lambda wildcards: MODELS[wildcards.model],
     message:
         "eval/generate: answers of {wildcards.model}"
     shell:
@@ -43,11 +39,13 @@ rule eval_render:
         "logs/eval/render/{model}.log",
     benchmark:
         "benchmarks/eval/render/{model}.tsv"
-    params:
-        recipe=digest("eval/render"),
+    container:
+        image("render")
     threads: 8
     resources:
         mem_mb=16000,
+    params:
+        recipe=digest("eval/render"),
     message:
         "eval/render: answers of {wildcards.model} rendered"
     shell:
@@ -66,10 +64,12 @@ rule eval_judge:
         "logs/eval/judge/{model}.log",
     benchmark:
         "benchmarks/eval/judge/{model}.tsv"
-    params:
-        recipe=digest("eval/judge"),
+    container:
+        image("data")
     resources:
         mem_mb=4000,
+    params:
+        recipe=digest("eval/judge"),
     message:
         "eval/judge: answers of {wildcards.model} judged"
     shell:
@@ -87,6 +87,8 @@ rule eval_table:
         "logs/eval/table.log",
     benchmark:
         "benchmarks/eval/table.tsv"
+    container:
+        image("data")
     params:
         recipe=digest("eval/table"),
     message:

@@ -10,8 +10,10 @@ rule rulegraph:
         "logs/rulegraph.log",
     message:
         "report: the rulegraph, as Snakemake draws it"
-    shell:
-        "snakemake all --rulegraph dot --configfile {input.config:q} > {output:q} 2> {log:q}"
+    run:
+        shell(
+            "snakemake all --rulegraph dot --configfile {input.config:q} > {output:q} 2> {log:q}"
+        )
 
 
 rule report:
@@ -28,9 +30,11 @@ rule report:
         "logs/report.log",
     benchmark:
         "benchmarks/report.tsv"
+    container:
+        image("data")
     params:
         recipe=digest("report"),
-        results=RESULTS,
+        results=subpath(output[0], ancestor=2),
     message:
         "report: one page that shows it all"
     shell:

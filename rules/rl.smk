@@ -11,6 +11,8 @@ rule rl_prompts:
         "logs/rl/prompts.log",
     benchmark:
         "benchmarks/rl/prompts.tsv"
+    container:
+        image("data")
     params:
         recipe=digest("rl/prompts", SEED_ROWS["rl"]),
     message:
@@ -30,10 +32,12 @@ rule rl_reference:
         "logs/rl/reference.log",
     benchmark:
         "benchmarks/rl/reference.tsv"
-    params:
-        recipe=digest("rl/reference"),
+    container:
+        image("data")
     resources:
         mem_mb=4000,
+    params:
+        recipe=digest("rl/reference"),
     message:
         "rl/reference: a reference page for each prompt"
     shell:
@@ -52,11 +56,13 @@ rule rl_valid:
         "logs/rl/valid.log",
     benchmark:
         "benchmarks/rl/valid.tsv"
-    params:
-        recipe=digest("rl/valid"),
+    container:
+        image("render")
     threads: 8
     resources:
         mem_mb=16000,
+    params:
+        recipe=digest("rl/valid"),
     message:
         "rl/valid: reference pages rendered and checked"
     shell:
@@ -77,6 +83,8 @@ rule rl_parquet:
         "logs/rl/parquet.log",
     benchmark:
         "benchmarks/rl/parquet.tsv"
+    container:
+        image("data")
     params:
         recipe=digest("rl/parquet"),
     message:

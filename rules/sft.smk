@@ -11,14 +11,16 @@ rule sft_tasks:
         "logs/sft/tasks/{category}.log",
     benchmark:
         "benchmarks/sft/tasks/{category}.tsv"
+    container:
+        image("data")
+    resources:
+        mem_mb=2000,
     params:
         recipe=lambda wildcards: digest(
             "sft/tasks",
             CATEGORY_NAMES[wildcards.category],
             SUBCATEGORIES[wildcards.category],
         ),
-    resources:
-        mem_mb=2000,
     message:
         "sft/tasks: tasks of {wildcards.category}"
     shell:
@@ -37,10 +39,12 @@ rule sft_variants:
         "logs/sft/variants/{category}.log",
     benchmark:
         "benchmarks/sft/variants/{category}.tsv"
-    params:
-        recipe=digest("sft/variants", SEED_ROWS["variants"]),
+    container:
+        image("data")
     resources:
         mem_mb=2000,
+    params:
+        recipe=digest("sft/variants", SEED_ROWS["variants"]),
     message:
         "sft/variants: variants of {wildcards.category}"
     shell:
@@ -59,10 +63,12 @@ rule sft_code:
         "logs/sft/code/{category}.log",
     benchmark:
         "benchmarks/sft/code/{category}.tsv"
-    params:
-        recipe=digest("sft/code"),
+    container:
+        image("data")
     resources:
         mem_mb=4000,
+    params:
+        recipe=digest("sft/code"),
     message:
         "sft/code: pages of {wildcards.category}"
     shell:
@@ -80,10 +86,12 @@ rule sft_dedup_signature:
         "logs/sft/dedup_signature/{category}.log",
     benchmark:
         "benchmarks/sft/dedup_signature/{category}.tsv"
-    params:
-        recipe=digest("sft/dedup"),
+    container:
+        image("data")
     resources:
         mem_mb=2000,
+    params:
+        recipe=digest("sft/dedup"),
     message:
         "sft/dedup: signatures of {wildcards.category}"
     shell:
@@ -102,10 +110,12 @@ rule sft_dedup_pairs:
         "logs/sft/dedup_pairs.log",
     benchmark:
         "benchmarks/sft/dedup_pairs.tsv"
-    params:
-        recipe=digest("sft/dedup"),
+    container:
+        image("data")
     resources:
         mem_mb=8000,
+    params:
+        recipe=digest("sft/dedup"),
     message:
         "sft/dedup: near-duplicates among all categories"
     shell:
@@ -125,6 +135,8 @@ rule sft_dedup:
         "logs/sft/dedup/{category}.log",
     benchmark:
         "benchmarks/sft/dedup/{category}.tsv"
+    container:
+        image("data")
     resources:
         mem_mb=2000,
     message:
@@ -145,10 +157,12 @@ rule sft_rules:
         "logs/sft/rules/{category}.log",
     benchmark:
         "benchmarks/sft/rules/{category}.tsv"
-    params:
-        recipe=digest("sft/rules"),
+    container:
+        image("data")
     resources:
         mem_mb=2000,
+    params:
+        recipe=digest("sft/rules"),
     message:
         "sft/rules: pages of {wildcards.category} that can work"
     shell:
@@ -167,11 +181,13 @@ rule sft_score:
         "logs/sft/score/{category}.log",
     benchmark:
         "benchmarks/sft/score/{category}.tsv"
-    params:
-        recipe=digest("sft/score", SEED_ROWS["dimensions"]),
+    container:
+        image("render")
     threads: 8
     resources:
         mem_mb=16000,
+    params:
+        recipe=digest("sft/score", SEED_ROWS["dimensions"]),
     message:
         "sft/score: pages of {wildcards.category} rendered and judged"
     shell:
@@ -191,11 +207,13 @@ rule sft_select:
         "logs/sft/select.log",
     benchmark:
         "benchmarks/sft/select.tsv"
+    container:
+        image("data")
+    resources:
+        mem_mb=8000,
     params:
         recipe=digest("sft/select", BASE),
         model=BASE,
-    resources:
-        mem_mb=8000,
     message:
         "sft/select: the best pages of all categories"
     shell:

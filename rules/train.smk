@@ -13,6 +13,8 @@ rule train_tiny_model:
         "logs/train/tiny_model.log",
     benchmark:
         "benchmarks/train/tiny_model.tsv"
+    container:
+        image("train")
     params:
         recipe=digest("train/tiny_model"),
         folder=subpath(output.manifest, parent=True),
@@ -35,13 +37,15 @@ rule train_sft:
         "logs/train/sft.log",
     benchmark:
         "benchmarks/train/sft.tsv"
+    container:
+        image("train")
+    threads: 64
+    resources:
+        mem_mb=900000,
     params:
         recipe=digest("train/sft", BASE),
         model=BASE,
         work=f"{RESULTS}/train/sft/work",
-    threads: 64
-    resources:
-        mem_mb=900000,
     message:
         "train/sft: supervised fine-tuning"
     shell:
@@ -63,14 +67,16 @@ rule train_grpo:
         "logs/train/grpo.log",
     benchmark:
         "benchmarks/train/grpo.tsv"
+    container:
+        image("train")
+    threads: 64
+    resources:
+        mem_mb=900000,
     params:
         recipe=digest("train/grpo"),
         model=subpath(input.model, parent=True),
         work=f"{RESULTS}/train/grpo/work",
         browsers=8,
-    threads: 64
-    resources:
-        mem_mb=900000,
     message:
         "train/grpo: GRPO, rewarded by rendering and judge"
     shell:
@@ -89,11 +95,13 @@ rule train_export:
         "logs/train/export/{trained}.log",
     benchmark:
         "benchmarks/train/export/{trained}.tsv"
+    container:
+        image("train")
+    resources:
+        mem_mb=200000,
     params:
         recipe=digest("train/export"),
         folder=subpath(output.manifest, parent=True),
-    resources:
-        mem_mb=200000,
     message:
         "train/export: {wildcards.trained} in Hugging Face format"
     shell:

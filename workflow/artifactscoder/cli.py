@@ -55,6 +55,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "rendezvous": ("--rendezvous", {"type": Path, "help": "folder in which services and trainer meet"}),
     "host": ("--host", {"default": "127.0.0.1", "help": "address to bind"}),
     "port": ("--port", {"type": int, "default": 0, "help": "port; 0 takes a free one"}),
+    "snakemake": ("snakemake", {"nargs": "*", "help": "further arguments for Snakemake, after --"}),
     "page": ("page", {"type": Path, "help": "HTML file"}),
 }  # fmt: skip
 
@@ -134,6 +135,7 @@ COMMANDS: dict[str, Command] = {
     "report": Command(
         "report.build", "results rulegraph output", lambda m, c, a: m.run(c, a.results, a.rulegraph, a.output)
     ),
+    "demo": Command("demo", "snakemake", lambda m, c, a: m.run(a.snakemake), "the whole line on this machine, offline"),
     "render serve": Command(
         "render.service", "browsers host port rendezvous", lambda m, c, a: _serve(m, c, a), "the HTTP render service"
     ),
@@ -142,7 +144,7 @@ COMMANDS: dict[str, Command] = {
     "config yaml": Command("config", "", lambda m, c, a: _yaml(c), "the configuration as commented YAML"),
     "config schema": Command("config", "", lambda m, c, a: _schema(m), "the JSON schema of the configuration"),
 }  # fmt: skip
-NO_CONFIG = {"config keys", "config schema"}
+NO_CONFIG = {"config keys", "config schema", "demo"}
 
 
 def _tiny_model(module: Any, config: Any, args: Any) -> None:
@@ -298,7 +300,7 @@ def main(argv: list[str] | None = None) -> int:
         result = command.call(import_module(f"artifactscoder.{command.module}"), config, args)
         if isinstance(result, Coroutine):
             asyncio.run(result)
-        return 0
+        return result if isinstance(result, int) else 0
     except UserError as error:
         print(f"artifactscoder: {error}", file=sys.stderr)
         return 2

@@ -140,7 +140,7 @@ class WebsightSettings(Section):
     sample: int = Field(
         0, ge=0, description="DEMO ONLY: compose this many stand-in rows procedurally instead of reading `input`."
     )
-    shards: int = Field(64, ge=0, description="Shards; 0 leaves WebSight out.")
+    shards: int = Field(32, ge=0, description="Shards; 0 leaves WebSight out.")
     asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=16_384)
 
@@ -169,7 +169,7 @@ class PromptsSettings(Section):
     """cpt/prompts: leaves times templates."""
 
     per_leaf: int = Field(100, ge=1, description="Prompts drawn for each leaf (paper: 100, 8M in all).")
-    shards: int = Field(8, ge=1, description="Shards per root.")
+    shards: int = Field(4, ge=1, description="Shards per root (25 roots: 100 shards of 80K prompts).")
 
 
 class PackSettings(Section):

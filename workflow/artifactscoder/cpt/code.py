@@ -1,6 +1,6 @@
 """cpt/code: a page for each prompt of a shard.
 
-In: PROMPT rows. Out: PAGE rows. Paper scale: 8M requests in 200 shards of 40K.
+In: PROMPT rows. Out: PAGE rows. Paper scale: 8M requests in 100 shards of 80K.
 """
 
 from __future__ import annotations

@@ -14,7 +14,11 @@ from typing import Literal
 Kind = Literal["document", "svg", "fragment", "truncated", "none"]
 
 _OPEN = re.compile(r"<!doctype\s+html[^>]*>|<html[\s>]", re.IGNORECASE)
-_CLOSE = re.compile(r"</html\s*>", re.IGNORECASE)
+_MARK = re.compile(
+    r"(?P<doctype><!doctype\s+html[^>]*>)|(?P<open><html[\s>])|(?P<close></html\s*>)"
+    r"|(?P<script><script[\s>])|(?P<end></script)",
+    re.IGNORECASE,
+)
 _SVG_OPEN = re.compile(r"<svg[\s>]", re.IGNORECASE)
 _SVG_CLOSE = re.compile(r"</svg\s*>", re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
@@ -47,16 +51,11 @@ def thoughts(answer: str) -> tuple[str, str]:
 def extract(answer: str) -> Extraction:
     """The last complete page of an answer; see the module for the order of preference."""
     text, _ = thoughts(answer)
-    closes = list(_CLOSE.finditer(text))
-    opens = [match.start() for match in _OPEN.finditer(text)]
-    if closes:
-        end = closes[-1].end()
-        floor = closes[-2].end() if len(closes) > 1 else 0
-        inside = [start for start in opens if floor <= start < end]
-        if inside:
-            return Extraction(text[_begin(text, inside) : end], "document")
-    if opens:
-        return Extraction(_unfenced(text[opens[-1] :]), "truncated")
+    complete, begun = _documents(text)
+    if complete:
+        return Extraction(complete, "document")
+    if begun is not None:
+        return Extraction(_unfenced(text[begun:]), "truncated")
     svg_closes = list(_SVG_CLOSE.finditer(text))
     if svg_closes:
         end = svg_closes[-1].end()
@@ -80,15 +79,31 @@ def introduction(answer: str) -> str:
     return re.sub(r"```[ \t]*[\w+-]*[ \t]*\s*\Z", "", before).strip()
 
 
-def _begin(text: str, opens: list[int]) -> int:
-    """Where the page begins: at the last doctype on a line of its own that no open script holds as a string."""
-    begin = opens[0]
-    for start in opens[1:]:
-        before = text[begin:start].lower()
-        in_script = before.count("<script") > before.count("</script")
-        if text[start : start + 2] == "<!" and before.endswith("\n") and not in_script:
-            begin = start
-    return begin
+def _documents(text: str) -> tuple[str, int | None]:
+    """The last complete document, and where one begins that was never closed.
+
+    What a script holds as a string is no document; a second doctype on a line of its own begins the page anew.
+    """
+    complete, begun, doctype, script = "", None, False, False
+    for match in _MARK.finditer(text):
+        kind, start = match.lastgroup, match.start()
+        if kind == "script":
+            script = begun is not None
+        elif kind == "end":
+            script = False
+        elif script:
+            continue
+        elif kind == "close":
+            if begun is not None:
+                complete = text[begun : match.end()]
+            begun, doctype = None, False
+        elif begun is None:
+            begun, doctype = start, kind == "doctype"
+        elif kind == "doctype" and text[max(0, start - 1) : start] == "\n":
+            begun, doctype = start, True
+        elif kind == "open" and not doctype and text[max(0, start - 1) : start] == "\n":
+            begun = start
+    return complete, begun
 
 
 def wrap(fragment: str) -> str:

@@ -1,0 +1,47 @@
+# The commands of this project; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+DEMO_ROLES := workflow data render train
+TEST_ROLES := $(DEMO_ROLES) serve dev
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help setup setup-test demo test check bench audit lock clean test-kill
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+setup: ## make .venv and find a Chromium
+	@envs/install.sh $(DEMO_ROLES) && envs/chromium.sh
+
+setup-test: ## the same with what the tests need
+	@envs/install.sh $(TEST_ROLES) && envs/chromium.sh
+
+demo: setup ## the whole line on this machine, offline, in minutes; ends with the report's place
+	@artifactscoder demo
+
+test: setup-test ## the tests
+	@python -m pytest
+
+test-kill: setup-test ## kill -9 the demo at five random moments and start it again (about 30 minutes)
+	@python -m pytest -m slow tests/test_kill.py
+
+check: setup-test ## formatting, lint and types
+	ruff format --check workflow tests bench
+	ruff check workflow tests bench
+	mypy
+	snakefmt --check workflow/Snakefile rules
+	REFERENCE_API_KEY=unused snakemake --lint
+
+bench: setup-test ## every benchmark, quick
+	@for file in bench/*.py; do python $$file --quick || exit; done
+
+audit: setup ## draw the rulegraph of the demo into docs/
+	@snakemake demo --profile profiles/demo --rulegraph dot > docs/rulegraph.dot
+	@python -c "from pathlib import Path; from artifactscoder.report import rulegraph; \
+	  Path('docs/rulegraph.svg').write_text(rulegraph.draw(Path('docs/rulegraph.dot')))"
+
+lock: ## resolve envs/*.in again (needs uv)
+	@envs/lock.sh
+
+clean: ## remove what runs made, but not the journal of answers
+	rm -rf results logs benchmarks .snakemake

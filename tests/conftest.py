@@ -1,0 +1,86 @@
+"""What the tests share: a small configuration, and rows to feed steps with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from artifactscoder import config as configs
+from artifactscoder import tables
+from artifactscoder.config import Config
+from artifactscoder.records import PAGE
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seed files are named relative to the root of the checkout."""
+    monkeypatch.chdir(ROOT)
+
+
+Configure = Callable[..., Config]
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Configure:
+    """A configuration of two categories, answered procedurally, with its own journal; keywords overlay sections."""
+
+    def make(url: str = "", **sections: Any) -> Config:
+        procedural = {"kind": "procedural", "vision": True}
+        api = {"kind": "api", "url": url, "model": "test", "patience_s": 2, "retries": 2, "timeout_s": 20, "vision": True}
+        values: dict[str, Any] = {
+            "results": str(tmp_path / "results"),
+            "journal": str(tmp_path / "journal"),
+            "endpoints": {"it": api if url else procedural},
+            "roles": dict.fromkeys(("teacher", "coder", "reference", "judge", "vision_judge"), "it"),
+            "sft": {
+                "categories": ["game-puzzle", "tool-calculator"],
+                "subcategories": 2,
+                "tasks": {"per_subcategory": 3},
+                "variants": {"kinds": ["layout", "minimalist", "real-time"]},
+            },
+            "cpt": {
+                "websight": {"shards": 1, "sample": 4},
+                "tree": {"roots": ["games-play"], "children": [2, 2]},
+                "templates": {"count": 6, "per_request": 4},
+                "prompts": {"per_leaf": 3, "shards": 2},
+                "pack": {"length": 256},
+            },
+            "rl": {"prompts": {"count": 12, "families": ["dashboards", "forms"]}, "parquet": {"validation": 0.25}},
+            "render": {"width": 640, "height": 480},
+        }
+        for name, section in sections.items():
+            values[name] = {**values[name], **section} if isinstance(section, dict) else section
+        return configs.from_dict(values, "the test's configuration")
+
+    return make
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a PAGE table from a mapping of id to html."""
+
+    def write(name: str, html: dict[str, str], prompt: str = "Make a page.") -> Path:
+        path = tmp_path / f"{name}.parquet"
+        rows = (
+            {
+                "id": id_,
+                "group": id_.split("/")[0],
+                "kind": "layout",
+                "prompt": prompt,
+                "html": text,
+                "answer": text,
+                "extracted": "document",
+                "maker": "procedural",
+                "request": "r",
+            }
+            for id_, text in html.items()
+        )
+        tables.write(path, PAGE, rows)
+        return path
+
+    return write

@@ -1,0 +1,252 @@
+"""The client: every request ends well or with a name, and a user's mistake is one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pytest
+from aiohttp import web
+from openai_server import Server, completion
+from pydantic import BaseModel, Field
+
+from artifactscoder.config.engines import Sampling
+from artifactscoder.errors import UserError
+from artifactscoder.journal import Journal
+from artifactscoder.llm import endpoint, prompts
+from artifactscoder.llm.client import Client, Unusable
+
+SAMPLING = Sampling(max_tokens=4000)
+
+
+class Colours(BaseModel):
+    colours: list[str] = Field(min_length=2)
+
+
+def ask_for_tasks(count: int = 4) -> list[prompts.Message]:
+    return prompts.load("sft_tasks").fill(category="Tools", name="Timers", brief="A timer.", count=str(count))
+
+
+async def answer(text: str, finish: str = "stop") -> web.Response:
+    return web.json_response(completion(text, finish))
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "BACKOFF_S", 0.01)
+
+
+async def test_an_answered_request_is_not_asked_again(configure, tmp_path) -> None:
+    server = Server()
+    async with server.open() as url:
+        for _ in range(2):
+            async with Journal(tmp_path / "j") as journal, Client(configure(url), "teacher", journal) as client:
+                first, _, key = await client.ask(ask_for_tasks(), SAMPLING)
+                again, _, same = await client.ask(ask_for_tasks(), SAMPLING)
+                assert first == again and key == same
+                other, _, _ = await client.ask(ask_for_tasks(5), SAMPLING)
+                assert other != first
+    assert server.received == 2
+
+
+async def test_the_address_of_a_server_is_no_part_of_a_request(configure, tmp_path) -> None:
+    for _ in range(2):
+        server = Server()
+        async with server.open() as url, Journal(tmp_path / "j") as journal:
+            async with Client(configure(url), "teacher", journal) as client:
+                await client.ask(ask_for_tasks(), SAMPLING)
+    assert server.received == 0, "the second server, at another port, was not needed"
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_passing_troubles_are_retried(configure, tmp_path, status: int) -> None:
+    async def fault(number: int, _: web.Request) -> web.Response | None:
+        return web.Response(status=status, headers={"Retry-After": "0.01"}) if number <= 2 else None
+
+    server = Server(fault)
+    async with server.open() as url, Journal(tmp_path / "j") as journal:
+        async with Client(configure(url), "teacher", journal) as client:
+            _, usage, _ = await client.ask(ask_for_tasks(), SAMPLING)
+    assert server.received == 3 and usage.attempts == 3
+
+
+async def test_troubles_that_stay_fail_the_record_by_name(configure, tmp_path) -> None:
+    async def broken(number: int, _: web.Request) -> web.Response:
+        return web.Response(body=b'{"choices": [{"mess')
+
+    async def reset(number: int, request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async def refused(number: int, _: web.Request) -> web.Response:
+        return web.json_response({"error": "context too long"}, status=400)
+
+    for fault, reason, received in ((broken, "broken_body", 3), (reset, "connection", 3), (refused, "http_400", 1)):
+        server = Server(fault)
+        async with server.open() as url, Journal(tmp_path / reason) as journal:
+            async with Client(configure(url), "teacher", journal) as client:
+                with pytest.raises(Unusable) as trouble:
+                    await client.ask(ask_for_tasks(), SAMPLING)
+        assert (trouble.value.status, trouble.value.reason) == ("failed", reason)
+        assert server.received == received == trouble.value.usage.attempts
+
+
+async def test_a_server_that_hangs_is_given_up(configure, tmp_path) -> None:
+    async def hang(number: int, _: web.Request) -> web.Response | None:
+        if number == 1:
+            await asyncio.sleep(30)
+        return None
+
+    config = configure()
+    server = Server(hang)
+    async with server.open() as url, Journal(tmp_path / "j") as journal:
+        config = configure(url, endpoints={"it": {"kind": "api", "url": url, "timeout_s": 0.5, "retries": 1}})
+        async with Client(config, "teacher", journal) as client:
+            _, usage, _ = await client.ask(ask_for_tasks(), SAMPLING)
+    assert usage.attempts == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "reason"),
+    [
+        ("", "stop", "empty"),
+        ("<think>hm</think>  ", "stop", "empty"),
+        ("<!DOCTYPE html><ht", "length", "truncated"),
+        ("", "content_filter", "refused"),
+    ],
+)
+async def test_answers_that_cannot_be_used_have_a_name(configure, tmp_path, text, finish, reason) -> None:
+    server = Server(lambda number, request: answer(text, finish))
+    async with server.open() as url, Journal(tmp_path / "j") as journal:
+        async with Client(configure(url), "coder", journal) as client:
+            with pytest.raises(Unusable) as trouble:
+                await client.ask(ask_for_tasks(), SAMPLING)
+    assert (trouble.value.status, trouble.value.reason) == ("rejected", reason)
+
+
+async def test_a_wrong_form_is_asked_again_with_the_mistake_shown(configure, tmp_path) -> None:
+    seen = []
+
+    async def fault(number: int, request: web.Request) -> web.Response:
+        seen.append(await request.json())
+        texts = ["no json here", '{"colours": ["red"]}', 'Sure: ```json\n{"colours": ["red", "blue"]}\n```']
+        return await answer(texts[number - 1])
+
+    server = Server(fault)
+    async with server.open() as url, Journal(tmp_path / "j") as journal:
+        async with Client(configure(url), "teacher", journal) as client:
+            found, usage, _ = await client.ask_json(ask_for_tasks(), SAMPLING, Colours, asks=3)
+    assert found.colours == ["red", "blue"] and usage.attempts == 3
+    assert seen[0]["response_format"]["json_schema"]["schema"]["required"] == ["colours"]
+    assert "at least 2 items" in seen[2]["messages"][-1]["content"]
+    # A resumed job walks the same way without asking.
+    async with Server().open() as url, Journal(tmp_path / "j") as journal:
+        async with Client(configure(url), "teacher", journal) as client:
+            again, _, _ = await client.ask_json(ask_for_tasks(), SAMPLING, Colours, asks=3)
+            assert again == found and client.asked == 0
+
+
+async def test_numbers_are_never_guessed_out_of_text(configure, tmp_path) -> None:
+    server = Server(lambda number, request: answer("Colours: 1. red 2. blue"))
+    async with server.open() as url, Journal(tmp_path / "j") as journal:
+        async with Client(configure(url), "teacher", journal) as client:
+            with pytest.raises(Unusable) as trouble:
+                await client.ask_json(ask_for_tasks(), SAMPLING, Colours, asks=2)
+    assert trouble.value.reason == "bad_json" and server.received == 2
+
+
+async def test_nobody_listening_is_one_sentence(configure, tmp_path) -> None:
+    config = configure("http://127.0.0.1:9/v1", endpoints={"it": {"kind": "api", "url": "http://127.0.0.1:9/v1"}})
+    settings = config.endpoints["it"].model_copy(update={"patience_s": 0.1})
+    config = config.model_copy(update={"endpoints": {"it": settings}})
+    async with Journal(tmp_path / "j") as journal, Client(config, "teacher", journal) as client:
+        with pytest.raises(UserError, match="'it' at http://127.0.0.1:9/v1 cannot be reached"):
+            await client.ask(ask_for_tasks(), SAMPLING)
+
+
+async def test_a_server_that_comes_up_late_is_waited_for(configure, tmp_path, unused_tcp_port: int) -> None:
+    config = configure(f"http://127.0.0.1:{unused_tcp_port}/v1")
+    server = Server()
+    application = web.Application()
+    application.router.add_post("/v1/chat/completions", server.handle)
+    runner = web.AppRunner(application)
+    await runner.setup()
+
+    async def start() -> None:
+        await asyncio.sleep(0.5)
+        await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
+
+    starting = asyncio.create_task(start())
+    async with Journal(tmp_path / "j") as journal, Client(config, "teacher", journal) as client:
+        _, usage, _ = await client.ask(ask_for_tasks(), SAMPLING)
+    await starting
+    await runner.cleanup()
+    assert usage.attempts == 1
+
+
+@pytest.mark.parametrize(("status", "sentence"), [(401, "refuses the key"), (404, "has no model 'test'")])
+async def test_a_wrong_key_or_model_stops_the_job_with_one_sentence(configure, tmp_path, status, sentence) -> None:
+    async def fault(number: int, _: web.Request) -> web.Response:
+        return web.Response(status=status)
+
+    server = Server(fault)
+    async with server.open() as url, Journal(tmp_path / "j") as journal:
+        async with Client(configure(url), "teacher", journal) as client:
+            with pytest.raises(UserError, match=sentence):
+                await client.ask(ask_for_tasks(), SAMPLING)
+    assert server.received == 1
+
+
+async def test_a_key_comes_from_the_environment_or_is_missed_by_name(configure, tmp_path, monkeypatch) -> None:
+    got = []
+
+    async def fault(number: int, request: web.Request) -> None:
+        got.append(request.headers.get("Authorization"))
+
+    server = Server(fault)
+    async with server.open() as url, Journal(tmp_path / "j") as journal:
+        config = configure(url, endpoints={"it": {"kind": "api", "url": url, "key_env": "SOME_KEY"}})
+        with pytest.raises(UserError, match="SOME_KEY, which is not set"):
+            async with Client(config, "teacher", journal):
+                pass
+        monkeypatch.setenv("SOME_KEY", "secret-value")
+        async with Client(config, "teacher", journal) as client:
+            await client.ask(ask_for_tasks(), SAMPLING)
+    assert got == ["Bearer secret-value"]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"secret-value" in path.read_bytes()]
+
+
+def test_every_prompt_can_be_read_back() -> None:
+    for path in sorted(prompts.FOLDER.glob("*.txt")):
+        prompt = prompts.load(path.stem)
+        holes = sorted(set(prompts._HOLE.findall(prompt.system + prompt.user)))
+        fields = {name: f"value of {name} with {{{{braces}}}} and\nlines" for name in holes}
+        messages = prompt.fill(["data:image/png;base64,AA=="], **fields)
+        assert prompt.read(messages) == fields, path
+        others = [prompts.load(other.stem) for other in prompts.FOLDER.glob("*.txt") if other != path]
+        assert all(other.read(messages) is None for other in others)
+
+
+async def test_the_pool_has_no_hidden_limit() -> None:
+    """512 requests at once are 512 connections, not a queue that times out."""
+    from artifactscoder.config import Endpoint
+    from artifactscoder.llm.endpoint import ApiEndpoint, Request
+
+    most = now = 0
+
+    async def fault(number: int, _: web.Request) -> web.Response:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(1.0)
+        now -= 1
+        return await answer("fine")
+
+    async with Server(fault).open() as url:
+        settings = Endpoint(kind="api", url=url, concurrency=512)
+        async with ApiEndpoint("it", settings) as it:
+            request = Request([{"role": "user", "content": "hi"}], {})
+            answers = await asyncio.gather(*(it.ask(request) for _ in range(512)))
+    assert [found.text for found in answers] == ["fine"] * 512 and most > 400
+    assert aiohttp  # the transport that this measures

@@ -1,0 +1,83 @@
+"""The configuration: one source, and a mistake in it is one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from artifactscoder import config as configs
+from artifactscoder import recipe
+from artifactscoder.config.reference import as_yaml
+from artifactscoder.errors import UserError
+
+CONFIG = Path("config.yaml")
+
+
+def test_config_yaml_names_and_explains_every_key() -> None:
+    assert CONFIG.read_text() == as_yaml(configs.load([CONFIG])), (
+        "after a change of the models run: artifactscoder config yaml > new.yaml && mv new.yaml config.yaml"
+    )
+
+
+def test_the_schema_is_in_step_with_the_models() -> None:
+    assert json.loads(Path("workflow/schemas/config.schema.json").read_text()) == configs.Config.model_json_schema(), (
+        "after a change of the models run: artifactscoder config schema > workflow/schemas/config.schema.json"
+    )
+
+
+def test_config_yaml_holds_the_recipe_of_the_paper() -> None:
+    config = configs.load([CONFIG])
+    assert config.sft.tasks.per_subcategory == 10 and config.sft.select.keep == 60_000
+    assert config.sft.dedup.threshold == 0.8 and config.cpt.dedup.threshold == 0.7
+    assert config.sft.select.max_tokens == 16_384 and config.sft.select.min_percent == 80
+    assert config.rl.prompts.count == 2000 and config.cpt.templates.count == 2000
+    assert (config.reward.checklist, config.reward.similarity, config.reward.length) == (0.6, 0.3, 0.1)
+    assert (config.reward.length_full, config.reward.length_zero) == (12_000, 16_000)
+    assert config.train.sft.learning_rate == 5e-5 and config.train.sft.batch_size == 128
+    assert config.train.grpo.learning_rate == 4e-6 and config.train.grpo.batch_prompts == 256
+
+
+def test_the_demo_overlays_a_few_numbers_only() -> None:
+    recipe_file = Path("profiles/demo/recipe.yaml")
+    config = configs.load([CONFIG, recipe_file])
+    assert config.endpoint("coder")[1].kind == "procedural"
+    assert config.sft.dedup == configs.load([CONFIG]).sft.dedup
+    assert len(recipe_file.read_text().splitlines()) < 120
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"sft": {"selekt": {}}}, "'sft.selekt' is not a key"),
+        ({"sft": {"select": {"keep": 0}}}, "'sft.select.keep' is 0"),
+        ({"roles": {"coder": "nobody"}}, "roles.coder names the endpoint 'nobody'"),
+        ({"endpoints": {"minimax-m2": {"kind": "api", "url": "example.org"}}}, "needs `url`"),
+        ({"cpt": {"dedup": {"threshold": 0.7, "bands": 40, "rows": 6}}}, "exceeds permutations"),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_says_where(change: dict, sentence: str, tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(yaml.safe_dump(change))
+    with pytest.raises(UserError, match=sentence) as error:
+        configs.load([CONFIG, overlay])
+    assert "\n" not in str(error.value)
+
+
+def test_only_what_a_step_depends_on_changes_its_digest() -> None:
+    values = yaml.safe_load(CONFIG.read_text())
+    before = configs.from_dict(values)
+    values["sft"]["score"]["asks"] = 9
+    values["endpoints"]["minimax-m2"]["concurrency"] = 3
+    values["endpoints"]["minimax-m2"]["url"] = "http://elsewhere.example.org/v1"
+    after = configs.from_dict(values)
+    changed = [name for name in recipe.STEPS if recipe.digest(before, name) != recipe.digest(after, name)]
+    assert changed == ["sft/score"]
+
+
+def test_written_configuration_reads_back_to_the_same(tmp_path: Path) -> None:
+    config = configs.load([CONFIG, Path("profiles/demo/recipe.yaml")])
+    configs.write(config, tmp_path / "config.yaml")
+    assert configs.load([tmp_path / "config.yaml"]) == config

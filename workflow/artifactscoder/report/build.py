@@ -1,0 +1,159 @@
+"""report: `results/report/index.html`, one self-contained page over the whole run.
+
+In: all tables and ledgers, the training curves, the rulegraph. Out: a page without scripts and without outside
+resources: the funnel with every count, why records left, the 25 scores, coverage of the 80 categories, tokens and
+seconds, the reward's parts over training, the models side by side, pages with prompts and scores, the rulegraph. What
+no model made is marked. Text of models is escaped; their pages are shown as pictures and as source, never run.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from artifactscoder import files, tables
+from artifactscoder.config import Config
+from artifactscoder.progress import Progress
+from artifactscoder.recipe import STEPS
+from artifactscoder.report import accounts, charts, data, rulegraph
+
+REWARD_PARTS = {
+    "score": "reward", "s_chk": "checklist", "s_sim": "similarity", "s_len": "length", "i_rep": "no loop",
+    "i_render": "rendered",
+}  # fmt: skip
+
+
+def run(config: Config, results: Path, graph: Path, output: Path) -> None:
+    """Write the report of everything under `results`."""
+    progress = Progress("report", None)
+    books = accounts.collect(config, results)
+    scored = data.scores(config, results)
+    tiles, kinds = data.coverage(config, results)
+    rewards_path = results / "train/grpo/rewards.parquet"
+    rewards = data.rewards(rewards_path, REWARD_PARTS)
+    differing, steps = data.spread(rewards_path)
+    evaluation = list(tables.rows(results / "eval/table.parquet"))
+    problems = [problem for account in books for problem in account.problems]
+    for problem in problems:
+        print(f"report: the accounts do not balance: {problem}", file=sys.stderr)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    page = environment.get_template("template.html.j2").render(
+        made=time.strftime("%Y-%m-%d %H:%M"),
+        procedural=data.procedural(scored.makers),
+        makers=dict(scored.makers),
+        judges=dict(scored.judges),
+        tiny=config.train.tiny_model is not None,
+        headline=_headline(results, books, evaluation),
+        accounts=books,
+        balanced=not problems,
+        problems=problems,
+        steps=STEPS,
+        funnel=charts.draw(charts.funnel(_funnel(books)), "Records by step: ok, rejected, failed"),
+        reasons=_chart_reasons(books),
+        levels=charts.draw(charts.levels(_levels(scored)), "Share of pages at each level, by dimension"),
+        percents=charts.draw(
+            charts.histogram(
+                [{"percent": value} for value in scored.percents],
+                "percent",
+                "weighted score [%]",
+                config.sft.select.min_percent,
+            ),
+            "Distribution of the weighted score",
+        ),
+        threshold=config.sft.select.min_percent,
+        tiles=_by_domain(tiles),
+        most=max(1, max(tile["pages"] for tile in tiles)),
+        kinds=charts.draw(charts.heat(kinds, "category", "kind", "pages"), "Selected pages by category and kind"),
+        tokens=_chart_sums(books, "tokens_out", "answer tokens"),
+        seconds=_seconds(books),
+        sft=_chart_curve(results / "train/sft/curve.parquet", {"loss": "training loss"}, "loss"),
+        grpo=charts.draw(charts.lines(rewards, "mean over the step's answers"), "Parts of the reward over training"),
+        differing=differing,
+        training_steps=steps,
+        evaluation=evaluation,
+        models=charts.draw(charts.models(evaluation), "Checklist score by model"),
+        answers=data.side_by_side(config, results),
+        gallery=scored.gallery,
+        rulegraph=rulegraph.draw(graph),
+    )
+    files.write_bytes(output, page.encode())
+    progress.end(f"{output} ({len(page) / 1e6:.1f} MB)")
+
+
+def _headline(results: Path, books: list[accounts.Account], evaluation: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    ok = {account.step: account.counts["ok"] for account in books}
+    tokens = sum(account.tokens_out for account in books if account.step == "cpt/pack")
+    best = max(evaluation, key=lambda row: row["checklist"])
+    return [
+        ("SFT pages", f"{tables.count(results / 'sft/select/sft_train.parquet'):,}"),
+        ("asked for", f"{ok.get('sft/variants', 0):,}"),
+        ("RL prompts", f"{ok.get('rl/parquet', 0):,}"),
+        ("CPT tokens", f"{tokens:,}"),
+        (f"checklist, {best['model']}", f"{best['checklist']:.1f} %"),
+    ]
+
+
+def _funnel(books: list[accounts.Account]) -> list[dict[str, Any]]:
+    return [
+        {"step": account.step, "status": status, "records": account.counts[status], "rank": rank}
+        for account in books
+        for rank, status in enumerate(charts.STATUS)
+    ]
+
+
+def _chart_reasons(books: list[accounts.Account]) -> str:
+    rows = [
+        {"reason": f"{account.step}: {reason or status}", "records": count, "status": status}
+        for account in books
+        for (status, reason), count in account.reasons.most_common()
+    ]
+    return charts.draw(charts.bars(rows, "reason", "records", "status"), "Why records left") if rows else ""
+
+
+def _levels(scored: data.Scores) -> list[dict[str, Any]]:
+    def mean(slug: str) -> float:
+        counts = scored.levels[slug]
+        return sum(level * count for level, count in counts.items()) / max(1, sum(counts.values()))
+
+    return [
+        {"dimension": f"{slug} ({mean(slug):.1f})", "level": f"{level:g}", "share": count / scored.pages}
+        for slug in sorted(scored.levels, key=mean, reverse=True)
+        for level, count in sorted(scored.levels[slug].items())
+    ]
+
+
+def _chart_sums(books: list[accounts.Account], field: str, label: str) -> str:
+    rows = [{"step": a.step, label: getattr(a, field)} for a in books if getattr(a, field)]
+    return charts.draw(charts.bars(rows, "step", label), label) if rows else ""
+
+
+def _seconds(books: list[accounts.Account]) -> str:
+    """Wall seconds of the rules' jobs, as Snakemake measured them (its benchmark files), summed by step."""
+    sums: dict[str, float] = {}
+    for path in sorted(Path("benchmarks").rglob("*.tsv")):
+        lines = path.read_text().splitlines()
+        parts = path.relative_to("benchmarks").with_suffix("").parts
+        if len(lines) > 1:
+            name = "/".join(parts[:2]) if len(parts) > 1 else parts[0]
+            sums[name] = sums.get(name, 0.0) + float(lines[1].split("\t")[0])
+    rows = [{"step": step, "seconds of jobs": round(value, 1)} for step, value in sums.items()]
+    rows.sort(key=lambda row: -float(row["seconds of jobs"]))
+    return charts.draw(charts.bars(rows, "step", "seconds of jobs"), "Seconds by step") if rows else ""
+
+
+def _chart_curve(path: Path, names: dict[str, str], title: str) -> str:
+    rows = data.curve(path, names)
+    return charts.draw(charts.lines(rows, title, zero=False), title) if rows else ""
+
+
+def _by_domain(tiles: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    out: dict[str, list[dict[str, Any]]] = {}
+    for tile in tiles:
+        out.setdefault(tile["domain"], []).append(tile)
+    return out

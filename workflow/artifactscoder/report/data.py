@@ -1,0 +1,187 @@
+"""What the report shows, read from the tables: numbers and a few records, never a whole table at once."""
+
+from __future__ import annotations
+
+import base64
+import heapq
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from artifactscoder import seeds, tables
+from artifactscoder.config import Config
+from artifactscoder.records import PROCEDURAL
+from artifactscoder.report.accounts import shards
+
+Rows = list[dict[str, Any]]
+BEST, BORDER, WORST = 24, 8, 8
+
+
+@dataclass
+class Scores:
+    """What the scored pages show together, and the ones for the gallery."""
+
+    pages: int = 0
+    makers: Counter[str] = field(default_factory=Counter)
+    judges: Counter[str] = field(default_factory=Counter)
+    levels: dict[str, Counter[float]] = field(default_factory=dict)
+    percents: list[float] = field(default_factory=list)
+    gallery: dict[str, Rows] = field(default_factory=dict)
+
+
+def scores(config: Config, results: Path) -> Scores:
+    """One pass over sft/score: level counts by dimension, percentages, and the pages of the gallery."""
+    slugs = [dimension["slug"] for dimension in seeds.dimensions(config)]
+    out = Scores(levels={slug: Counter() for slug in slugs})
+    selected = set(tables.column(results / "sft/select/sft_train.parquet", "id"))
+    small = ["id", "group", "percent", "maker", "judge", *(f"score:{slug}" for slug in slugs)]
+    best: dict[str, list[tuple[float, str]]] = {}
+    worst: list[tuple[float, str]] = []
+    border: list[tuple[float, str]] = []
+    for path in shards(results / "sft/score"):
+        for row in tables.rows(path, small, batch=2000):
+            out.pages += 1
+            out.makers[row["maker"]] += 1
+            out.judges[row["judge"]] += 1
+            out.percents.append(row["percent"])
+            for slug in slugs:
+                out.levels[slug][row[f"score:{slug}"]] += 1
+            if row["id"] in selected:
+                best.setdefault(row["group"], []).append((-row["percent"], row["id"]))
+            worst.append((row["percent"], row["id"]))
+            border.append((abs(row["percent"] - config.sft.select.min_percent), row["id"]))
+            if len(worst) > 10_000:  # only the ends are shown
+                worst, border = heapq.nsmallest(WORST, worst), heapq.nsmallest(BORDER, border)
+    each = max(1, BEST // max(1, len(best)))
+    chosen = {
+        "best": [id_ for rows in best.values() for _, id_ in heapq.nsmallest(each, rows)][:BEST],
+        "borderline": [id_ for _, id_ in heapq.nsmallest(BORDER, border)],
+        "lowest": [id_ for _, id_ in heapq.nsmallest(WORST, worst)],
+    }
+    out.gallery = _cards(config, results, chosen, slugs, selected)
+    return out
+
+
+def _cards(
+    config: Config, results: Path, chosen: dict[str, list[str]], slugs: list[str], selected: set[str]
+) -> dict[str, Rows]:
+    wanted = {id_ for ids in chosen.values() for id_ in ids}
+    cards: dict[str, dict[str, Any]] = {}
+    for path in shards(results / "sft/score"):
+        if not wanted.intersection(tables.column(path, "id")):
+            continue
+        for row in tables.rows(path, batch=64):
+            if row["id"] in wanted:
+                cards[row["id"]] = {
+                    "id": row["id"],
+                    "prompt": row["prompt"],
+                    "percent": row["percent"],
+                    "maker": row["maker"],
+                    "selected": row["id"] in selected,
+                    "picture": picture(row["screenshot"]),
+                    "html": row["html"],
+                    "scores": [(slug, row[f"score:{slug}"]) for slug in slugs],
+                    "reasons": json.loads(row["reasons"]),
+                }
+    return {name: [cards[id_] for id_ in ids if id_ in cards] for name, ids in chosen.items()}
+
+
+def picture(data: bytes) -> str:
+    """A picture as a data URL."""
+    kind = "png" if data[:4] == b"\x89PNG" else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def coverage(config: Config, results: Path) -> tuple[Rows, Rows]:
+    """Selected pages for each of the 80 categories, and for each (category that ran, kind)."""
+    by_category: Counter[str] = Counter()
+    by_kind: Counter[tuple[str, str]] = Counter()
+    for row in tables.rows(results / "sft/select/sft_train.parquet", ["category", "kind"], batch=5000):
+        by_category[row["category"]] += 1
+        by_kind[(row["category"], row["kind"])] += 1
+    everything = config.model_copy(update={"sft": config.sft.model_copy(update={"categories": "all"})})
+    running = {row["slug"] for row in seeds.categories(config)}
+    tiles = [
+        {
+            "slug": row["slug"],
+            "name": row["name"],
+            "domain": row["domain"],
+            "pages": by_category[row["slug"]],
+            "runs": row["slug"] in running,
+        }
+        for row in seeds.categories(everything)
+    ]
+    kinds = [
+        {"category": row["slug"], "kind": kind["slug"], "pages": by_kind[(row["slug"], kind["slug"])]}
+        for row in seeds.categories(config)
+        for kind in seeds.variants(config)
+    ]
+    return tiles, kinds
+
+
+def curve(path: Path, names: dict[str, str]) -> Rows:
+    """Rows of step, series, value from a training curve; columns that it lacks, or that are empty, are left out."""
+    if not path.exists():
+        return []
+    out = []
+    for row in tables.rows(path):
+        for column, label in names.items():
+            value = row.get(column)
+            if value is not None:
+                out.append({"step": row["step"], "series": label, "value": value})
+    return out
+
+
+def rewards(path: Path, parts: dict[str, str]) -> Rows:
+    """Mean of each part of the reward over the samples of each training step."""
+    sums: dict[tuple[int, str], list[float]] = {}
+    with tables.open_table(path, ["step", "split", *parts]) as file:
+        read = ["step", "split", *(name for name in parts if name in file.schema_arrow.names)]
+    for row in tables.rows(path, read, batch=5000):
+        if row["split"] == "train":
+            for name, label in parts.items():
+                if row[name] is not None:
+                    sums.setdefault((row["step"], label), []).append(row[name])
+    order = list(parts.values())
+    keys = sorted(sums, key=lambda key: (key[0], order.index(key[1])))
+    return [{"step": k[0], "series": k[1], "value": sum(sums[k]) / len(sums[k])} for k in keys]
+
+
+def spread(path: Path) -> tuple[int, int]:
+    """(steps in which rewards of different rollouts differ, steps)."""
+    by_step: dict[int, set[float]] = {}
+    for row in tables.rows(path, ["step", "split", "score"], batch=5000):
+        if row["split"] == "train" and row["score"] is not None:
+            by_step.setdefault(row["step"], set()).add(round(row["score"], 6))
+    return sum(len(values) > 1 for values in by_step.values()), len(by_step)
+
+
+def side_by_side(config: Config, results: Path, most: int = 6) -> Rows:
+    """For a few held-out tasks: the last picture and the score of each model's answer."""
+    by_task: dict[str, dict[str, Any]] = {}
+    for model in config.eval.models:
+        points = {
+            row["id"]: row["s_chk"] for row in tables.rows(results / f"eval/judge/{model}.parquet", ["id", "s_chk"])
+        }
+        columns = ["id", "prompt", "rendered", "reason", "screenshots"]
+        for row in tables.rows(results / f"eval/render/{model}.parquet", columns, batch=16):
+            key = row["id"].split("/", 1)[1]
+            if key not in by_task and len(by_task) >= most:
+                continue
+            task = by_task.setdefault(key, {"id": key, "prompt": row["prompt"], "answers": []})
+            task["answers"].append(
+                {
+                    "model": model,
+                    "reason": row["reason"],
+                    "points": points.get(row["id"]),
+                    "picture": picture(row["screenshots"][-1]) if row["screenshots"] else "",
+                }
+            )
+    return list(by_task.values())
+
+
+def procedural(counter: Counter[str]) -> bool:
+    """Whether nothing was made by a model."""
+    return set(counter) == {PROCEDURAL}
