@@ -31,7 +31,15 @@ def configure(tmp_path: Path) -> Configure:
 
     def make(url: str = "", **sections: Any) -> Config:
         procedural = {"kind": "procedural", "vision": True}
-        api = {"kind": "api", "url": url, "model": "test", "patience_s": 2, "retries": 2, "timeout_s": 20, "vision": True}
+        api = {
+            "kind": "api",
+            "url": url,
+            "model": "test",
+            "patience_s": 2,
+            "retries": 2,
+            "timeout_s": 20,
+            "vision": True,
+        }
         values: dict[str, Any] = {
             "results": str(tmp_path / "results"),
             "journal": str(tmp_path / "journal"),

@@ -2,7 +2,7 @@
 request that it answered, and misbehaves when told to.
 
 As a program (`python tests/openai_server.py --log FILE`) it prints its address and serves until it is killed; FILE
-then holds one line a request: the digest of the body, written before the answer is sent.
+then holds one line a request: the time and the digest of the body, written before the answer is sent.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import hashlib
 import os
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -49,7 +50,7 @@ class Server:
         self.answered[digest] += 1
         if self.log is not None:
             descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            os.write(descriptor, digest.encode() + b"\n")
+            os.write(descriptor, f"{time.time():.3f} {digest}\n".encode())
             os.close(descriptor)
         return web.json_response(completion(text, finish))
 

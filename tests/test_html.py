@@ -91,7 +91,8 @@ def test_what_is_broken_is_named(change, rule: str) -> None:
 
 def test_json_and_module_scripts_are_read_as_what_they_are() -> None:
     page = PAGE.replace(
-        "</body>", '<script type="application/json">{"a": </script><script type="module">import x from "y"</script></body>'
+        "</body>",
+        '<script type="application/json">{"a": </script><script type="module">import x from "y"</script></body>',
     )
     assert broken(page) == []
 

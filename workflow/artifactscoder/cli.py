@@ -73,7 +73,7 @@ COMMANDS: dict[str, Command] = {
         "cpt.websight", "files output", lambda m, c, a: m.source(a.files, a.output), "list WebSight's files and rows"
     ),
     "cpt websight-sample": Command(
-        "cpt.websight", "count output", lambda m, c, a: m.sample(a.count, c.seed, a.output), "DEMO ONLY: stand-in rows"
+        "cpt.websight", "count output", lambda m, c, a: m.sample(c, a.count, a.output), "DEMO ONLY: stand-in rows"
     ),
     "cpt websight": Command(
         "cpt.websight", "source shard output", lambda m, c, a: m.run(c, a.source, a.shard, a.output)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from artifactscoder import files, tables
+from artifactscoder import files, seeds, tables
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 from artifactscoder.ledger import Ledger, Usage
@@ -43,14 +43,17 @@ def source(paths: list[Path], output: Path) -> None:
     files.write_bytes(output, json.dumps({"files": found}, indent=1).encode())
 
 
-def sample(count: int, seed: int, output: Path) -> None:
-    """DEMO ONLY: `count` rows of WebSight's form, composed procedurally; the file's name says so."""
-    from artifactscoder.llm.procedural import ideas
+def sample(config: Config, count: int, output: Path) -> None:
+    """DEMO ONLY: `count` rows of WebSight's form, composed procedurally about the SFT seeds; the name says so."""
     from artifactscoder.llm.procedural.compose import compose
 
+    rows_of = [row for found in seeds.subcategories(config).values() for row in found]
+
     def rows() -> Iterator[Row]:
-        for i, idea in enumerate(ideas.websight_ideas(count, seed)):
-            yield {"llm_generated_idea": idea, "text": compose(idea, seed + i, care=0.5)}
+        for i in range(count):
+            row = rows_of[i % len(rows_of)]
+            idea = f"{row['name']}: {row['brief']}"
+            yield {"llm_generated_idea": idea, "text": compose(idea, config.seed + i, care=0.5)}
 
     tables.write(output, columns(llm_generated_idea=TEXT, text=TEXT), rows())
 

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import xxhash
-from datasketch import MinHash
 from numpy.typing import NDArray
 
 U64 = NDArray[np.uint64]
@@ -54,6 +53,8 @@ def shingles(text: str, n: int = 5) -> U64:
 
 def permutations(k: int, seed: int = 1) -> tuple[U32, U32]:
     """datasketch's (a, b) of `k` permutations, uint32 each."""
+    from datasketch import MinHash  # it brings scipy's integrators along
+
     a, b = MinHash(num_perm=k, seed=seed, scheme="affine32").permutations
     return np.asarray(a, np.uint32), np.asarray(b, np.uint32)
 

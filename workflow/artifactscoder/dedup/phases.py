@@ -19,8 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from artifactscoder import tables
 from artifactscoder.config.data import DedupSettings
@@ -125,6 +123,9 @@ def _chunks(found: np.ndarray, sizes: np.ndarray) -> Iterator[list[int]]:
     """Whole connected components of the candidate graph, together at most CHUNK characters (or one component)."""
     if not len(found):
         return
+    from scipy.sparse import coo_array  # a second of import, needed in one phase of three
+    from scipy.sparse.csgraph import connected_components
+
     n = len(sizes)
     ones = np.ones(len(found), np.int8)
     _, labels = connected_components(coo_array((ones, (found[:, 0], found[:, 1])), shape=(n, n)), directed=False)

@@ -35,12 +35,12 @@ def enough(count: float, full: float) -> float:
 
 
 def relevance(request: str, html: str) -> float:
-    """How many of the request's content words stand in the page, text or code; 1 from 40 % of them on."""
+    """How many of the request's content words stand in the page, text or code; 1 from half of them on."""
     wanted = {word for word in _WORD.findall(request.lower()) if word not in _COMMON}
     if not wanted:
         return 1.0
     low = html.lower()
-    return enough(sum(word[:6] in low for word in wanted) / len(wanted), 0.4)
+    return enough(sum(word[:6] in low for word in wanted) / len(wanted), 0.5)
 
 
 def measure(html: str, evidence: dict[str, Any] | None = None, request: str = "") -> dict[str, float]:

@@ -39,9 +39,10 @@ def quotas(sizes: dict[str, int], keep: int) -> dict[str, int]:
     left = min(keep, sum(sizes.values()))
     while left:
         open_ = [name for name in sizes if out[name] < sizes[name]]
-        share, rest = divmod(left, len(open_))
-        for i, name in enumerate(open_):
-            take = min(sizes[name] - out[name], share + (i < rest))
+        share = left // len(open_)
+        # Fewer places than categories: one each to the first ones. Never before, or the last round would be uneven.
+        for name in open_ if share else open_[:left]:
+            take = min(sizes[name] - out[name], max(1, share))
             out[name] += take
             left -= take
     return out

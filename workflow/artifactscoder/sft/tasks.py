@@ -76,7 +76,7 @@ async def _subcategory(config: Config, teacher: Client, category: str, row: Row)
             "id": id_,
             "category": row["id"].split("/")[0],
             "subcategory": row["id"],
-            "title": task.title.strip(),
+            "title": " ".join(task.title.split()),
             "description": task.description.strip(),
             "maker": teacher.maker,
             "request": key,

@@ -1,0 +1,270 @@
+"""The data steps one after another on a small configuration: nothing is lost, nothing is asked twice."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from artifactscoder import tables
+from artifactscoder.cpt import code as cpt_code
+from artifactscoder.cpt import dedup as cpt_dedup
+from artifactscoder.cpt import pack, templates, tree, websight
+from artifactscoder.cpt import prompts as cpt_prompts
+from artifactscoder.errors import UserError
+from artifactscoder.html import tokens
+from artifactscoder.ledger import beside
+from artifactscoder.report import accounts
+from artifactscoder.rl import parquet, reference, valid
+from artifactscoder.rl import prompts as rl_prompts
+from artifactscoder.sft import code, dedup, rules, score, select, tasks, variants
+from artifactscoder.train import tiny_model
+from artifactscoder.train.settings import TinyModelSettings
+from openai_server import Server
+
+
+async def sft_line(config, results: Path) -> None:
+    """tasks to score for every category, as the rules call it."""
+    categories = config.sft.categories
+    for name in categories:
+        await tasks.run(config, name, results / f"sft/tasks/{name}.parquet")
+        await variants.run(
+            config, results / f"sft/tasks/{name}.parquet", name, results / f"sft/variants/{name}.parquet"
+        )
+        await code.run(config, results / f"sft/variants/{name}.parquet", name, results / f"sft/code/{name}.parquet")
+        dedup.signature(
+            config.sft.dedup, results / f"sft/code/{name}.parquet", results / f"sft/dedup/signature/{name}.parquet"
+        )
+    pages = [results / f"sft/code/{name}.parquet" for name in categories]
+    signatures = [results / f"sft/dedup/signature/{name}.parquet" for name in categories]
+    dedup.pairs(config.sft.dedup, signatures, pages, results / "sft/dedup/pairs/dropped.parquet")
+    for name in categories:
+        kept = results / f"sft/dedup/{name}.parquet"
+        dedup.filter(results / f"sft/code/{name}.parquet", results / "sft/dedup/pairs/dropped.parquet", kept)
+        rules.run(config, kept, results / f"sft/rules/{name}.parquet")
+        await score.run(config, results / f"sft/rules/{name}.parquet", name, results / f"sft/score/{name}.parquet", 2)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> Path:
+    """A tokenizer of the demo's kind."""
+    folder = tmp_path_factory.mktemp("tiny")
+    texts = [f"<!DOCTYPE html>\n<html>\n<p>page {i}</p>\n</html>" for i in range(50)]
+    tiny_model.make(texts, folder, TinyModelSettings(vocab=640, layers=1, hidden=32, heads=2, kv_heads=1))
+    return folder
+
+
+async def test_the_sft_line_accounts_for_every_id(configure, tmp_path, tiny) -> None:
+    config = configure(sft={"select": {"min_percent": 60, "keep": 12}})
+    results = tmp_path / "results"
+    await sft_line(config, results)
+    inputs = [results / f"sft/score/{name}.parquet" for name in config.sft.categories]
+    select.run(config, inputs, tiny, results / "sft/select/sft_train.parquet")
+    books = {account.step: account for account in accounts.collect(config, results)}
+    assert [problem for account in books.values() for problem in account.problems] == []
+    assert books["sft/tasks"].entered == 2 * 2 * 3 and books["sft/variants"].entered == 12 * 3
+    assert books["sft/code"].entered == books["sft/variants"].counts["ok"]
+    for account in books.values():
+        assert account.entered == sum(account.counts[status] for status in ("ok", "rejected", "failed"))
+    rows = list(tables.rows(results / "sft/select/sft_train.parquet"))
+    assert 0 < len(rows) <= 12 and {row["maker"] for row in rows} == {"procedural"}
+    scored = list(tables.rows(inputs[0]))
+    assert all(row["screenshot"][:2] == b"\xff\xd8" and json.loads(row["evidence"])["rendered"] for row in scored)
+    assert len({row["percent"] for row in scored}) > 3, "pages differ, and so do their scores"
+
+
+async def test_an_unbalanced_account_is_noticed(configure, tmp_path) -> None:
+    config = configure(sft={"categories": ["game-puzzle"], "subcategories": 1})
+    results = tmp_path / "results"
+    path = results / "sft/tasks/game-puzzle.parquet"
+    await tasks.run(config, "game-puzzle", path)
+    assert accounts.collect(config, results)[0].problems == []
+    lines = list(tables.rows(beside(path)))
+    tables.write(beside(path), tables.open_table(beside(path)).schema_arrow, lines[1:])
+    problems = accounts.collect(config, results)[0].problems
+    assert any("entered and are not in the ledger" in problem and lines[0]["id"] in problem for problem in problems)
+    rows = list(tables.rows(path))
+    tables.write(beside(path), tables.open_table(beside(path)).schema_arrow, lines)
+    tables.write(path, tables.open_table(path).schema_arrow, rows[:-1])
+    assert "ok in the ledger and not in the table" in accounts.collect(config, results)[0].problems[0]
+
+
+async def test_a_second_run_asks_nothing_and_writes_the_same_bytes(configure, tmp_path) -> None:
+    server = Server()
+    async with server.open() as url:
+        config = configure(url, sft={"categories": ["game-puzzle"]})
+        await sft_line(config, tmp_path / "one")
+        asked = server.received
+        await sft_line(config, tmp_path / "two")
+    assert server.received == asked == sum(server.answered.values())
+    for path in sorted((tmp_path / "one").rglob("*.parquet")):
+        assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes(), path
+
+
+async def test_one_changed_task_sends_only_its_own_requests(configure, tmp_path) -> None:
+    server = Server()
+    async with server.open() as url:
+        config = configure(url, sft={"categories": ["game-puzzle"]})
+        path = tmp_path / "tasks.parquet"
+        await tasks.run(config, "game-puzzle", path)
+        await variants.run(config, path, "game-puzzle", tmp_path / "variants.parquet")
+        before = server.received
+        rows = list(tables.rows(path))
+        rows[2]["description"] += " It also keeps a history of the last ten rounds."
+        tables.write(path, tables.open_table(path).schema_arrow, rows)
+        await variants.run(config, path, "game-puzzle", tmp_path / "variants.parquet")
+    assert server.received == before + 1
+
+
+async def test_a_judge_that_answers_in_the_wrong_form_gives_no_score(configure, tmp_path, pages) -> None:
+    from aiohttp import web
+
+    from openai_server import completion
+
+    async def fault(number: int, request: web.Request) -> web.Response:
+        return web.json_response(completion('{"scores": [{"dimension": "executability", "score": 9, "reason": ""}]}'))
+
+    page = "<!DOCTYPE html><html><body><h1>Hello</h1><p>A page with some text on it.</p></body></html>"
+    async with Server(fault).open() as url:
+        config = configure(url, sft={"score": {"asks": 2}})
+        await score.run(config, pages("in", {"a/1": page}), "in", tmp_path / "out.parquet", 1)
+    [line] = tables.rows(beside(tmp_path / "out.parquet"))
+    assert (line["status"], line["reason"], line["attempts"]) == ("rejected", "wrong_form", 2)
+    assert tables.count(tmp_path / "out.parquet") == 0
+
+
+async def test_the_cpt_line_accounts_for_every_id_and_every_token(configure, tmp_path, tiny) -> None:
+    config = configure()
+    results = tmp_path / "results" / "cpt"
+    websight.sample(config, 4, results / "websight/sample.parquet")
+    websight.source([results / "websight/sample.parquet"], results / "websight/source.json")
+    await websight.run(config, results / "websight/source.json", 0, results / "websight/websight-0000.parquet")
+    await tree.run(config, "games-play", results / "tree/games-play.parquet")
+    await templates.run(config, results / "templates/templates.parquet")
+    shards = ["websight-0000"]
+    for number in range(2):
+        name = f"games-play-{number:02d}"
+        cpt_prompts.run(
+            config,
+            results / "tree/games-play.parquet",
+            results / "templates/templates.parquet",
+            number,
+            results / f"prompts/{name}.parquet",
+        )
+        await cpt_code.run(config, results / f"prompts/{name}.parquet", name, results / f"code/{name}.parquet")
+        shards.append(name)
+    made = [results / ("websight" if "websight" in name else "code") / f"{name}.parquet" for name in shards]
+    for name, path in zip(shards, made, strict=True):
+        cpt_dedup.signature(config.cpt.dedup, path, results / f"dedup/signature/{name}.parquet")
+    signatures = [results / f"dedup/signature/{name}.parquet" for name in shards]
+    cpt_dedup.pairs(config.cpt.dedup, signatures, made, results / "dedup/pairs/dropped.parquet")
+    for name, path in zip(shards, made, strict=True):
+        kept = results / f"dedup/{name}.parquet"
+        cpt_dedup.filter(path, results / "dedup/pairs/dropped.parquet", kept)
+        pack.run(config, kept, tiny, results / f"pack/{name}.parquet")
+        check_windows(config, kept, tiny, results / f"pack/{name}.parquet")
+    books = {account.step: account for account in accounts.collect(config, tmp_path / "results")}
+    assert [problem for account in books.values() for problem in account.problems] == []
+    prompts = [row["prompt"] for n in range(2) for row in tables.rows(results / f"prompts/games-play-{n:02d}.parquet")]
+    assert len(prompts) == 4 * 3 == len(set(prompts)) and not [text for text in prompts if "{" in text]
+
+
+def check_windows(config, kept: Path, model: Path, packed: Path) -> None:
+    """The windows, put end to end and cut at their boundaries, are the documents again."""
+    tokenizer = tokens.load(model)
+    end = pack.end_token(tokenizer)
+    stream: list[int] = []
+    starts: list[int] = []
+    for window in tables.rows(packed):
+        starts += [len(stream) + start for start in window["starts"]]
+        stream += window["tokens"]
+    ends = [*starts[1:], len(stream)]
+    parts = [stream[start:stop] for start, stop in zip(starts, ends, strict=True)]
+    documents = [tokenizer.decode(part, skip_special_tokens=False) for part in parts]
+    expected = [pack.document(row, True) + tokenizer.id_to_token(end) for row in tables.rows(kept)]
+    assert documents == expected
+    sizes = [len(window["tokens"]) for window in tables.rows(packed)]
+    assert all(size == config.cpt.pack.length for size in sizes[:-1])
+
+
+async def test_the_rl_line_splits_by_task_and_keeps_what_verl_needs(configure, tmp_path) -> None:
+    config = configure()
+    results = tmp_path / "results"
+    folder = results / "rl"
+    rl_prompts.run(config, folder / "prompts/prompts.parquet")
+    prompts = list(tables.rows(folder / "prompts/prompts.parquet"))
+    assert len(prompts) == 12 == len({row["prompt"] for row in prompts})
+    assert all(len(json.loads(row["checklist"])) == 20 for row in prompts)
+    await reference.run(config, folder / "prompts/prompts.parquet", folder / "reference/pages.parquet")
+    await valid.run(config, folder / "reference/pages.parquet", folder / "valid/pages.parquet", 2)
+    train, val = folder / "parquet/rl_train.parquet", folder / "parquet/rl_val.parquet"
+    parquet.run(config, folder / "prompts/prompts.parquet", folder / "valid/pages.parquet", train, val)
+    rows = {"train": list(tables.rows(train)), "val": list(tables.rows(val))}
+    tasks_of = {name: {row["extra_info"]["task"] for row in found} for name, found in rows.items()}
+    assert tasks_of["train"] and tasks_of["val"] and not tasks_of["train"] & tasks_of["val"]
+    for row in rows["train"]:
+        assert row["reward_model"]["ground_truth"].startswith("<!DOCTYPE html>")
+        assert [message["role"] for message in row["prompt"]] == ["system", "user"]
+        assert len(json.loads(row["extra_info"]["checklist"])) == 20
+    assert [problem for account in accounts.collect(config, results) for problem in account.problems] == []
+
+
+def test_2000_rl_prompts_at_full_size_are_distinct(configure, tmp_path) -> None:
+    config = configure(rl={"prompts": {"count": 2000, "families": "all"}})
+    rl_prompts.run(config, tmp_path / "prompts.parquet")
+    rows = list(tables.rows(tmp_path / "prompts.parquet"))
+    assert len(rows) == 2000 == len({row["prompt"] for row in rows}) == len({row["id"] for row in rows})
+    share = Counter(row["family"] for row in rows)
+    assert share["web-apps"] == 120 and share["forms"] == 60
+
+
+def test_more_rl_prompts_than_there_are_is_one_sentence(configure, tmp_path) -> None:
+    config = configure(rl={"prompts": {"count": 500, "families": ["forms"]}})
+    with pytest.raises(UserError, match="family 'forms' is to give 500 distinct prompts but has 12 tasks in 6 stacks"):
+        rl_prompts.run(config, tmp_path / "prompts.parquet")
+
+
+def test_a_tree_at_full_size_has_80_thousand_leaves() -> None:
+    from artifactscoder import config as configs
+
+    config = configs.load([Path("config.yaml")])
+    leaves = 25
+    for count in config.cpt.tree.children:
+        leaves *= count
+    assert 78_000 <= leaves <= 82_000 and len(config.cpt.tree.children) == 4
+    assert leaves * config.cpt.prompts.per_leaf == pytest.approx(8e6, rel=0.03)
+
+
+def test_steps_do_not_hold_a_table_in_memory(configure, tmp_path) -> None:
+    """20,000 pages of 16 KB (320 MB) pass through a process that stays under 500 MB."""
+    import subprocess
+    import sys
+
+    from artifactscoder.records import PAGE
+
+    body = "".join(f"<p>line {i} of a long page with words</p>\n" for i in range(370))
+
+    def rows():
+        for i in range(20_000):
+            html = f"<!DOCTYPE html><html><body><h1>{i}</h1>{body}</body></html>"
+            yield {
+                "id": f"a/{i}", "group": "a", "kind": "k", "prompt": "p", "html": html, "answer": "",
+                "extracted": "document", "maker": "m", "request": "r",
+            }  # fmt: skip
+
+    path = tmp_path / "in.parquet"
+    tables.write(path, PAGE, rows())
+    program = (
+        "import sys; from pathlib import Path; from artifactscoder import tables\n"
+        "from artifactscoder.records import PAGE\n"
+        "with tables.Writer(Path(sys.argv[2]), PAGE) as writer:\n"
+        "    for row in tables.rows(Path(sys.argv[1]), PAGE.names): writer.write(row)\n"
+        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path), str(tmp_path / "out.parquet")],
+        capture_output=True, text=True, check=True, env={"PYTHONPATH": "workflow", "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert int(done.stdout) / 1024 < 500, f"{done.stdout} kB"
