@@ -21,10 +21,19 @@ from typing import Any
 
 import aiohttp
 import pytest
-from artifactscoder.errors import UserError
-from artifactscoder.render import Render, RenderClient, RenderOptions, RenderPool, RenderUnavailable, Verdict
-from artifactscoder.render import chromium, pool as pool_module
 from PIL import Image
+
+from artifactscoder.errors import UserError
+from artifactscoder.render import (
+    Render,
+    RenderClient,
+    RenderOptions,
+    RenderPool,
+    RenderUnavailable,
+    Verdict,
+    chromium,
+)
+from artifactscoder.render import pool as pool_module
 
 HOSTILE = Path(__file__).parent / "hostile"
 WORKFLOW = Path(chromium.__file__).parents[2]
@@ -37,7 +46,8 @@ GOOD = """<!DOCTYPE html><html><head><title>Counter</title><style>body { backgro
 </style></head><body><h1>Counter</h1><p id="out">nothing</p><p hidden>not seen</p><p style="opacity:0">nor this</p>
 <button onclick="n()">Add</button><input placeholder="name"><input type="submit"><select><option>a</select>
 <a href="#x">link</a><canvas id="c" width="200" height="100"></canvas><svg width="40" height="40"><circle r="20"/></svg>
-<img src="https://images.example.com/a.png" alt=""><img src="data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>" alt="">
+<img src="https://images.example.com/a.png" alt="">
+<img src="data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>" alt="">
 <script>out.textContent = "ready " + navigator.hardwareConcurrency; const d = c.getContext("2d");
 d.fillStyle = "teal"; d.fillRect(10, 10, 150, 60); localStorage.setItem("a", "b"); if (!isSecureContext) throw 1;
 console.error("a complaint", 7)</script></body></html>"""
@@ -53,7 +63,8 @@ setInterval(() => out.textContent = [new Date().toISOString(), frames, crypto.ra
 
 LATE = """<!DOCTYPE html><style>.fade { opacity: 0; transition: opacity .6s } .fade.on { opacity: 1 }
 @keyframes in { from { opacity: 0 } } #rise { animation: in 1s both }</style>
-<div id="splash">Loading</div><h1 id="rise">Risen</h1><p class="fade" id="seen">Observed</p><p class="fade" id="end">Chained</p>
+<div id="splash">Loading</div><h1 id="rise">Risen</h1><p class="fade" id="seen">Observed</p>
+<p class="fade" id="end">Chained</p>
 <script>setTimeout(() => splash.remove(), 1500);
 new IntersectionObserver(list => list.forEach(e => e.isIntersecting && e.target.classList.add("on"))).observe(seen);
 seen.ontransitionend = () => end.classList.add("on");
@@ -199,7 +210,8 @@ def test_uncaught_errors_are_seen_even_if_hidden_and_caught_ones_are_not(home: H
         "<p>text</p><script>onerror = () => true; setTimeout(() => { hidden() }); try { caught() } catch (e) {}"
         "Promise.reject(new Error('rejected')); (async () => { throw new Error('handled') })().catch(() => 0);"
         "</script><script>syntax error</script>"
-        "<script>addEventListener('error', e => e.preventDefault()); requestAnimationFrame(() => { inFrame() })</script>"
+        "<script>addEventListener('error', e => e.preventDefault());"
+        "requestAnimationFrame(() => { inFrame() })</script>"
         "<script>new Worker(URL.createObjectURL(new Blob(['inWorker()'])))</script>"
     )
     errors = " | ".join(v.script_errors)
@@ -254,7 +266,13 @@ def test_options_and_answers_survive_json(home: Home) -> None:
     assert again == render
     assert RenderOptions.from_dict(json.loads(json.dumps(HASTY.to_dict()))) == HASTY
     assert not {"seconds", "budget_expired"} & set(render.verdict.evidence())
-    for bad in ({"width": 0}, {"width": "800"}, {"image": "gif"}, {"wdith": 800}, {"timeout_s": float("nan")}):
+    for bad in (
+        {"width": 0},
+        {"width": "800"},
+        {"image": "gif"},
+        {"wdith": 800},
+        {"timeout_s": float("nan")},
+    ):
         with pytest.raises(UserError):
             RenderOptions.from_dict(bad)
 
@@ -297,8 +315,19 @@ def test_without_protection_the_same_pages_reach_the_network_and_files(secret: P
     page = tmp_path / "page.html"
     page.write_text(hostile("network", unprotected, secret) + hostile("file_frames", unprotected, secret))
     picture = tmp_path / "picture.png"
-    flags = ["--headless", "--no-sandbox", "--virtual-time-budget=2000", f"--user-data-dir={tmp_path / 'profile'}"]
-    command = [str(chromium.find()), *flags, f"--screenshot={picture}", "--window-size=800,600", page.as_uri()]
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--virtual-time-budget=2000",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
+    command = [
+        str(chromium.find()),
+        *flags,
+        f"--screenshot={picture}",
+        "--window-size=800,600",
+        page.as_uri(),
+    ]
     subprocess.run(command, capture_output=True, timeout=30, check=True)
     unprotected.server.shutdown()
     assert unprotected.heard

@@ -139,7 +139,9 @@ COMMANDS: dict[str, Command] = {
     "render serve": Command(
         "render.service", "browsers host port rendezvous", lambda m, c, a: _serve(m, c, a), "the HTTP render service"
     ),
-    "render page": Command("render", "page folder", lambda m, c, a: _render_page(c, a), "one page: verdict and pictures"),
+    "render page": Command(
+        "render", "page folder", lambda m, c, a: _render_page(c, a), "one page: verdict and pictures"
+    ),
     "config keys": Command("config", "", lambda m, c, a: _keys(m), "every key, its default and meaning"),
     "config yaml": Command("config", "", lambda m, c, a: _yaml(c), "the configuration as commented YAML"),
     "config schema": Command("config", "", lambda m, c, a: _schema(m), "the JSON schema of the configuration"),

@@ -1,0 +1,177 @@
+"""What is asked of a renderer and what it answers: data only, no browser, no network.
+
+In: a page's HTML travels beside `RenderOptions`. Out: a `Render`, that is a `Verdict` and pictures. All three
+go through JSON, so that a renderer may run on another machine. Reasons other than "ok" speak of the page;
+what went wrong with the machinery is a `RenderUnavailable` and never a verdict.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from artifactscoder.errors import UserError
+
+Reason = Literal["ok", "blank", "noise", "no_content", "crashed", "timeout", "navigation_failed"]
+Image = Literal["jpeg", "png"]
+
+MAX_SCREENSHOTS = 20
+MAX_LISTED = 20
+MAX_TEXT = 2000
+CAPACITY_HEADER = "Render-Capacity"
+"""In every answer of the service: how many pages it takes at once, queue included."""
+
+
+class RenderUnavailable(Exception):
+    """No renderer could take the page: nothing is known about the page itself."""
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """How a page is looked at. Times in ms are of the page's own, virtual, clock."""
+
+    width: int = 1280
+    height: int = 720
+    screenshots: int = 1
+    first_ms: int = 3000
+    """Virtual time before the first picture."""
+    interval_ms: int = 1000
+    """Virtual time between two pictures."""
+    timeout_s: float = 10.0
+    """Hard limit on the real time of one page, counted from its navigation; it holds anew for each picture of a
+    whole page, since each of these needs a tab of its own."""
+    image: Image = "jpeg"
+    quality: int = 80
+    """Of JPEG pictures, 1 to 100."""
+    full_page: bool = False
+    """The whole height of the page, at most `max_height`, instead of the first screen."""
+    max_height: int = 4000
+    memory_mb: int = 1500
+    """Data segment of each browser process, and half of what all processes of one browser may hold."""
+    blank_colours: int = 2
+    """A picture of so few colours (4 bits a channel) is flat."""
+    blank_share: float = 0.999
+    """A picture whose commonest colour covers so much is flat."""
+    noise_edges: float = 0.3
+    """A picture in which more neighbours than this share differ clearly is noise."""
+
+    def __post_init__(self) -> None:
+        _check(self, "width", 1, 7680)
+        _check(self, "height", 1, 7680)
+        _check(self, "screenshots", 1, MAX_SCREENSHOTS)
+        _check(self, "first_ms", 1, 600_000)
+        _check(self, "interval_ms", 1, 600_000)
+        _check(self, "timeout_s", 0.1, 600)
+        _check(self, "quality", 1, 100)
+        _check(self, "max_height", 1, 20_000)
+        _check(self, "memory_mb", 256, 1_000_000)
+        _check(self, "blank_colours", 0, 4096)
+        _check(self, "blank_share", 0, 1)
+        _check(self, "noise_edges", 0, 1)
+        if self.image not in get_args(Image):
+            raise UserError(f"Render option image is {self.image!r}: use jpeg or png")
+        if not isinstance(self.full_page, bool):
+            raise UserError(f"Render option full_page is {self.full_page!r}: use true or false")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every option by its name, fit for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RenderOptions:
+        """The options of this mapping, the rest by default. Raises UserError at an unknown or bad one."""
+        known = {option.name for option in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise UserError(f"Unknown render option {unknown[0]}: known are {', '.join(sorted(known))}")
+        return cls(**values)
+
+
+def _check(options: RenderOptions, name: str, lowest: float, highest: float) -> None:
+    value: Any = getattr(options, name)
+    whole = name not in ("timeout_s", "blank_share", "noise_edges")
+    fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    if not fits or not lowest <= value <= highest:
+        number = "a whole number" if whole else "a number"
+        raise UserError(f"Render option {name} is {value!r}: use {number} from {lowest} to {highest}")
+
+
+@dataclass
+class Verdict:
+    """What was seen of one page. Lists hold at most 20 entries."""
+
+    rendered: bool
+    """True exactly if the reason is "ok"."""
+    reason: Reason
+    script_errors: list[str] = field(default_factory=list)
+    """Uncaught exceptions, one line each, without repeats."""
+    console_errors: list[str] = field(default_factory=list)
+    elements: int = 0
+    visible_elements: int = 0
+    text_chars: int = 0
+    """Characters of visible text in the whole document, runs of white space counted once."""
+    visible_text: str = ""
+    """The first 2000 of them."""
+    colours: int = 0
+    """Distinct colours of the picture at 4 bits a channel, at most 4096."""
+    dominant_share: float = 0.0
+    """Share of the picture that its commonest colour covers."""
+    edges: float = 0.0
+    """Share of neighbouring pixels that differ clearly."""
+    width: int = 0
+    """Of the document, in CSS pixels, uncut."""
+    height: int = 0
+    buttons: int = 0
+    inputs: int = 0
+    links: int = 0
+    canvases: int = 0
+    svgs: int = 0
+    images: int = 0
+    broken_images: int = 0
+    requests_refused: list[str] = field(default_factory=list)
+    requests_refused_count: int = 0
+    dialogs: int = 0
+    """At most 100: then the script that opens them is stopped."""
+    downloads: int = 0
+    navigations: int = 0
+    """How often the page tried to leave or reload itself."""
+    popups: int = 0
+    budget_expired: bool = False
+    """Whether the page's virtual time ran out before the real time given to it."""
+    seconds: float = 0.0
+    """Real time of the render."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every figure by its name, fit for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Verdict:
+        """The verdict of this mapping; a missing `rendered` or `reason` or an unknown name is a TypeError."""
+        return cls(**values)
+
+    def evidence(self) -> dict[str, Any]:
+        """The figures without those that depend on how busy the machine was."""
+        loose = ("seconds", "budget_expired")
+        return {name: value for name, value in self.to_dict().items() if name not in loose}
+
+
+@dataclass
+class Render:
+    """One page seen: the verdict and its pictures, encoded as JPEG or PNG, none if the page gave none."""
+
+    verdict: Verdict
+    screenshots: list[bytes] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fit for JSON: pictures in base64."""
+        pictures = [base64.b64encode(picture).decode("ascii") for picture in self.screenshots]
+        return {"verdict": self.verdict.to_dict(), "screenshots": pictures}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Render:
+        """The inverse of `to_dict`; anything else is a KeyError, TypeError or ValueError."""
+        pictures = [base64.b64decode(picture, validate=True) for picture in values["screenshots"]]
+        return cls(Verdict.from_dict(values["verdict"]), pictures)

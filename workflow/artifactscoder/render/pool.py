@@ -1,0 +1,236 @@
+"""A pool of browsers that renders pages one at a time each.
+
+In: HTML. Out: a `Render`, for every page within its time limit plus the 2 s that ending it may take (twice that if
+the page took the browser down and was tried again). What the machinery does wrong is a `RenderUnavailable`.
+Two browsers on two cores render about 7 ordinary pages a second, at 130 MB a browser; one browser a core is best.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from artifactscoder.render import chromium
+from artifactscoder.render.cdp import Browser, BrowserLost, ProtocolError
+from artifactscoder.render.guard import Deeds
+from artifactscoder.render.judgement import judge
+from artifactscoder.render.page import Reason, Render, RenderOptions, RenderUnavailable
+from artifactscoder.render.tab import CaptureStuck, NavigationFailed, PageCrashed, Shot, Tab
+
+PAGES_PER_BROWSER = 200
+"""Then it is replaced, lest what pages leave behind adds up."""
+OPEN_SECONDS = 15.0
+OPEN_TRIES = 3
+CAPTURE_TRIES = 3
+BUDGET_PART = 0.6
+"""Part of a page's real time that may go by before it is photographed as it is."""
+STARVED_PART = 0.2
+"""A page that ran into its limit with less processor time than this part of it was kept waiting by others."""
+WATCH_AFTER = 1.0
+WATCH_EVERY = 0.5
+
+
+@dataclass
+class _Place:
+    """Room for one browser in the pool."""
+
+    browser: Browser | None = None
+
+
+@dataclass
+class _Seen:
+    """One try of a page."""
+
+    failed: Reason | None
+    shots: list[Shot]
+    deeds: Deeds
+    doubtful: bool = False
+    """Whether the machine may be to blame: a browser that ended, a page that got no processor."""
+
+
+class RenderPool:
+    """`async with RenderPool(options, browsers=2) as pool: render = await pool.render(html)`.
+
+    Belongs to the event loop that entered it. `executable` is the browser, found if not given.
+    """
+
+    def __init__(
+        self, options: RenderOptions | None = None, browsers: int = 2, executable: Path | None = None
+    ) -> None:
+        self.options = options or RenderOptions()
+        self.browsers = browsers
+        self._executable = executable
+        self._places = [_Place() for _ in range(browsers)]
+        self._free: asyncio.Queue[_Place] = asyncio.Queue()
+        self._starting = asyncio.Semaphore(os.cpu_count() or 1)
+        self._closed = True
+
+    async def __aenter__(self) -> RenderPool:
+        """Start every browser; UserError if there is no Chromium, RenderUnavailable if one does not start."""
+        self._executable = self._executable or chromium.find()
+        self._closed = False
+        starts = [asyncio.ensure_future(self._running(place)) for place in self._places]
+        try:
+            await asyncio.gather(*starts)
+        except BaseException:
+            for start in starts:
+                start.cancel()
+            await asyncio.gather(*starts, return_exceptions=True)
+            await self.close()
+            raise
+        for place in self._places:
+            self._free.put_nowait(place)
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End every browser. Renders under way raise RenderUnavailable."""
+        self._closed = True
+        running = [place.browser for place in self._places if place.browser is not None]
+        await asyncio.gather(*(browser.close() for browser in running))
+
+    async def render(self, html: str, options: RenderOptions | None = None) -> Render:
+        """Render one page, with the pool's options or its own (`memory_mb` is always the pool's).
+
+        Waits for a free browser. Raises RenderUnavailable if no browser can be had or the pool is closed.
+        """
+        if self._closed:
+            raise RenderUnavailable("The render pool is closed")
+        options = options or self.options
+        place = await self._free.get()
+        began = asyncio.get_running_loop().time()
+        try:
+            seen = await self._seen(place, html, options)
+        except BaseException:
+            # Also when cancelled: whatever the page was doing, it ends here.
+            if place.browser is not None:
+                place.browser.kill()
+            raise
+        finally:
+            self._free.put_nowait(place)
+        verdict = await asyncio.to_thread(judge, seen.shots, seen.deeds, options, seen.failed)
+        verdict.seconds = round(asyncio.get_running_loop().time() - began, 3)
+        return Render(verdict, [shot.picture for shot in seen.shots])
+
+    async def _seen(self, place: _Place, html: str, options: RenderOptions) -> _Seen:
+        """What there is to see of a page, of its second try if the first was perhaps not its own fault."""
+        seen = await self._tried(place, html, options)
+        if seen.doubtful and not self._closed:
+            seen = await self._tried(place, html, options)
+        if self._closed:
+            raise RenderUnavailable("The render pool was closed")
+        return seen
+
+    async def _tried(self, place: _Place, html: str, options: RenderOptions) -> _Seen:
+        """One try: one tab, or one for each picture where each has to be the tab's last."""
+        moments = [options.first_ms + number * options.interval_ms for number in range(options.screenshots)]
+        seen = _Seen(None, [], Deeds())
+        for part in [[moment] for moment in moments] if options.full_page else [moments]:
+            fresh = await self._looked(place, html, options, part)
+            fresh.shots = seen.shots + fresh.shots
+            seen = fresh
+            if seen.failed is not None:
+                break
+        return seen
+
+    async def _looked(self, place: _Place, html: str, options: RenderOptions, moments: list[int]) -> _Seen:
+        """What is seen of a page in one tab, which is ended whatever happens."""
+        for _ in range(CAPTURE_TRIES):
+            tab = await self._opened(place, html, options)
+            browser, loop = tab.browser, asyncio.get_running_loop()
+            failed: Reason | None = None
+            shots: list[Shot] = []
+            watch = _Watch(browser, 2 * self.options.memory_mb)
+            try:
+                async with asyncio.timeout(options.timeout_s):
+                    shots = await tab.look(moments, loop.time() + BUDGET_PART * options.timeout_s)
+            except CaptureStuck:
+                await tab.close(hung=True)
+                continue
+            except TimeoutError:
+                failed = "timeout"
+            except NavigationFailed:
+                failed = "navigation_failed"
+            except (PageCrashed, BrowserLost, ProtocolError):
+                failed = "crashed"
+            finally:
+                watch.end()
+            seen = _Seen(failed, shots, tab.guard.conclude())
+            if failed == "timeout":
+                seen.doubtful = watch.starved()
+            elif failed == "crashed":
+                seen.doubtful = not browser.overweight
+                browser.kill()
+            await tab.close(hung=failed is not None)
+            return seen
+        raise RenderUnavailable(f"No browser draws the page in {CAPTURE_TRIES} tries")
+
+    async def _running(self, place: _Place) -> Browser:
+        """The browser of a place: the one it has, or a new one in its stead."""
+        browser = place.browser
+        if browser is not None and not browser.lost and browser.pages < PAGES_PER_BROWSER:
+            return browser
+        if browser is not None:
+            await browser.close()
+        if self._closed:
+            raise RenderUnavailable("The render pool was closed")
+        assert self._executable is not None
+        async with self._starting:
+            browser = await Browser.start(self._executable, self.options.memory_mb)
+        if self._closed:
+            browser.kill()
+            raise RenderUnavailable("The render pool was closed")
+        place.browser = browser
+        return browser
+
+    async def _opened(self, place: _Place, html: str, options: RenderOptions) -> Tab:
+        """An empty tab ready for the page. Three browsers that cannot make one are a RenderUnavailable."""
+        said: Exception | None = None
+        for _ in range(OPEN_TRIES):
+            browser = await self._running(place)
+            browser.pages += 1
+            tab = Tab(browser, html, options)
+            try:
+                await asyncio.wait_for(tab.open(), OPEN_SECONDS)
+                return tab
+            except (BrowserLost, ProtocolError, TimeoutError) as error:
+                said = error
+                browser.kill()
+        raise RenderUnavailable(f"No browser opens a tab: {said!r}") from said
+
+
+class _Watch:
+    """Looks after a browser whose page takes longer than most."""
+
+    def __init__(self, browser: Browser, limit_mb: int) -> None:
+        self._browser = browser
+        self._limit_mb = limit_mb
+        self._since: tuple[float, float] | None = None
+        self._task = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> None:
+        """End the browser if its processes together outgrow the limit, which holds for each of them only."""
+        await asyncio.sleep(WATCH_AFTER)
+        self._since = time.monotonic(), self._browser.processor_seconds()
+        while not self._browser.lost:
+            if await asyncio.to_thread(self._browser.memory_mb) > self._limit_mb:
+                self._browser.overweight = True
+                self._browser.kill()
+                return
+            await asyncio.sleep(WATCH_EVERY)
+
+    def starved(self) -> bool:
+        """Whether the browser got so little of the processor that others must have had it."""
+        if self._since is None:
+            return False
+        began, used = self._since
+        return self._browser.processor_seconds() - used < STARVED_PART * (time.monotonic() - began)
+
+    def end(self) -> None:
+        """Look no more."""
+        self._task.cancel()

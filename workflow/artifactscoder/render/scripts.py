@@ -1,0 +1,177 @@
+"""The scripts that run inside a page.
+
+`DETERMINISM` runs before the page's own scripts in every frame; what it replaces, the page can see. `FIGURES`
+runs in an isolated world, where nothing that the page has overridden is in force; it still reads through
+prototypes, because a form field named "body" shadows `document.body` in every world.
+"""
+
+from __future__ import annotations
+
+# The page draws the same random numbers every time, and is called back at the same moments of its clock.
+DETERMINISM = r"""
+(() => {
+  let state = 0x6D2B79F5;
+  const next = () => {
+    state = (state + 0x6D2B79F5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+  const replace = (owner, name, value) => {
+    const {enumerable} = Object.getOwnPropertyDescriptor(owner, name) || {enumerable: true};
+    Object.defineProperty(owner, name, {value, writable: true, enumerable, configurable: true});
+  };
+  replace(Math, 'random', function random() { return next(); });
+  const crypto = globalThis.Crypto && Crypto.prototype;
+  if (crypto) {
+    const original = crypto.getRandomValues;
+    replace(crypto, 'getRandomValues', function getRandomValues(array) {
+      original.call(this, array);
+      const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+      for (let i = 0; i < bytes.length; i++) bytes[i] = next() * 256;
+      return array;
+    });
+    if (crypto.randomUUID) replace(crypto, 'randomUUID', function randomUUID() {
+      const hex = 'xxxxxxxx-xxxx-4xxx-8xxx-xxxxxxxxxxxx';
+      return hex.replace(/x/g, () => Math.floor(next() * 16).toString(16));
+    });
+  }
+  // Whole milliseconds: the browser blurs the rest by chance. Tasks begin at whole ones.
+  const exact = performance.now.bind(performance), clock = () => Math.round(exact());
+  // The virtual clock stands while a script runs: one that waits for it to pass would wait for ever. Let it pass
+  // with the reads once there are more of them at one moment than a script needs.
+  const PATIENCE = 1000, NUDGE = 0.1, RealDate = Date;
+  const began = Math.round((RealDate.now() - clock()) / 10) * 10;
+  let moment = -1, reads = 0, nudged = 0;
+  const read = () => {
+    const time = clock();
+    if (time !== moment) { moment = time; reads = 0; }
+    if (++reads > PATIENCE) nudged += NUDGE;
+    return time + nudged;
+  };
+  const today = () => began + Math.floor(read());
+  replace(Performance.prototype, 'now', function now() { return read(); });
+  replace(RealDate, 'now', function now() { return today(); });
+  const Dated = new Proxy(RealDate, {
+    construct: (target, args, made) => Reflect.construct(target, args.length ? args : [today()], made),
+    apply: () => new RealDate(today()).toString(),
+  });
+  replace(RealDate.prototype, 'constructor', Dated);
+  replace(globalThis, 'Date', Dated);
+  // Sixty calls a second of the virtual clock, whatever number of frames is really drawn.
+  const PERIOD = 1000 / 60, later = setTimeout.bind(globalThis);
+  let last = 0, waiting = new Map(), due = 0;
+  const run = (calls, time) => {
+    // Not caught: an error must be seen as uncaught; the calls after it still come.
+    try {
+      for (const [handle, callback] of calls) { calls.delete(handle); callback.call(globalThis, time); }
+    } finally { if (calls.size) later(run, 0, calls, time); }
+  };
+  let running = new Map();
+  const tick = () => { running = waiting; waiting = new Map(); run(running, due + nudged); };
+  replace(globalThis, 'requestAnimationFrame', function requestAnimationFrame(callback) {
+    if (typeof callback !== 'function') throw new TypeError('The callback provided is not a function.');
+    if (!waiting.size) {
+      due = (Math.floor(clock() / PERIOD + 0.1) + 1) * PERIOD;
+      later(tick, Math.ceil(due - clock()));
+    }
+    waiting.set(++last, callback);
+    return last;
+  });
+  replace(globalThis, 'cancelAnimationFrame', function cancelAnimationFrame(handle) {
+    waiting.delete(handle);
+    running.delete(handle);
+  });
+})()
+"""
+
+# %d: the longest text to return. Rectangles are of the viewport; those of `ink` show where the picture ought to
+# show something. The walk is cut at 20,000 elements, its cost at that size is about 0.2 s.
+FIGURES = r"""
+((longest) => {
+  const of = (prototype, name) => Object.getOwnPropertyDescriptor(prototype, name).get;
+  const root = of(Document.prototype, 'documentElement').call(document);
+  const body = of(Document.prototype, 'body').call(document);
+  const shadow = of(Element.prototype, 'shadowRoot'), tagName = of(Element.prototype, 'tagName');
+  const rect = Element.prototype.getBoundingClientRect, visible = Element.prototype.checkVisibility;
+  const attribute = Element.prototype.getAttribute, firstChild = of(Node.prototype, 'firstChild');
+  const nextSibling = of(Node.prototype, 'nextSibling');
+  const nodeType = of(Node.prototype, 'nodeType'), data = of(CharacterData.prototype, 'data');
+  const hidden = new Set(['HEAD', 'SCRIPT', 'STYLE', 'META', 'LINK', 'TITLE', 'TEMPLATE', 'NOSCRIPT', 'BASE']);
+  const drawn = new Set(['CANVAS', 'SVG', 'IMG', 'VIDEO', 'IFRAME', 'OBJECT', 'EMBED', 'INPUT', 'SELECT',
+    'TEXTAREA', 'BUTTON', 'PROGRESS', 'METER', 'HR']);
+  const pressed = new Set(['button', 'submit', 'reset', 'image']);
+  const out = {elements: 0, visible_elements: 0, text_chars: 0, visible_text: '', buttons: 0, inputs: 0, links: 0,
+    canvases: 0, svgs: 0, images: 0, broken_images: 0, ink: []};
+  const texts = [];
+  let kept = 0;
+  const ink = (box, solid) => {
+    if (box.width < 1 || box.height < 1 || out.ink.length >= 300) return;
+    const edge = solid ? Math.min(4, box.width / 4, box.height / 4) : 0;
+    out.ink.push([box.left + edge, box.top + edge, box.right - edge, box.bottom - edge]);
+  };
+  const seen = (element) => visible.call(element,
+    {opacityProperty: true, visibilityProperty: true, contentVisibilityAuto: false});
+  const range = Document.prototype.createRange.call(document);
+  const count = (element, tag) => {
+    if (tag === 'BUTTON' || attribute.call(element, 'role') === 'button') out.buttons++;
+    else if (tag === 'INPUT') {
+      if (pressed.has((attribute.call(element, 'type') || '').toLowerCase())) out.buttons++;
+      else if ((attribute.call(element, 'type') || '').toLowerCase() !== 'hidden') out.inputs++;
+    } else if (tag === 'SELECT' || tag === 'TEXTAREA') out.inputs++;
+    else if (tag === 'A' && attribute.call(element, 'href') !== null) out.links++;
+    else if (tag === 'CANVAS') out.canvases++;
+    else if (tag === 'SVG') out.svgs++;
+    else if (tag === 'IMG') {
+      out.images++;
+      if (element.complete && element.naturalWidth === 0) out.broken_images++;
+    }
+  };
+  const write = (node) => {
+    const words = data.call(node).replace(/\s+/g, ' ').trim();
+    if (!words) return;
+    range.selectNodeContents(node);
+    const box = range.getBoundingClientRect();
+    if (box.width < 1 || box.height < 1) return;
+    if (box.right + scrollX <= 0 || box.bottom + scrollY <= 0) return;
+    out.text_chars += words.length;
+    ink(box, false);
+    if (kept < longest) { texts.push(words); kept += words.length + 1; }
+  };
+  // No recursion: pages nest deeper than the stack allows.
+  const enter = (element) => {
+    out.elements++;
+    const tag = tagName.call(element).toUpperCase();
+    count(element, tag);
+    if (hidden.has(tag)) return null;
+    const sight = seen(element);
+    if (sight) {
+      const box = rect.call(element);
+      if (box.width > 1 && box.height > 1) {
+        if (element !== root && element !== body) out.visible_elements++;
+        if (drawn.has(tag)) ink(box, true);
+      }
+    }
+    return sight;
+  };
+  const walk = [[root, false]];
+  while (walk.length && out.elements < 20000) {
+    const [here, sight] = walk.pop();
+    const type = nodeType.call(here);
+    if (type === 3) { if (sight) write(here); continue; }
+    let inside = sight;
+    if (type === 1) { inside = enter(here); if (inside === null) continue; }
+    else if (type !== 11) continue;
+    const below = [];
+    const tree = type === 1 ? shadow.call(here) : null;
+    for (let child = firstChild.call(tree || here); child; child = nextSibling.call(child)) below.push(child);
+    for (let i = below.length - 1; i >= 0; i--) walk.push([below[i], inside]);
+  }
+  out.visible_text = texts.join(' ').slice(0, longest);
+  const size = (element) => element ? [element.scrollWidth, element.scrollHeight] : [0, 0];
+  out.width = Math.max(0, size(root)[0], size(body)[0]);
+  out.height = Math.max(0, size(root)[1], size(body)[1]);
+  out.scroll = [scrollX, scrollY];
+  return out;
+})(%d)
+"""
