@@ -88,7 +88,10 @@ def _farewell(seconds: float) -> None:
         ("RL validation rows", "rl/parquet/rl_val.parquet"),
         ("models compared", "eval/table.parquet"),
     ]
-    print(f"\ndemo: done in {seconds:.0f} s. Made without a model (procedural), by verl's own trainers:")
+    print(f"\ndemo: done in {seconds:.0f} s. Made without a model (procedural), trained by verl's own trainers:")
+    if not all((results / path).exists() for _, path in made):
+        print("  a part of the line, as asked for; `make demo` makes the rest")
+        return
     for what, path in made:
         print(f"  {tables.count(results / path):>6}  {what:<20} results/{path}")
     for name in ("sft", "grpo"):

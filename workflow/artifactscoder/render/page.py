@@ -24,7 +24,7 @@ CAPACITY_HEADER = "Render-Capacity"
 """In every answer of the service: how many pages it takes at once, queue included."""
 
 
-class RenderUnavailable(Exception):
+class RenderUnavailable(UserError):
     """No renderer could take the page: nothing is known about the page itself."""
 
 

@@ -79,10 +79,10 @@ class Service:
         try:
             html, options = _asked(await request.read(), self.pool.options)
             rendered = await self.pool.render(html, options)
-        except UserError as error:
-            return _refusal(400, str(error))
         except RenderUnavailable as error:
             return _refusal(503, str(error))
+        except UserError as error:
+            return _refusal(400, str(error))
         finally:
             self._under_way -= 1
         return web.json_response(rendered.to_dict())

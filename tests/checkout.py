@@ -1,0 +1,85 @@
+"""A folder that links to the project, in which tests run the workflow as a user does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import yaml
+
+from artifactscoder.demo import MARK
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = {
+    "sft": {
+        "categories": ["game-puzzle", "tool-calculator"],
+        "subcategories": 1,
+        "tasks": {"per_subcategory": 2},
+        "variants": {"kinds": ["layout", "minimalist", "real-time", "responsive"]},
+    },
+    "cpt": {"tree": {"roots": ["games-play"]}, "websight": {"sample": 4}},
+    "rl": {"prompts": {"count": 8, "families": ["dashboards", "forms"]}},
+}
+
+
+@contextmanager
+def checkout(folder: Path) -> Iterator[Path]:
+    """A folder that links to the project, so that a run has results, journal and locks of its own."""
+    for name in ("workflow", "rules", "config.yaml", "profiles", "containers", "envs"):
+        (folder / name).symlink_to(ROOT / name)
+    yield folder
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == str(folder):
+                process.kill()
+        except psutil.Error:
+            continue
+
+
+@contextmanager
+def server(log: Path) -> Iterator[str]:
+    program = [sys.executable, str(ROOT / "tests/openai_server.py"), "--log", str(log), "--delay", "0.03"]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=_environment())
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def overlay(folder: Path, url: str, more: dict) -> Path:
+    """The demo's recipe with every role at the server."""
+    endpoint = {"kind": "api", "url": url, "model": "counted", "vision": True, "concurrency": 4}
+    roles = dict.fromkeys(("teacher", "coder", "reference", "judge", "vision_judge"), "counted")
+    path = folder / "overlay.yaml"
+    path.write_text(yaml.safe_dump({"endpoints": {"counted": endpoint}, "roles": roles, **more}))
+    return path
+
+
+def start(folder: Path, arguments: list[str]) -> subprocess.Popen:
+    """`artifactscoder demo` in a process group of its own; its output goes to output.log."""
+    command = [sys.executable, "-m", "artifactscoder.cli", "demo", "--", *arguments]
+    with open(folder / "output.log", "ab") as output:
+        return subprocess.Popen(
+            command, cwd=folder, env=_environment(), stdout=output, stderr=output, start_new_session=True
+        )
+
+
+def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run Snakemake to its end; its output is in `stdout`."""
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env={**_environment(), **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True,
+    )  # fmt: skip
+
+
+def _environment() -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {**os.environ, "PATH": path}

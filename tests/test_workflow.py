@@ -1,0 +1,162 @@
+"""The workflow as its user meets it: what reruns, what a mistake says, what by hand looks like."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from artifactscoder import cli
+from checkout import ROOT, SMALL, checkout, overlay, server, snakemake
+
+
+def jobs(output: str) -> dict[str, int]:
+    """The job counts that a dry run announces."""
+    table = output.split("Job stats:")[1].split("total")[0]
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+
+
+@pytest.mark.timeout(300)
+def test_one_changed_seed_reruns_one_shard_and_sends_only_the_new_requests(tmp_path: Path) -> None:
+    log = tmp_path / "answers.log"
+    (tmp_path / "run").mkdir()
+    with checkout(tmp_path / "run") as folder, server(log) as url:
+        seeds = folder / "subcategories.jsonl"
+        seeds.write_text((ROOT / "workflow/seeds/subcategories.jsonl").read_text())
+        files = [
+            folder / "profiles/demo/recipe.yaml",
+            overlay(folder, url, {**SMALL, "seeds": {"subcategories": str(seeds)}}),
+        ]
+        run = ["--profile", "profiles/demo", "--configfile", *map(str, files)]
+        run += ["--", *(f"results/sft/score/{name}.parquet" for name in ("game-puzzle", "tool-calculator"))]
+        done = snakemake(folder, *run)
+        assert done.returncode == 0, done.stdout[-3000:]
+        before = Counter(line.split()[1] for line in log.read_text().splitlines())
+        assert "Nothing to be done" in snakemake(folder, *run).stdout
+
+        rows = [json.loads(line) for line in seeds.read_text().splitlines()]
+        first = next(row for row in rows if row["id"].startswith("game-puzzle/"))
+        first["brief"] += " A hint costs ten points."
+        seeds.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        planned = jobs(snakemake(folder, "-n", *run).stdout)
+        one_shard = {"sft_tasks": 1, "sft_variants": 1, "sft_code": 1, "sft_dedup_signature": 1}
+        behind = {"sft_dedup_pairs": 1, "sft_dedup": 2, "sft_rules": 2, "sft_score": 2}
+        assert {name: count for name, count in planned.items() if name.startswith(("sft_", "cpt_", "rl_"))} == {
+            **one_shard,
+            **behind,
+        }
+        assert snakemake(folder, *run).returncode == 0
+        after = Counter(line.split()[1] for line in log.read_text().splitlines())
+        assert all(after[digest] == count for digest, count in before.items()), "an answered request was asked again"
+        new = sum(after.values()) - sum(before.values())
+        assert 0 < new <= 1 + 2 + 8 + 8, "tasks, variants, pages and scores of one subcategory"
+
+
+def test_a_dry_run_at_paper_scale_needs_no_data_and_plans_under_3000_jobs(tmp_path: Path) -> None:
+    with checkout(tmp_path) as folder:
+        done = snakemake(folder, "all", "-n", REFERENCE_API_KEY="unused")
+    assert done.returncode == 0, done.stdout[-2000:]
+    planned = jobs(done.stdout)
+    assert planned["sft_code"] == 80 and sum(planned.values()) < 3000
+
+
+def test_a_missing_key_is_named_before_anything_runs(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "REFERENCE_API_KEY"}
+    with checkout(tmp_path) as folder:
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", "-n", "data"],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode != 0 and "REFERENCE_API_KEY" in done.stdout + done.stderr
+
+
+def test_an_unknown_key_in_the_configuration_is_one_sentence(tmp_path: Path) -> None:
+    with checkout(tmp_path) as folder:
+        (folder / "mine.yaml").write_text(yaml.safe_dump({"sft": {"keep": 5}}))
+        done = snakemake(folder, "-n", "data", "--configfile", "mine.yaml", REFERENCE_API_KEY="unused")
+    assert done.returncode != 0 and "'sft.keep' is not a key that is known here" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("name", list(cli.COMMANDS))
+def test_every_subcommand_explains_itself(name: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*name.split(), "--help"])
+    text = capsys.readouterr().out
+    assert ended.value.code == 0 and len(text.splitlines()) > 8 and f"artifactscoder {name}" in text
+
+
+def test_the_overview_fits_one_screen_and_names_every_step(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert len(text.splitlines()) <= 60 and all(name in text for name in cli.COMMANDS)
+
+
+DEMO = ["--config", "config.yaml", "--config", "profiles/demo/recipe.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["sft", "scores"], "there is no step 'sft scores'"),
+        (
+            ["sft", "tasks", "--config", "nowhere.yaml", "--category", "x", "--output", "o"],
+            "cannot read the configuration",
+        ),
+        (["sft", "tasks", *DEMO, "--category", "nothing", "--output", "{o}"], "there is no category 'nothing'"),
+        (
+            ["sft", "variants", *DEMO, "--input", "nowhere.parquet", "--output", "{o}"],
+            "there is no file nowhere.parquet",
+        ),
+        (["sft", "variants", *DEMO, "--input", "README.md", "--output", "{o}"], "cannot be read as Parquet"),
+        (["sft", "score", *DEMO, "--input", "{wrong}", "--output", "{o}"], "has no column"),
+        (
+            ["cpt", "pack", *DEMO, "--input", "{wrong}", "--model", "nowhere", "--output", "{o}"],
+            "no tokenizer.json in nowhere",
+        ),
+        (["cpt", "websight-source", *DEMO, "--output", "{o}"], "no file matches cpt.websight.input"),
+        (
+            ["cpt", "websight", *DEMO, "--source", "README.md", "--shard", "0", "--output", "{o}"],
+            "is not a list of WebSight files",
+        ),
+        (["render", "page", *DEMO, "nowhere.html", "--output", "{o}"], "cannot read nowhere.html"),
+    ],
+)
+def test_a_users_mistake_is_one_sentence_and_exit_code_2(command, sentence, tmp_path, capsys) -> None:
+    from artifactscoder import tables
+    from artifactscoder.records import SIGNATURE
+
+    tables.write(tmp_path / "wrong.parquet", SIGNATURE, [])
+    places = {"{o}": str(tmp_path / "out.parquet"), "{wrong}": str(tmp_path / "wrong.parquet")}
+    assert cli.main([places.get(word, word) for word in command]) == 2
+    said = capsys.readouterr().err.strip()
+    assert sentence in said and len(said.splitlines()) == 1
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_an_unreachable_endpoint_is_one_sentence_and_loses_nothing(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "endpoints": {"mine": {"kind": "api", "url": "http://127.0.0.1:9/v1", "model": "m", "patience_s": 0.2}},
+                "roles": {"teacher": "mine"},
+                "journal": str(tmp_path / "journal"),
+            }
+        )
+    )
+    command = ["sft", "tasks", *DEMO, "--config", str(path), "--category", "game-puzzle"]
+    assert cli.main([*command, "--output", str(tmp_path / "out.parquet")]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1 and "endpoint 'mine' at http://127.0.0.1:9/v1 cannot be reached" in said[0]
+    assert not (tmp_path / "out.parquet").exists()
