@@ -21,7 +21,7 @@ from artifactscoder.rl import parquet, reference, valid
 from artifactscoder.rl import prompts as rl_prompts
 from artifactscoder.sft import code, dedup, rules, score, select, tasks, variants
 from artifactscoder.train import tiny_model
-from artifactscoder.train.settings import TinyModelSettings
+from artifactscoder.config.trainers import TinyModelSettings
 from openai_server import Server
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from artifactscoder.config.base import Section
 from artifactscoder.config.engines import Sampling
-from artifactscoder.train.settings import ExportSettings, GrpoSettings, SftSettings, TinyModelSettings
+from artifactscoder.config.trainers import ExportSettings, GrpoSettings, SftSettings, TinyModelSettings
 
 
 class TrainSettings(Section):

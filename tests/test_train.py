@@ -1,0 +1,344 @@
+"""Training on real trainers: verl's SFT and GRPO on a model of 40K parameters, killed and taken up again.
+
+Marked by what it costs: about 80 s on two cores, most of it processes that import PyTorch. GRPO runs beside the SFT
+tests and is waited for at the end.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from artifactscoder.errors import UserError
+from artifactscoder.train import export, grpo, reward_function, runs, sft, tiny_model
+from artifactscoder.config.trainers import ExportSettings, GrpoSettings, SftSettings, TinyModelSettings
+
+pytest.importorskip("verl")
+
+ROOT = Path(__file__).resolve().parents[1]
+MARK = "ARTIFACTSCODER_TEST_RUN"
+SYSTEM = "Answer with one complete HTML file."
+ROWS, BATCH, STEPS = 12, 4, 5  # three steps an epoch: step 3 is the end of one
+
+SFT = SftSettings(
+    device="cpu",
+    gpus_per_node=1,
+    precision="fp32",
+    gradient_checkpointing=False,
+    learning_rate=3e-3,
+    batch_size=BATCH,
+    steps=STEPS,
+    max_tokens=256,
+    tokens_per_gpu=512,
+    offload=False,
+    save_every_steps=3,
+    keep_checkpoints=1,
+    loader_workers=0,
+    threads=1,
+    stop_seconds=5,
+)
+
+
+def page(i: int) -> str:
+    body = "\n".join(f"<p>Item {i * j}</p>" for j in range(i % 3 + 1))
+    return f"<!DOCTYPE html>\n<html>\n<body>\n<h1>Page {i}</h1>\n{body}\n</body>\n</html>"
+
+
+def messages(i: int, answer: bool = True) -> list[dict[str, str]]:
+    told = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"Make page {i}."}]
+    return [*told, {"role": "assistant", "content": page(i)}] if answer else told
+
+
+def marked(mark: str) -> list[str]:
+    """Command lines of the processes that were started with `mark` in their environment."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if f"{MARK}={mark}".encode() in Path(f"/proc/{name}/environ").read_bytes():
+                found.append(Path(f"/proc/{name}/cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+def gone(mark: str, seconds: float = 15) -> bool:
+    end = time.monotonic() + seconds
+    while marked(mark) and time.monotonic() < end:
+        time.sleep(0.1)
+    return not marked(mark)
+
+
+def start(code: str, mark: str, path: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Run Python `code` in a process of its own that can import the package and what stands in `path`."""
+    paths = os.pathsep.join([str(ROOT / "workflow"), str(path)])
+    env = {**os.environ, "PYTHONPATH": paths, MARK: mark}
+    with open(log, "wb") as output:
+        command = [sys.executable, "-c", textwrap.dedent(code)]
+        return subprocess.Popen(command, env=env, stdout=output, stderr=output, cwd=path)
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny model, SFT rows and RL rows."""
+    folder = tmp_path_factory.mktemp("train")
+    texts = [m["content"] for i in range(ROWS) for m in messages(i)]
+    shape = TinyModelSettings(vocab=640, layers=1, hidden=32, heads=2, kv_heads=1)
+    tiny_model.make(texts, folder / "model", shape)
+    pq.write_table(pa.table({"messages": [messages(i) for i in range(ROWS)]}), folder / "sft.parquet")
+    rl = [
+        {
+            "data_source": "artifactscoder",
+            "prompt": messages(i, answer=False),
+            "reward_model": {"style": "rule", "ground_truth": page(i)},
+            "extra_info": {"index": i, "id": f"page/{i}", "prompt": f"Make page {i}.", "checklist": "[]"},
+        }
+        for i in range(8)
+    ]
+    pq.write_table(pa.Table.from_pylist(rl[:6]), folder / "rl_train.parquet")
+    pq.write_table(pa.Table.from_pylist(rl[6:]), folder / "rl_val.parquet")
+    return folder
+
+
+GRPO = """
+from pathlib import Path
+from artifactscoder.train import grpo
+from artifactscoder.config.trainers import GrpoSettings
+
+settings = GrpoSettings(
+    device="cpu", gpus_per_node=1, precision="fp32", gradient_checkpointing=False, learning_rate=1e-3,
+    batch_prompts=2, rollouts=3, steps=2, max_prompt_tokens=64, max_response_tokens=24, tokens_per_gpu=256,
+    validate_every_steps=2, kl_coefficient=0.001, offload=False, save_every_steps=2, loader_workers=0, threads=1,
+    rollout="hfcpu", tensor_parallel=1, reward_workers=1, agent_workers=1, ray_cpus=16, stop_seconds=10,
+)
+grpo.run(
+    settings, Path("rl_train.parquet"), Path("rl_val.parquet"), Path("model"), Path("reward.json"), Path("work"),
+    Path("grpo/manifest.json"), engine="fake_engine:Engine",
+)
+"""
+
+ENGINE = """
+from pathlib import Path
+
+
+class Engine:
+    \"\"\"Scores by length; its sixth answer finds no render service.\"\"\"
+
+    def __init__(self):
+        self.calls = 0
+
+    @classmethod
+    def from_settings(cls, path: Path):
+        assert path.name == "reward.json"
+        return cls()
+
+    async def score(self, *, answer, prompt, reference_html, checklist, sample_id):
+        self.calls += 1
+        if self.calls == 6:
+            raise ConnectionError("no render service")
+        assert prompt.startswith("Make page") and reference_html.startswith("<!DOCTYPE") and checklist == []
+        return {"score": len(answer) / 1000, "i_rep": 1.0, "tokens": float(len(answer)), "reason": "ok"}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def grpo_beside(room: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """GRPO, started first and left to run while the other tests do."""
+    (room / "fake_engine.py").write_text(ENGINE)
+    (room / "reward.json").write_text("{}")
+    mark = uuid.uuid4().hex
+    process = start(GRPO, mark, room, room / "grpo.log")
+    yield process, mark
+    process.terminate()
+    process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def whole_run(room: Path) -> dict[str, Any]:
+    """SFT without interruption: its manifest."""
+    manifest = room / "sft" / "manifest.json"
+    sft.run(SFT, room / "sft.parquet", room / "model", room / "work_whole", manifest)
+    return json.loads(manifest.read_text())
+
+
+DAEMON = """
+import os, sys, time
+from artifactscoder.train.supervise import Trainer
+
+trainer = '''
+import os, sys, time, signal
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(60)
+    os._exit(0)
+print("ready", flush=True)
+time.sleep(float(sys.argv[1]))
+'''
+with Trainer([sys.executable, "-c", trainer, sys.argv[1]], os.environ, ".", stop_seconds=0.5) as run:
+    for line in run.lines():
+        if line:
+            print(line, flush=True)
+"""
+
+
+@pytest.mark.parametrize("end", ["by itself", "SIGTERM", "SIGKILL"])
+def test_no_daemon_of_a_trainer_outlives_it(tmp_path: Path, end: str) -> None:
+    mark = uuid.uuid4().hex
+    code = DAEMON.replace("sys.argv[1]]", "'0.2']" if end == "by itself" else "'60']")
+    process = start(code, mark, tmp_path, tmp_path / "log")
+    while "ready" not in (tmp_path / "log").read_text():
+        assert process.poll() is None
+        time.sleep(0.05)
+    assert end == "by itself" or len(marked(mark)) >= 4  # caller, guard, trainer, daemon
+    if end != "by itself":
+        process.send_signal(getattr(signal, end))
+    code_seen = process.wait(15)
+    assert code_seen == {"by itself": 0, "SIGTERM": 143, "SIGKILL": -9}[end], (tmp_path / "log").read_text()
+    assert gone(mark)
+
+
+def test_any_text_passes_the_tiny_tokenizer_unchanged_and_a_known_line_is_one_token(room: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(room / "model")
+    for text in (page(3), "Grüße — 日本語\n  </body>\r\n\t<p>", "</html>\n</body>\n"):
+        assert tokenizer.decode(tokenizer(text).input_ids) == text
+    assert len(tokenizer("<!DOCTYPE html>\n").input_ids) == 1
+
+
+def test_data_that_fill_no_batch_are_one_sentence(room: Path) -> None:
+    settings = SFT.model_copy(update={"batch_size": 16})
+    with pytest.raises(UserError, match="12 rows are fewer than one batch of 16"):
+        sft.run(settings, room / "sft.parquet", room / "model", room / "work_none", room / "none" / "manifest.json")
+
+
+def test_a_changed_recipe_is_another_run_and_another_saving_interval_is_not(room: Path) -> None:
+    def name(**changes: Any) -> str:
+        return runs.identity(SFT.model_copy(update=changes), {"data": "d"}, "m")
+
+    assert name(learning_rate=1e-3) != name() != name(steps=6)
+    assert name(save_every_steps=1, keep_checkpoints=9, threads=2) == name()
+
+
+@pytest.mark.parametrize("trainer", ["sft", "grpo"])
+def test_every_setting_at_paper_scale_is_a_key_that_verl_knows(trainer: str) -> None:
+    from hydra import compose, initialize_config_dir
+
+    found = importlib.util.find_spec("verl")
+    assert found and found.origin
+    table, model, folder = Path("a table.parquet"), Path("a=model, of ours"), Path("work")
+    if trainer == "sft":
+        name, words = "sft_trainer_engine", sft.overrides(SftSettings(), table, model, folder, 937, 2)
+    else:
+        settings = GrpoSettings()
+        name, words = "ppo_trainer", grpo.overrides(settings, table, table, model, folder, 70)
+        told = grpo.reward_overrides(Path("reward.json"), folder, reward_function.ENGINE)
+        told |= grpo.ray_overrides(settings, {"PYTHONPATH": "/here:/there"}, ["PYTHONPATH"], folder)
+        words += runs.overrides(told, [])
+    with initialize_config_dir(str(Path(found.origin).parent / "trainer" / "config"), version_base=None):
+        config = compose(name, overrides=[word for word in words if not word.startswith("hydra.")])
+    part = config if trainer == "sft" else config.actor_rollout_ref
+    assert part.model.path == str(model)
+    assert part.model.override_config.attn_implementation == "flash_attention_2"
+
+
+def test_a_run_killed_at_the_end_of_an_epoch_goes_on_as_if_it_had_not_been(
+    room: Path, whole_run: dict[str, Any]
+) -> None:
+    code = f"""
+    from pathlib import Path
+    from artifactscoder.train import sft
+    from artifactscoder.config.trainers import SftSettings
+    settings = SftSettings.model_validate_json({SFT.model_dump_json()!r})
+    sft.run(settings, Path("sft.parquet"), Path("model"), Path("work_cut"), Path("cut/manifest.json"))
+    """
+    mark = uuid.uuid4().hex
+    process = start(code, mark, room, room / "cut.log")
+    while not any(runs.saved(folder) for folder in (room / "work_cut").glob("*/checkpoints")):
+        assert process.poll() is None, (room / "cut.log").read_text()
+        time.sleep(0.02)
+    process.kill()
+    assert gone(mark), "verl outlived the killed step"
+    assert not (room / "cut" / "manifest.json").exists()
+
+    sft.run(SFT, room / "sft.parquet", room / "model", room / "work_cut", room / "cut" / "manifest.json")
+    manifest = json.loads((room / "cut" / "manifest.json").read_text())
+    assert manifest["final_step"] == whole_run["final_step"] == STEPS
+    assert manifest["run"] == whole_run["run"]
+    cut, whole = (pq.read_table(room / name / "curve.parquet").to_pydict() for name in ("cut", "sft"))
+    assert cut["step"] == whole["step"] == [1, 2, 3, 4, 5]
+    assert cut["loss"] == pytest.approx(whole["loss"], rel=1e-5)
+    assert cut["lr"] == pytest.approx(whole["lr"])
+    kept = sorted(path.name for path in Path(manifest["checkpoint"]).parent.glob("global_step_*"))
+    assert kept == [f"global_step_{STEPS}"]
+
+
+def test_a_finished_run_is_not_trained_again(room: Path, whole_run: dict[str, Any]) -> None:
+    again = room / "again" / "manifest.json"
+    begin = time.monotonic()
+    sft.run(SFT, room / "sft.parquet", room / "model", room / "work_whole", again)
+    assert time.monotonic() - begin < 5
+    assert json.loads(again.read_text())["checkpoint"] == whole_run["checkpoint"]
+
+
+def test_an_exported_model_loads_and_answers(room: Path, whole_run: dict[str, Any]) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    export.run(ExportSettings(dtype="bf16"), room / "sft" / "manifest.json", room / "exported")
+    manifest = json.loads((room / "exported" / "manifest.json").read_text())
+    assert manifest["final_step"] == STEPS and manifest["run"] == whole_run["run"]
+    tokenizer = AutoTokenizer.from_pretrained(room / "exported")
+    model = AutoModelForCausalLM.from_pretrained(room / "exported", dtype="auto")
+    assert model.dtype == torch.bfloat16
+    prompt = tokenizer.apply_chat_template(messages(1, answer=False), tokenize=False, add_generation_prompt=True)
+    tokens = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
+    out = model.generate(**tokens, max_new_tokens=8, do_sample=False)
+    assert out.shape[1] > tokens.input_ids.shape[1]
+
+
+def test_export_of_something_else_is_one_sentence(room: Path) -> None:
+    with pytest.raises(UserError, match="is not the manifest of train/sft or train/grpo"):
+        export.run(ExportSettings(), room / "model" / "manifest.json", room / "nothing")
+
+
+def test_grpo_records_every_reward_by_step_and_a_failure_is_no_score(
+    room: Path, grpo_beside: tuple[subprocess.Popen[bytes], str]
+) -> None:
+    process, mark = grpo_beside
+    assert process.wait(240) == 0, (room / "grpo.log").read_text()[-3000:]
+    assert gone(mark, seconds=2), f"left running: {marked(mark)}"
+    manifest = json.loads((room / "grpo" / "manifest.json").read_text())
+    assert manifest["final_step"] == 2 and Path(manifest["checkpoint"], "huggingface").is_dir()
+
+    curve = pq.read_table(room / "grpo" / "curve.parquet").to_pydict()
+    assert curve["step"] == [0, 1, 2]  # 0: the validation before training
+    assert all(0 < score < 1 for score in curve["score"][1:])
+    assert curve["val_score"][0] > 0 and curve["val_score"][2] > 0
+
+    rewards = pq.read_table(room / "grpo" / "rewards.parquet").to_pylist()
+    train = [row for row in rewards if row["split"] == "train"]
+    failed = [row for row in rewards if row["status"] == "failed"]
+    assert [row["step"] for row in train].count(2) == 6
+    assert len(train) + len(failed) == 12 and len(failed) == 1
+    assert failed[0]["score"] is None and failed[0]["error"] == "ConnectionError: no render service"
+    assert sum(row["split"] == "val" for row in rewards) == 4
+    assert all(row["id"].startswith("page/") and row["reason"] == "ok" for row in train)
+    for step in (1, 2):
+        scores = [row["score"] for row in train if row["step"] == step]
+        assert sum(scores) / len(scores) == pytest.approx(curve["score"][step], abs=1e-3)

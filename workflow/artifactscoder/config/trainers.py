@@ -1,0 +1,201 @@
+"""Settings of the training steps; the defaults are the paper's recipe on one node of eight 80 GB GPUs.
+
+"paper" names a number of the paper's recipe; "verl" the value of verl's own examples for Qwen3-30B-A3B; the others
+are this project's. What is not a field can be said in `extra_overrides`, in verl's words (`key=value`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from artifactscoder.config.base import Section
+
+# Fields that say where and how fast, not what is learned: changing them continues a run instead of starting
+# one.
+OPERATIONAL = frozenset(
+    {
+        "save_every_steps",
+        "keep_checkpoints",
+        "threads",
+        "loader_workers",
+        "reward_workers",
+        "agent_workers",
+        "ray_cpus",
+        "gpu_memory",
+        "master_port",
+        "stop_seconds",
+    }
+)
+
+
+class _Trainer(Section):
+    """What SFT and GRPO share."""
+
+    device: Literal["cuda", "cpu"] = Field(
+        "cuda", description="Where the trainer runs; `cpu` is for tiny models: gloo, and no GPU at all."
+    )
+    nodes: int = Field(1, ge=1, description="Nodes of the training job.")
+    gpus_per_node: int = Field(8, ge=1, description="GPUs (on `cpu`: processes) of each node.")
+    strategy: Literal["fsdp2", "fsdp"] = Field("fsdp2", description="How verl shards the model (verl: fsdp2).")
+    precision: Literal["bf16", "fp32"] = Field(
+        "bf16",
+        description="Type of the parameters in forward and backward; masters and reductions stay fp32. "
+        "CPUs without bf16 units are five times faster in fp32.",
+    )
+    attention: Literal["auto", "flash_attention_2", "sdpa"] = Field(
+        "auto", description="Attention kernel; `auto`: flash_attention_2 on cuda, sdpa on cpu."
+    )
+    gradient_checkpointing: bool = Field(True, description="Recompute activations in the backward pass.")
+    fused_kernels: bool = Field(
+        False, description="verl's fused linear cross entropy: saves the logits of 16K x 152K tokens (10 GB)."
+    )
+    sequence_parallel: int = Field(1, ge=1, description="GPUs that share one sequence (Ulysses).")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay (verl).")
+    clip_grad: float = Field(1.0, gt=0, description="Largest norm of the gradient (verl).")
+    tokens_per_gpu: int = Field(
+        16_640, gt=0, description="Tokens of a micro batch on one GPU; at least the longest sequence."
+    )
+    save_every_steps: int = Field(25, ge=1, description="Steps between checkpoints; the last step saves always.")
+    keep_checkpoints: int = Field(2, ge=1, description="Latest checkpoints kept in the work folder.")
+    checkpoint_hf: bool = Field(
+        False,
+        description="Also write Hugging Face weights into each checkpoint: export is then a copy, each save slower.",
+    )
+    loader_workers: int = Field(8, ge=0, description="Processes that read data, per rank; 0 reads in the trainer.")
+    threads: int = Field(8, ge=1, description="OMP_NUM_THREADS of each process. Two busy on one core spin.")
+    stop_seconds: float = Field(30.0, gt=0, description="Time to end by itself after SIGTERM, then SIGKILL [s].")
+    extra_overrides: list[str] = Field(
+        default_factory=list,
+        description="Further verl overrides, applied last, such as `optim.betas=[0.9,0.95]`.",
+    )
+
+    @property
+    def world_size(self) -> int:
+        return self.nodes * self.gpus_per_node
+
+    @property
+    def attention_kernel(self) -> str:
+        if self.attention != "auto":
+            return self.attention
+        return "flash_attention_2" if self.device == "cuda" else "sdpa"
+
+
+class SftSettings(_Trainer):
+    """Supervised fine-tuning with verl.trainer.sft_trainer."""
+
+    learning_rate: float = Field(5e-5, gt=0, description="Peak learning rate (paper: 5e-5).")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="Learning rate after the warm-up.")
+    warmup_ratio: float = Field(0.03, ge=0, lt=1, description="Share of the steps in which the rate rises.")
+    batch_size: int = Field(128, ge=1, description="Samples of a step over all GPUs (paper: 128).")
+    epochs: int = Field(2, ge=1, description="Passes over the data (paper: 2); unused where `steps` is set.")
+    steps: int | None = Field(None, ge=1, description="Steps in all, instead of `epochs`.")
+    max_tokens: int = Field(16_384, gt=0, description="Longest request plus page [tokens] (paper: 16,384).")
+    frame_tokens: int = Field(
+        256, ge=0, description="Room above `max_tokens` for the chat frame and the system message [tokens]."
+    )
+    offload: bool = Field(
+        True,
+        description="Keep parameters and optimiser states in host memory (FSDP2): 61 GB less per GPU for 30B on "
+        "8 GPUs, 0.5 TB of host memory, slower steps. Off from 16 GPUs.",
+    )
+    seed: int = Field(42, ge=0, description="Seed of the engine. The data order is verl's own, from epoch alone.")
+    master_port: int = Field(29_500, gt=0, lt=65_536, description="Port of rank 0 for torchrun on several nodes.")
+
+    @model_validator(mode="after")
+    def fits(self) -> SftSettings:
+        if self.tokens_per_gpu * self.sequence_parallel < self.max_tokens + self.frame_tokens:
+            raise ValueError("tokens_per_gpu x sequence_parallel is below max_tokens + frame_tokens")
+        if self.world_size % self.sequence_parallel:
+            raise ValueError("sequence_parallel does not divide nodes x gpus_per_node")
+        if self.batch_size % (self.world_size // self.sequence_parallel):
+            raise ValueError("batch_size is not a multiple of nodes x gpus_per_node / sequence_parallel")
+        return self
+
+
+class GrpoSettings(_Trainer):
+    """Group-relative policy optimisation with verl.trainer.main_ppo."""
+
+    learning_rate: float = Field(4e-6, gt=0, description="Learning rate, constant (paper: 4e-6).")
+    batch_prompts: int = Field(256, ge=1, description="Prompts of a step (paper: 256).")
+    mini_batch_prompts: int | None = Field(
+        None, ge=1, description="Prompts of one optimiser update; none: all of the step, which is on-policy."
+    )
+    rollouts: int = Field(4, ge=2, description="Answers of each prompt, the group (paper: 4).")
+    kl_coefficient: float = Field(0.001, ge=0, description="Weight of the KL loss to the SFT model (paper: 0.001).")
+    kl_type: Literal["low_var_kl", "kl", "abs", "mse"] = Field("low_var_kl", description="KL estimate (verl).")
+    clip_low: float = Field(0.2, gt=0, lt=1, description="Lower clip of the ratio (verl).")
+    clip_high: float = Field(0.2, gt=0, lt=1, description="Upper clip of the ratio (verl).")
+    entropy_coefficient: float = Field(0.0, ge=0, description="Weight of the entropy bonus (verl).")
+    max_prompt_tokens: int = Field(2048, gt=0, description="Longest prompt [tokens]; longer ones are left out.")
+    max_response_tokens: int = Field(16_384, gt=0, description="Longest answer [tokens] (paper: 16,384).")
+    temperature: float = Field(1.0, gt=0, description="Sampling temperature of the rollouts.")
+    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus mass of the rollouts.")
+    epochs: int = Field(10, ge=1, description="Passes over the prompts; unused where `steps` is set.")
+    steps: int | None = Field(None, ge=1, description="Steps in all, instead of `epochs`.")
+    validate_every_steps: int = Field(10, ge=0, description="Steps between validations; 0: none.")
+    validate_prompts: int = Field(-1, ge=-1, description="Prompts of a validation; -1: all of the file.")
+    rollout: Literal["vllm", "sglang", "hfcpu"] = Field("vllm", description="Engine that samples; hfcpu on CPUs.")
+    tensor_parallel: int = Field(4, ge=1, description="GPUs of one rollout replica (verl: 4).")
+    gpu_memory: float = Field(0.6, gt=0, lt=1, description="Share of GPU memory that the rollout may hold (verl).")
+    offload: bool = Field(True, description="Move training states to the host while answers are sampled (verl).")
+    tokens_per_gpu: int = Field(
+        32_768,
+        gt=0,
+        description="Tokens of a micro batch on one GPU; at least prompt plus answer (verl: 32,768).",
+    )
+    reward_workers: int = Field(8, ge=1, description="Ray actors that call the reward.")
+    agent_workers: int = Field(8, ge=1, description="Ray actors that send prompts to the rollout.")
+    ray_cpus: int | None = Field(
+        None,
+        ge=1,
+        description="CPUs that a Ray started here counts with; none: all of the node, also where Slurm gave fewer.",
+    )
+    seed: int = Field(42, ge=0, description="Seed of the order of prompts and of the rollout.")
+
+    @model_validator(mode="after")
+    def fits(self) -> GrpoSettings:
+        if self.tokens_per_gpu * self.sequence_parallel < self.max_prompt_tokens + self.max_response_tokens:
+            raise ValueError("tokens_per_gpu x sequence_parallel is below max_prompt_tokens + max_response_tokens")
+        if (self.device == "cpu") != (self.rollout == "hfcpu"):
+            raise ValueError("device `cpu` goes with rollout `hfcpu`, and only with it")
+        if self.world_size % self.tensor_parallel:
+            raise ValueError("tensor_parallel does not divide nodes x gpus_per_node")
+        if self.batch_prompts % (self.mini_batch_prompts or self.batch_prompts):
+            raise ValueError("mini_batch_prompts does not divide batch_prompts")
+        if self.batch_prompts * self.rollouts % self.world_size:
+            raise ValueError("batch_prompts x rollouts is not a multiple of nodes x gpus_per_node")
+        return self
+
+
+class TinyModelSettings(Section):
+    """A model small enough to be trained from nothing on a CPU in a minute: for the demo and the tests."""
+
+    vocab: int = Field(2048, ge=600, description="Tokens of the vocabulary: 3 marks, 256 bytes, pieces, lines.")
+    line_count: int = Field(
+        3,
+        ge=2,
+        description="A line that occurs so often in the texts is one token; at most half of the vocabulary.",
+    )
+    layers: int = Field(2, ge=1, description="Decoder layers.")
+    hidden: int = Field(128, ge=8, description="Width of the residual stream.")
+    heads: int = Field(4, ge=1, description="Attention heads.")
+    kv_heads: int = Field(2, ge=1, description="Key-value heads; divides `heads`.")
+    max_positions: int = Field(4096, ge=64, description="Longest sequence [tokens].")
+    seed: int = Field(0, ge=0, description="Seed of the weights.")
+
+    @model_validator(mode="after")
+    def fits(self) -> TinyModelSettings:
+        if self.hidden % self.heads or (self.hidden // self.heads) % 2:
+            raise ValueError("hidden / heads must be an even whole number")
+        if self.heads % self.kv_heads:
+            raise ValueError("kv_heads does not divide heads")
+        return self
+
+
+class ExportSettings(Section):
+    """How a checkpoint becomes a model that others can load."""
+
+    dtype: Literal["bf16", "fp32"] = Field("bf16", description="Type of the exported weights.")
+    shard_gb: int = Field(5, ge=1, description="Largest weight file [GB].")

@@ -1,0 +1,1 @@
+"""Training: a tiny model for trials, SFT and GRPO with verl, and the export of their checkpoints."""

@@ -1,0 +1,292 @@
+"""train/grpo: group-relative policy optimisation with verl's own trainer.
+
+In come the RL tables (train and validation), the SFT model and the reward's settings; out go `manifest.json` and
+beside it `curve.parquet` (a row a step) and `rewards.parquet` (a row a scored sample). The trainer is
+`python -m verl.trainer.main_ppo`, started as a child under guard (`supervise`). On one node it starts Ray itself and
+the guard ends it, daemons and all, on any way out; on several nodes Ray must run already and `RAY_ADDRESS` name it.
+A job that was killed goes on from its last whole checkpoint; the step that the last checkpoint names is compared with
+the step asked for, because an exit code proves nothing.
+
+The reward is `reward_function.compute_score`, called in Ray actors as each answer is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from artifactscoder import tables
+from artifactscoder.config.trainers import GrpoSettings
+from artifactscoder.errors import UserError
+from artifactscoder.train import reward_function, runs, verl_cpu
+from artifactscoder.train.supervise import Trainer
+
+CURVE = {
+    "score": "critic/score/mean",
+    "score_min": "critic/score/min",
+    "score_max": "critic/score/max",
+    "val_score": "val-core/*/reward/mean@1",
+    "response_tokens": "response_length/mean",
+    "clipped": "response_length/clip_ratio",
+    "pg_loss": "actor/pg_loss",
+    "kl": "actor/kl_loss",
+    "clip_fraction": "actor/pg_clipfrac",
+    "grad_norm": "actor/grad_norm",
+    "lr": "actor/lr",
+    "seconds_rollout": "timing_s/gen",
+    "seconds_update": "timing_s/update_actor",
+}
+COLUMNS = ["prompt", "data_source", "reward_model", "extra_info"]
+ACTOR = "actor_rollout_ref.actor"
+REF = "actor_rollout_ref.ref"
+ROLLOUT = "actor_rollout_ref.rollout"
+MODEL = "actor_rollout_ref.model"
+SOCKET_ROOM = 18  # longest folder that Ray's own may stand in: the paths of its sockets must stay below 108 characters
+
+
+def plan(rows: int, settings: GrpoSettings) -> int:
+    """Steps in all; one sentence if the prompts fill no batch."""
+    per_epoch = rows // settings.batch_prompts
+    if per_epoch == 0:
+        raise UserError(
+            f"{rows} prompts are fewer than one batch of {settings.batch_prompts}; "
+            "lower train.grpo.batch_prompts or add prompts"
+        )
+    return settings.steps or per_epoch * settings.epochs
+
+
+def overrides(
+    settings: GrpoSettings, train: Path, validation: Path, model: Path, folder: Path, steps: int
+) -> list[str]:
+    """The settings in verl's words (verl/trainer/config/ppo_trainer.yaml)."""
+    s = settings
+    cpu = s.device == "cpu"
+    validates = s.validate_every_steps > 0
+    pairs: dict[str, Any] = {
+        "algorithm.adv_estimator": "grpo",
+        "algorithm.use_kl_in_reward": False,
+        "data.train_files": train,
+        "data.val_files": validation,
+        "data.val_max_samples": s.validate_prompts,
+        "data.train_batch_size": s.batch_prompts,
+        "data.max_prompt_length": s.max_prompt_tokens,
+        "data.max_response_length": s.max_response_tokens,
+        "data.filter_overlong_prompts": True,
+        "data.truncation": "error",
+        "data.dataloader_num_workers": s.loader_workers,
+        "data.seed": s.seed,
+        f"{MODEL}.path": model,
+        f"{MODEL}.use_remove_padding": True,
+        f"{MODEL}.enable_gradient_checkpointing": s.gradient_checkpointing,
+        f"{MODEL}.use_fused_kernels": s.fused_kernels,
+        f"+{MODEL}.override_config.attn_implementation": s.attention_kernel,
+        f"{ACTOR}.strategy": s.strategy,
+        f"{ACTOR}.ppo_mini_batch_size": s.mini_batch_prompts or s.batch_prompts,
+        f"{ACTOR}.use_dynamic_bsz": True,
+        f"{ACTOR}.ppo_max_token_len_per_gpu": s.tokens_per_gpu,
+        f"{ACTOR}.ulysses_sequence_parallel_size": s.sequence_parallel,
+        f"{ACTOR}.use_kl_loss": s.kl_coefficient > 0,
+        f"{ACTOR}.kl_loss_coef": s.kl_coefficient,
+        f"{ACTOR}.kl_loss_type": s.kl_type,
+        f"{ACTOR}.clip_ratio_low": s.clip_low,
+        f"{ACTOR}.clip_ratio_high": s.clip_high,
+        f"{ACTOR}.entropy_coeff": s.entropy_coefficient,
+        f"{ACTOR}.optim.lr": s.learning_rate,
+        f"{ACTOR}.optim.weight_decay": s.weight_decay,
+        f"{ACTOR}.optim.clip_grad": s.clip_grad,
+        f"{ACTOR}.fsdp_config.param_offload": s.offload,
+        f"{ACTOR}.fsdp_config.optimizer_offload": s.offload,
+        f"{ACTOR}.checkpoint.save_contents": ["model", "optimizer", "extra"]
+        + (["hf_model"] if s.checkpoint_hf else []),
+        f"{ACTOR}.checkpoint.load_contents": ["model", "optimizer", "extra"],
+        f"{REF}.fsdp_config.param_offload": s.offload,
+        f"{ROLLOUT}.name": s.rollout,
+        f"{ROLLOUT}.n": s.rollouts,
+        f"{ROLLOUT}.seed": s.seed,
+        f"{ROLLOUT}.temperature": s.temperature,
+        f"{ROLLOUT}.top_p": s.top_p,
+        f"{ROLLOUT}.tensor_model_parallel_size": s.tensor_parallel,
+        f"{ROLLOUT}.gpu_memory_utilization": s.gpu_memory,
+        f"{ROLLOUT}.agent.num_workers": s.agent_workers,
+        f"{ROLLOUT}.val_kwargs.do_sample": True,
+        f"{ROLLOUT}.val_kwargs.temperature": s.temperature,
+        f"{ROLLOUT}.val_kwargs.top_p": s.top_p,
+        "reward.num_workers": s.reward_workers,
+        "reward.reward_manager.source": "importlib",
+        "reward.reward_manager.name": "RecordingManager",
+        "reward.reward_manager.module.path": "pkg://artifactscoder.train.reward_manager",
+        "reward.custom_reward_function.path": f"pkg://{reward_function.__name__}",
+        "reward.custom_reward_function.name": "compute_score",
+        "trainer.device": s.device,
+        "trainer.logger": ["console", "file"],
+        "trainer.nnodes": s.nodes,
+        "trainer.n_gpus_per_node": s.gpus_per_node,
+        "trainer.total_epochs": steps,  # verl ends at the earlier of the two; an epoch has a step at least
+        "trainer.total_training_steps": steps,
+        "trainer.save_freq": s.save_every_steps,
+        "trainer.test_freq": s.validate_every_steps or -1,
+        "trainer.val_before_train": validates and runs.saved(folder / "checkpoints") == 0,
+        "trainer.max_actor_ckpt_to_keep": None,  # `runs.prune` does it, across attempts
+        "trainer.resume_mode": "auto",
+        "trainer.default_local_dir": folder / "checkpoints",
+        "trainer.rollout_data_dir": folder / "rollouts",
+        "trainer.validation_data_dir": folder / "validation",
+        "trainer.project_name": "artifactscoder",
+        "trainer.experiment_name": "grpo",
+    }
+    for part in (ACTOR, REF):
+        pairs |= {
+            f"{part}.fsdp_config.model_dtype": "fp32" if part == ACTOR or cpu else s.precision,
+            f"+{part}.fsdp_config.mixed_precision.param_dtype": s.precision,
+            f"+{part}.fsdp_config.mixed_precision.reduce_dtype": "fp32",
+            f"{part}.fsdp_config.use_torch_compile": not cpu,
+        }
+    if cpu:
+        pairs |= {
+            f"{ROLLOUT}.dtype": "float32",
+            f"{ROLLOUT}.free_cache_engine": False,
+            f"+{ROLLOUT}.engine_kwargs.hfcpu.threads": s.threads,
+            "trainer.v1.sampler.custom_sampler.path": f"pkg://{verl_cpu.SAMPLER_MODULE}",
+            "trainer.v1.sampler.custom_sampler.name": "FastReplayBuffer",
+            "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
+        }
+    return runs.overrides(pairs, s.extra_overrides)
+
+
+def reward_overrides(reward: Path, log_dir: Path, engine: str) -> dict[str, Any]:
+    """What `compute_score` is told besides the sample."""
+    prefix = "+reward.custom_reward_function.reward_kwargs"
+    return {f"{prefix}.settings": reward, f"{prefix}.log_dir": log_dir, f"{prefix}.engine": engine}
+
+
+def ray_overrides(settings: GrpoSettings, env: dict[str, str], passed: list[str], temp: Path | None) -> dict[str, Any]:
+    """Ray as verl starts it here, or as it joins the cluster that `RAY_ADDRESS` names.
+
+    `temp` is the folder of a Ray that is started here, none on a cluster. Workers on other nodes do not inherit this
+    process's environment, so the variables in `passed` go with the job.
+    """
+    pairs: dict[str, Any] = {f"+ray_kwargs.ray_init.runtime_env.env_vars.{name}": env[name] for name in passed}
+    if temp is not None:
+        pairs["+ray_kwargs.ray_init.include_dashboard"] = False
+        pairs["+ray_kwargs.ray_init._temp_dir"] = str(temp)
+        pairs["ray_kwargs.ray_init.num_cpus"] = settings.ray_cpus
+        if settings.device == "cpu":
+            pairs["+ray_kwargs.ray_init.num_gpus"] = settings.gpus_per_node
+    return pairs
+
+
+def run(
+    settings: GrpoSettings,
+    train: Path,
+    validation: Path,
+    model: Path,
+    reward: Path,
+    work: Path,
+    manifest: Path,
+    recipe: str = "",
+    engine: str = reward_function.ENGINE,
+) -> None:
+    """Train `model` to the last step; writes `manifest`, `curve.parquet` and `rewards.parquet` beside each other.
+
+    `reward` is handed to the engine as it is. `recipe` is a digest of what else decides the result (the reward's
+    formula and judge, not its addresses): a run with another recipe starts anew. `work` outlives a killed job.
+    Raises UserError when the input cannot be used or verl ends before the last step.
+    """
+    start = time.monotonic()
+    rows = tables.open_table(train, COLUMNS).metadata.num_rows
+    tables.open_table(validation, COLUMNS).close()
+    steps = plan(rows, settings)
+    if settings.nodes > 1 and not os.environ.get("RAY_ADDRESS"):
+        raise UserError(
+            f"train.grpo.nodes is {settings.nodes}, but RAY_ADDRESS is not set; start Ray on every node first"
+        )
+    digests = {"train": runs.sha256(train), "validation": runs.sha256(validation), "recipe": recipe}
+    base = runs.fingerprint(model)
+    name = runs.identity(settings, digests, base)
+    folder = (work / name).resolve()
+    checkpoints = folder / "checkpoints"
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    curve = runs.Curve(folder, CURVE)
+    runs.mend(checkpoints)
+    runs.say("grpo", f"{rows} prompts, {steps} steps, from step {runs.saved(checkpoints)}, in {folder}")
+    if runs.saved(checkpoints) < steps:
+        words = overrides(settings, train.resolve(), validation.resolve(), model.resolve(), folder, steps)
+        words += runs.overrides(reward_overrides(reward.resolve(), folder / "rewards", engine), [])
+        _train(settings, words, folder, steps, curve)
+    outputs = manifest.parent
+    scored = reward_function.collect_rewards(
+        folder / "rewards", folder / "rollouts", outputs / "rewards.parquet", folder / "validation"
+    )
+    curve.write(outputs / "curve.parquet")
+    runs.write_manifest(
+        manifest,
+        {
+            "step": "grpo",
+            "run": name,
+            "final_step": steps,
+            "prompts": rows,
+            "scored": scored,
+            "checkpoint": str(runs.checkpoint(checkpoints, steps) / "actor"),
+            "data": {
+                "train": {"path": str(train), "sha256": digests["train"]},
+                "validation": {"path": str(validation), "sha256": digests["validation"]},
+            },
+            "recipe": recipe,
+            "model": {"path": str(model), "fingerprint": base},
+            "settings": settings.model_dump(mode="json"),
+            "versions": runs.versions(),
+            "seconds": round(time.monotonic() - start, 1),
+        },
+    )
+
+
+def _ray_folder(run: str) -> Path:
+    """An empty folder on this node for Ray's sockets and logs; what a killed job left there goes."""
+    near = tempfile.gettempdir()
+    path = Path(near if len(near) <= SOCKET_ROOM else "/tmp") / f"ray-{os.getuid()}-{run[:6]}"
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(mode=0o700)
+    return path
+
+
+def _train(settings: GrpoSettings, words: list[str], folder: Path, steps: int, curve: runs.Curve) -> None:
+    """Run verl to `steps`, or say why it did not get there."""
+    checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(runs.attempt(folder / "metrics"))
+    own = {
+        "VERL_FILE_LOGGER_PATH": str(metrics.path),
+        "RAY_ADDRESS": "local" if settings.nodes == 1 else os.environ["RAY_ADDRESS"],
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_COLOR_PREFIX": "0",
+        "TQ_NUM_THREADS": str(settings.threads),  # of verl's TransferQueue
+    }
+    env = runs.environment(settings.device, settings.threads, own)
+    passed = ["PYTHONPATH", "HF_HUB_OFFLINE", "VERL_FILE_LOGGER_PATH"]
+    passed += list(verl_cpu.environment()) if settings.device == "cpu" else []
+    temp = _ray_folder(folder.name) if settings.nodes == 1 else None
+    words = [*words, *runs.overrides(ray_overrides(settings, env, passed, temp), [])]
+    command = [sys.executable, "-m", "verl.trainer.main_ppo", *words]
+    log = runs.Steps("grpo", steps, {"score": ".3f", "val_score": ".3f"}, metrics, curve, "timing_s/step")
+    tail, before = runs.Tail(), reward_function.failures(folder / "rewards")
+    try:
+        with Trainer(command, env, str(folder), settings.stop_seconds) as trainer:
+            for line in map(runs.plain, trainer.lines()):
+                if line and not log.takes(line):
+                    print(line, file=sys.stderr, flush=True)
+                    tail.add(line)
+                if log.report() or not line:
+                    runs.prune(checkpoints, settings.keep_checkpoints)
+    finally:
+        if temp is not None:
+            shutil.rmtree(temp, ignore_errors=True)
+    log.report()
+    runs.prune(checkpoints, settings.keep_checkpoints)
+    cause = tail.reason()
+    unscored = [e for sample, e in reward_function.failures(folder / "rewards").items() if sample not in before]
+    if unscored:  # verl's own word would be that a batch is empty
+        cause = f"{len(unscored)} answers could not be scored, one because of {unscored[-1]}"
+    runs.must_have_reached("verl's GRPO trainer", trainer.code, checkpoints, steps, cause)

@@ -1,0 +1,344 @@
+"""What SFT and GRPO share around verl: the work folder, the curve, checkpoints, the manifest.
+
+A run is named by a digest of what decides its result (settings, data, model), and everything of it stands in
+`work/<digest>/`. A job that was killed finds its own checkpoints there; a changed recipe starts beside
+them, never from them. Step rows are appended as they come, so a curve spans all attempts: a step that was
+run twice counts as run last. The declared outputs (manifest, curve) are written at the end, whole or not at
+all, the manifest last.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import statistics
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from artifactscoder import files, tables
+from artifactscoder.config.trainers import OPERATIONAL
+from artifactscoder.errors import UserError
+
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+TRACKER = "latest_checkpointed_iteration.txt"  # verl writes it after a checkpoint is whole
+STEP_LINE = re.compile(r"(?:\([^)]*\) )?step:(\d+) - ")
+BAR = re.compile(r"^.*?\d+%\|.*?\[[^\]]*\]")  # a progress bar, perhaps with a line of the log glued to it
+EDGE = 1 << 20  # bytes read at either end of a weight file for a model's fingerprint
+
+
+def say(step: str, text: str) -> None:
+    """One line of progress to standard error."""
+    print(f"{step}: {text}", file=sys.stderr, flush=True)
+
+
+# Digests
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex; one sentence if it is not there."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}; run the step that makes it, or correct the path") from None
+
+
+def fingerprint(model: Path) -> str:
+    """Digest of a model folder: names and sizes of its files, all of the small ones, both ends of the large ones.
+
+    Reads 2 MB of a weight file, so 60 GB cost no minutes; weights that were trained differ in every part.
+    """
+    if not (model / "config.json").is_file():
+        raise UserError(f"{model} is not a Hugging Face model folder (no config.json); give the folder of a model")
+    total = hashlib.sha256()
+    for path in sorted(p for p in model.iterdir() if p.is_file() and p.name != "manifest.json"):
+        size = path.stat().st_size
+        total.update(f"{path.name}\0{size}\0".encode())
+        with open(path, "rb") as file:
+            total.update(file.read(EDGE))
+            if size > EDGE:
+                file.seek(max(EDGE, size - EDGE))
+                total.update(file.read(EDGE))
+    return total.hexdigest()
+
+
+def identity(settings: BaseModel, data: dict[str, str], model: str) -> str:
+    """Twelve hex digits that name a run; operational settings do not enter."""
+    parts = {k: v for k, v in settings.model_dump(mode="json").items() if k not in OPERATIONAL}
+    text = json.dumps([parts, data, model], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what took part; packages that are not installed are left out."""
+    found = {"python": sys.version.split()[0]}
+    for name in ("artifactscoder", "verl", "torch", "transformers", "ray", "vllm", "sglang", "flash-attn"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+# Checkpoints
+
+
+def saved(folder: Path) -> int:
+    """Step of the latest whole checkpoint in `folder`, 0 if there is none."""
+    try:
+        return int((folder / TRACKER).read_text() or 0)
+    except FileNotFoundError:
+        return 0
+
+
+def checkpoint(folder: Path, step: int) -> Path:
+    return folder / f"global_step_{step}"
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Delete all but the latest `keep` whole checkpoints.
+
+    verl's own rotation forgets what earlier attempts saved; this one looks at the folder. The checkpoint
+    that the tracker names is never touched.
+    """
+    last = saved(folder)
+    steps = sorted(int(p.name.rpartition("_")[2]) for p in folder.glob("global_step_*"))
+    for step in [s for s in steps if s <= last][:-keep]:
+        shutil.rmtree(checkpoint(folder, step))
+
+
+def mend(folder: Path) -> None:
+    """Before a run: delete the checkpoint that a killed job was writing when it was killed.
+
+    verl writes the loader's state last and then the tracker. If the kill fell between the opening of the tracker and
+    its text, the latest checkpoint with a loader's state is the one it was to name.
+    """
+    tracker = folder / TRACKER
+    if tracker.exists() and not tracker.read_text().strip():
+        whole = [int(p.parent.name.rpartition("_")[2]) for p in folder.glob("global_step_*/data*.pt")]
+        files.write_bytes(tracker, str(max(whole, default=0)).encode())
+    for path in folder.glob("global_step_*"):
+        if int(path.name.rpartition("_")[2]) > saved(folder):
+            shutil.rmtree(path)
+
+
+def must_have_reached(who: str, code: int | None, folder: Path, steps: int, cause: str) -> None:
+    """Raise UserError unless the trainer ended well and its last checkpoint is that of the last step."""
+    at = f"at step {saved(folder)} of {steps}"
+    if code != 0:
+        raise UserError(f"{who} ended with code {code} {at}: {cause or 'see its log above'}")
+    if saved(folder) != steps:
+        raise UserError(f"{who} ended without an error, but {at}; its log above says more")
+
+
+# The log
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """The lines of a file that grows by appending; one that a kill cut off is left out."""
+    return path.read_bytes().split(b"\n")[:-1]
+
+
+class MetricsFile:
+    """verl's JSON lines (`trainer.logger=[file]`), read while they are being written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._at = path, 0
+
+    def new(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Steps and metrics of the lines that have been completed since the last call."""
+        if not self.path.exists():
+            return
+        with open(self.path, "rb") as file:
+            file.seek(self._at)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._at += len(whole)
+        for line in whole.splitlines():
+            row = json.loads(line)
+            yield int(row["step"]), row["data"]
+
+
+class Curve:
+    """Rows of steps: appended to `steps.jsonl` in the work folder, at the end a Parquet file."""
+
+    def __init__(self, folder: Path, columns: dict[str, str]) -> None:
+        """`columns`: name in the curve -> name in verl's metrics, a pattern where it has a `*`."""
+        self.path, self.columns = folder / "steps.jsonl", columns
+        self.rows: dict[int, dict[str, Any]] = {}
+        if self.path.exists():
+            whole = whole_lines(self.path)
+            os.truncate(self.path, sum(len(line) + 1 for line in whole))
+            for line in whole:
+                self._merge(json.loads(line))
+
+    def _merge(self, row: dict[str, Any]) -> None:
+        step = row["step"]
+        if "seconds" in row:  # a training step: what an earlier attempt knew beyond it was lost with it
+            self.rows = {s: r for s, r in self.rows.items() if s < step}
+        self.rows.setdefault(step, {}).update(row)
+
+    def add(self, step: int, metrics: dict[str, float], seconds: float | None) -> dict[str, Any]:
+        """Take verl's metrics of a step; `seconds` is None for a validation that belongs to a step already run."""
+        row: dict[str, Any] = {"step": step}
+        for name, key in self.columns.items():
+            found = [metrics[k] for k in (fnmatch.filter(metrics, key) if "*" in key else [key]) if k in metrics]
+            if found:
+                row[name] = statistics.fmean(found)
+        if seconds is not None:
+            row["seconds"] = seconds
+        with open(self.path, "ab", buffering=0) as file:  # one write a line: a kill leaves whole lines
+            file.write(json.dumps(row).encode() + b"\n")
+        self._merge(row)
+        return row
+
+    def write(self, path: Path) -> None:
+        fields = [("step", pa.int64()), *((name, pa.float64()) for name in (*self.columns, "seconds"))]
+        tables.write(path, pa.schema(fields), (self.rows[step] for step in sorted(self.rows)))
+
+
+class Steps:
+    """Takes verl's steps as they end: into the curve, and a line of progress each.
+
+    How long a step took is a metric of its own (GRPO), or the time between the lines on the console (SFT).
+    """
+
+    def __init__(
+        self,
+        step: str,
+        total: int,
+        shown: dict[str, str],
+        metrics: MetricsFile,
+        curve: Curve,
+        seconds_key: str = "",
+    ) -> None:
+        """`shown`: column of the curve -> format, for the progress line."""
+        self.step, self.total, self.shown, self.metrics, self.curve = step, total, shown, metrics, curve
+        self._seconds_key, self._last = seconds_key, time.monotonic()
+        self._ended: dict[int, float] = {}
+        self._measured: dict[int, dict[str, float]] = {}
+        self._times = deque[float](maxlen=20)
+
+    def takes(self, line: str) -> bool:
+        """Whether `line` is a step's line on the console (`step:3 - ...`, perhaps behind Ray's prefix)."""
+        found = STEP_LINE.match(line)
+        if found:
+            now = time.monotonic()
+            self._ended[int(found[1])], self._last = now - self._last, now
+        return found is not None
+
+    def report(self) -> bool:
+        """Write what is complete into the curve and say it; whether there was any."""
+        self._measured.update(self.metrics.new())
+        complete = sorted(self._measured if self._seconds_key else self._measured.keys() & self._ended.keys())
+        for step in complete:
+            measured = self._measured.pop(step)
+            trained = not all(key.startswith("val-") for key in measured)
+            seconds = self._ended.pop(step, 0.0)
+            seconds = measured.get(self._seconds_key, seconds)
+            row = self.curve.add(step, measured, seconds if trained else None)
+            shown = [f"{name} {format(row[name], form)}" for name, form in self.shown.items() if name in row]
+            if trained:
+                self._times.append(seconds)
+                shown.append(f"{duration(statistics.median(self._times) * (self.total - step))} left")
+            say(self.step, f"step {step} of {self.total}, " + ", ".join(shown))
+        return bool(complete)
+
+
+def duration(seconds: float) -> str:
+    """Two units at most: `3 d 4 h`, `12 min`, `40 s`."""
+    whole = math.ceil(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    minutes = math.ceil(whole / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def plain(line: str) -> str:
+    """A line of a trainer's log without the progress bar in front of it."""
+    return BAR.sub("", line)
+
+
+class Tail:
+    """The end of a log, to say in one sentence why a trainer failed."""
+
+    def __init__(self) -> None:
+        self._lines = deque[str](maxlen=400)
+
+    def add(self, line: str) -> None:
+        self._lines.append(line)
+
+    def reason(self) -> str:
+        """The last line that names an error, shortened; empty if none does."""
+        for line in reversed(self._lines):
+            head = line.split(") ", 1)[-1].strip() if line.startswith("(") else line.strip()
+            if head.partition(":")[0].rpartition(".")[2].endswith(("Error", "Exception", "Timeout")):
+                return head[:300]
+        return ""
+
+
+# Launching
+
+
+def environment(device: str, threads: int, extra: dict[str, str]) -> dict[str, str]:
+    """The environment of a verl run: ours on the path, no tracker service, the CPU platform where asked for."""
+    from artifactscoder.train import verl_cpu
+
+    paths = [str(PACKAGE_ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+        "PYTHONUNBUFFERED": "1",
+        "HYDRA_FULL_ERROR": "1",
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": str(threads),
+        **(verl_cpu.environment() if device == "cpu" else {}),
+        **extra,
+    }
+
+
+def attempt(folder: Path) -> Path:
+    """A new file for verl's metrics: verl opens its file anew, so each attempt gets one of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"attempt-{len(list(folder.glob('attempt-*.jsonl'))) + 1:03d}.jsonl"
+
+
+def override(key: str, value: Any) -> str:
+    """One Hydra override; text is quoted so that paths with `=`, `,` or blanks pass whole."""
+    if isinstance(value, bool):
+        return f"{key}={value}"
+    if value is None:
+        return f"{key}=null"
+    if isinstance(value, Path | str):
+        quoted = str(value).replace("\\", "\\\\").replace("'", "\\'")
+        return f"{key}='{quoted}'"
+    if isinstance(value, list | tuple):
+        return f"{key}=[{','.join(str(part) for part in value)}]"
+    return f"{key}={value}"
+
+
+def overrides(pairs: dict[str, Any], extra: Iterable[str]) -> list[str]:
+    """All overrides of a run, ours first; Hydra's own folders stay out of the work folder."""
+    pairs = {**pairs, "hydra.run.dir": ".", "hydra.output_subdir": None}
+    return [*(override(key, value) for key, value in pairs.items()), *extra]
+
+
+def write_manifest(path: Path, content: dict[str, Any]) -> None:
+    """Write a manifest so that it is there whole or not at all."""
+    files.write_bytes(path, json.dumps(content, indent=2, sort_keys=True).encode() + b"\n")
