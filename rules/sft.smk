@@ -1,4 +1,5 @@
 # SFT data. In: the seed files. Out: results/sft/select/sft_train.parquet. A shard is a category.
+# Its rules go first (priority): training waits for them, while CPT can be made beside the training.
 
 
 rule sft_tasks:
@@ -11,6 +12,7 @@ rule sft_tasks:
         "logs/sft/tasks/{category}.log",
     benchmark:
         "benchmarks/sft/tasks/{category}.tsv"
+    priority: 10
     container:
         image("data")
     resources:
@@ -39,6 +41,7 @@ rule sft_variants:
         "logs/sft/variants/{category}.log",
     benchmark:
         "benchmarks/sft/variants/{category}.tsv"
+    priority: 10
     container:
         image("data")
     resources:
@@ -63,6 +66,7 @@ rule sft_code:
         "logs/sft/code/{category}.log",
     benchmark:
         "benchmarks/sft/code/{category}.tsv"
+    priority: 10
     container:
         image("data")
     resources:
@@ -86,6 +90,7 @@ rule sft_dedup_signature:
         "logs/sft/dedup_signature/{category}.log",
     benchmark:
         "benchmarks/sft/dedup_signature/{category}.tsv"
+    priority: 10
     container:
         image("data")
     resources:
@@ -110,6 +115,7 @@ rule sft_dedup_pairs:
         "logs/sft/dedup_pairs.log",
     benchmark:
         "benchmarks/sft/dedup_pairs.tsv"
+    priority: 10
     container:
         image("data")
     resources:
@@ -135,6 +141,7 @@ rule sft_dedup:
         "logs/sft/dedup/{category}.log",
     benchmark:
         "benchmarks/sft/dedup/{category}.tsv"
+    priority: 10
     container:
         image("data")
     resources:
@@ -157,6 +164,7 @@ rule sft_rules:
         "logs/sft/rules/{category}.log",
     benchmark:
         "benchmarks/sft/rules/{category}.tsv"
+    priority: 10
     container:
         image("data")
     resources:
@@ -181,6 +189,7 @@ rule sft_score:
         "logs/sft/score/{category}.log",
     benchmark:
         "benchmarks/sft/score/{category}.tsv"
+    priority: 10
     container:
         image("render")
     threads: 8
@@ -207,6 +216,7 @@ rule sft_select:
         "logs/sft/select.log",
     benchmark:
         "benchmarks/sft/select.tsv"
+    priority: 10
     container:
         image("data")
     resources:

@@ -13,6 +13,7 @@ rule train_tiny_model:
         "logs/train/tiny_model.log",
     benchmark:
         "benchmarks/train/tiny_model.tsv"
+    priority: 20
     container:
         image("train")
     params:
@@ -37,6 +38,7 @@ rule train_sft:
         "logs/train/sft.log",
     benchmark:
         "benchmarks/train/sft.tsv"
+    priority: 20
     container:
         image("train")
     threads: 64
@@ -67,6 +69,7 @@ rule train_grpo:
         "logs/train/grpo.log",
     benchmark:
         "benchmarks/train/grpo.tsv"
+    priority: 20
     container:
         image("train")
     threads: 64
@@ -76,13 +79,11 @@ rule train_grpo:
         recipe=digest("train/grpo"),
         model=subpath(input.model, parent=True),
         work=f"{RESULTS}/train/grpo/work",
-        browsers=8,
     message:
         "train/grpo: GRPO, rewarded by rendering and judge"
     shell:
         "artifactscoder train grpo --config {input.config:q} --train {input.train:q} --val {input.val:q}"
-        " --model {params.model:q} --work {params.work:q} --manifest {output.manifest:q}"
-        " --browsers {params.browsers} 2> {log:q}"
+        " --model {params.model:q} --work {params.work:q} --manifest {output.manifest:q} 2> {log:q}"
 
 
 rule train_export:
@@ -95,6 +96,7 @@ rule train_export:
         "logs/train/export/{trained}.log",
     benchmark:
         "benchmarks/train/export/{trained}.tsv"
+    priority: 20
     container:
         image("train")
     resources:

@@ -120,7 +120,7 @@ COMMANDS: dict[str, Command] = {
         "train.sft", "train model work manifest",
         lambda m, c, a: m.run(c.train.sft, a.train, a.model, a.work, a.manifest),
     ),
-    "train grpo": Command("train.grpo", "train val model work manifest browsers", lambda m, c, a: _grpo(m, c, a)),
+    "train grpo": Command("train.grpo", "train val model work manifest", lambda m, c, a: _grpo(m, c, a)),
     "train export": Command(
         "train.export", "checkpoint folder", lambda m, c, a: m.run(c.train.export, a.checkpoint, a.folder)
     ),
@@ -180,7 +180,7 @@ def _grpo(module: Any, config: Any, args: Any) -> None:
     files.write_bytes(reward, json.dumps(values).encode())
     parts = {k: v for k, v in depends(config, "train/grpo").items() if k != "settings"}
     recipe = json.dumps([parts, config.reward.model_dump(mode="json"), config.render.model_dump(mode="json")])
-    with render_beside(args.config, rendezvous, args.browsers, args.work / "render.log"):
+    with render_beside(args.config, rendezvous, config.train.grpo.browsers, args.work / "render.log"):
         module.run(config.train.grpo, args.train, args.val, args.model, reward, args.work, args.manifest, recipe=recipe)
 
 

@@ -20,6 +20,7 @@ OPERATIONAL = frozenset(
         "keep_checkpoints",
         "threads",
         "loader_workers",
+        "browsers",
         "reward_workers",
         "agent_workers",
         "ray_cpus",
@@ -145,6 +146,7 @@ class GrpoSettings(_Trainer):
         gt=0,
         description="Tokens of a micro batch on one GPU; at least prompt plus answer (verl: 32,768).",
     )
+    browsers: int = Field(8, ge=1, description="Browsers of the render service beside the trainer, one a core.")
     reward_workers: int = Field(8, ge=1, description="Ray actors that call the reward.")
     agent_workers: int = Field(8, ge=1, description="Ray actors that send prompts to the rollout.")
     ray_cpus: int | None = Field(

@@ -122,9 +122,14 @@ def _levels(scored: data.Scores) -> list[dict[str, Any]]:
         return sum(level * count for level, count in counts.items()) / max(1, sum(counts.values()))
 
     return [
-        {"dimension": f"{slug} ({mean(slug):.1f})", "level": f"{level:g}", "share": count / scored.pages}
+        {
+            "dimension": f"{slug} ({mean(slug):.1f})",
+            "level": level,
+            "rank": rank,
+            "share": scored.levels[slug][float(level)] / scored.pages,
+        }
         for slug in sorted(scored.levels, key=mean, reverse=True)
-        for level, count in sorted(scored.levels[slug].items())
+        for rank, level in enumerate(charts.LEVELS)
     ]
 
 
@@ -142,8 +147,8 @@ def _seconds(books: list[accounts.Account]) -> str:
         if len(lines) > 1:
             name = "/".join(parts[:2]) if len(parts) > 1 else parts[0]
             sums[name] = sums.get(name, 0.0) + float(lines[1].split("\t")[0])
-    rows = [{"step": step, "seconds of jobs": round(value, 1)} for step, value in sums.items()]
-    rows.sort(key=lambda row: -float(row["seconds of jobs"]))
+    ordered = sorted(sums.items(), key=lambda item: -item[1])
+    rows: list[dict[str, object]] = [{"step": step, "seconds of jobs": round(value, 1)} for step, value in ordered]
     return charts.draw(charts.bars(rows, "step", "seconds of jobs"), "Seconds by step") if rows else ""
 
 

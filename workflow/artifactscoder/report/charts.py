@@ -16,6 +16,7 @@ import vl_convert as vlc
 WIDE, NARROW = 880, 300
 INK, MUTED, LINE = "#1d2733", "#5b6774", "#d9dee5"
 STATUS = {"ok": "#2f7d5b", "rejected": "#d08a2e", "failed": "#b23b3b"}
+LEVELS = {"0": "#b23b3b", "2.5": "#d98c5f", "5": "#e3cf8a", "7.5": "#8fb98a", "10": "#2f7d5b"}
 SERIES = ["#2b5c9e", "#d08a2e", "#2f7d5b", "#8a4f9e", "#b23b3b", "#4d8c96", "#7a6a3a", "#5b6774"]
 
 Chart = Callable[[int], alt.Chart | alt.LayerChart | alt.FacetChart]
@@ -33,7 +34,8 @@ def _svg(chart: alt.Chart | alt.LayerChart | alt.FacetChart) -> str:
     styled = chart.configure(
         font="system-ui, sans-serif",
         background="transparent",
-        padding=2,
+        # The reader's font may be wider than the one that was measured with.
+        padding={"left": 26, "right": 8, "top": 2, "bottom": 2},
     )
     styled = styled.configure_axis(
         labelColor=MUTED, titleColor=MUTED, gridColor=LINE, domainColor=LINE, tickColor=LINE, labelFontSize=12,
@@ -59,7 +61,7 @@ def funnel(rows: list[dict[str, object]]) -> Chart:
 
     def chart(width: int) -> alt.Chart:
         return (
-            alt.Chart(_data(rows), width=width - 120, height=21 * len(order))
+            alt.Chart(_data(rows), width=width - 150, height=21 * len(order))
             .mark_bar()
             .encode(
                 y=alt.Y("step:N", sort=order, title=None),
@@ -79,15 +81,16 @@ def bars(rows: list[dict[str, object]], label: str, value: str, colour: str | No
     order = [str(row[label]) for row in rows]
 
     def chart(width: int) -> alt.Chart:
-        encoding = {
-            "y": alt.Y(f"{label}:N", sort=order, title=None, axis=alt.Axis(labelLimit=int(width * 0.52))),
+        encoding: dict[str, object] = {
+            "y": alt.Y(f"{label}:N", sort=order, title=None, axis=alt.Axis(labelLimit=210 if width > 500 else 130)),
             "x": alt.X(f"{value}:Q", title=value, axis=alt.Axis(tickCount=4)),
         }
         if colour:
             encoding["color"] = alt.Color(
                 f"{colour}:N", scale=alt.Scale(domain=list(STATUS), range=list(STATUS.values())), title=None
             )
-        base = alt.Chart(_data(rows), width=int(width * 0.42), height=20 * max(1, len(rows)))
+        left = 240 if width > 500 else 160
+        base = alt.Chart(_data(rows), width=width - left - 40, height=20 * max(1, len(rows)))
         mark = base.mark_bar() if colour else base.mark_bar(color=SERIES[0])
         return mark.encode(**encoding)
 
@@ -95,23 +98,23 @@ def bars(rows: list[dict[str, object]], label: str, value: str, colour: str | No
 
 
 def levels(rows: list[dict[str, object]]) -> Chart:
-    """Rows of dimension, level, share, mean: a stacked bar a dimension, from level 0 to level 10."""
+    """Rows of dimension, level, rank, share: a stacked bar a dimension, from level 0 to level 10."""
     order = list(dict.fromkeys(str(row["dimension"]) for row in rows))
 
     def chart(width: int) -> alt.Chart:
         return (
-            alt.Chart(_data(rows), width=width - 235 if width > 500 else width - 190, height=20 * len(order))
+            alt.Chart(_data(rows), width=width - 290 if width > 500 else width - 210, height=20 * len(order))
             .mark_bar()
             .encode(
-                y=alt.Y("dimension:N", sort=order, title=None, axis=alt.Axis(labelLimit=230)),
+                y=alt.Y("dimension:N", sort=order, title=None, axis=alt.Axis(labelLimit=240 if width > 500 else 150)),
                 x=alt.X("share:Q", title="share of pages", axis=alt.Axis(format="%", tickCount=4)),
                 color=alt.Color(
-                    "level:O",
+                    "level:N",
                     title="level",
-                    scale=alt.Scale(range=["#b23b3b", "#d98c5f", "#e3cf8a", "#8fb98a", "#2f7d5b"]),
+                    scale=alt.Scale(domain=list(LEVELS), range=list(LEVELS.values())),
                     legend=alt.Legend(columns=5),
                 ),
-                order=alt.Order("level:Q"),
+                order=alt.Order("rank:Q"),
             )
         )
 
@@ -122,7 +125,7 @@ def histogram(rows: list[dict[str, object]], value: str, title: str, threshold: 
     """Counts of a percentage in steps of 2.5, with the threshold as a line."""
 
     def chart(width: int) -> alt.LayerChart:
-        base = alt.Chart(_data(rows), width=width - 60, height=180)
+        base = alt.Chart(_data(rows), width=width - 90, height=180)
         counts = base.mark_bar(color=SERIES[0]).encode(
             x=alt.X(f"{value}:Q", bin=alt.Bin(step=2.5), title=title), y=alt.Y("count()", title="pages")
         )
@@ -138,13 +141,13 @@ def heat(rows: list[dict[str, object]], y: str, x: str, value: str) -> Chart:
     xs = list(dict.fromkeys(str(row[x]) for row in rows))
 
     def chart(width: int) -> alt.Chart:
-        left = 190 if width > 500 else 150
+        left = 210 if width > 500 else 150
         return (
             alt.Chart(_data(rows), width=width - left - 20, height=18 * len(ys))
             .mark_rect(stroke="#ffffff", strokeWidth=1)
             .encode(
                 y=alt.Y(f"{y}:N", sort=ys, title=None, axis=alt.Axis(labelLimit=left - 10)),
-                x=alt.X(f"{x}:N", sort=xs, title=None, axis=alt.Axis(labelAngle=-60, labelLimit=130)),
+                x=alt.X(f"{x}:N", sort=xs, title=None, axis=alt.Axis(labelAngle=-60 if width > 500 else -90, labelLimit=150)),
                 color=alt.Color(
                     f"{value}:Q", title=value, scale=alt.Scale(range=["#f3f5f8", "#2b5c9e"], domainMin=0),
                     legend=alt.Legend(gradientLength=120, tickCount=3),
@@ -161,8 +164,8 @@ def lines(rows: list[dict[str, object]], y_title: str, zero: bool = True) -> Cha
 
     def chart(width: int) -> alt.Chart:
         return (
-            alt.Chart(_data(rows), width=width - 60, height=240)
-            .mark_line(point=alt.OverlayMarkDef(size=28), strokeWidth=2)
+            alt.Chart(_data(rows), width=width - 90, height=240)
+            .mark_line(point=alt.OverlayMarkDef(size=28) if len(rows) <= 150 else False, strokeWidth=2)
             .encode(
                 x=alt.X("step:Q", title="training step", axis=alt.Axis(tickMinStep=1, tickCount=8)),
                 y=alt.Y("value:Q", title=y_title, scale=alt.Scale(zero=zero)),
@@ -184,7 +187,7 @@ def models(rows: list[dict[str, object]]) -> Chart:
     order = [str(row["model"]) for row in rows]
 
     def chart(width: int) -> alt.LayerChart:
-        base = alt.Chart(_data(rows), width=width - 80, height=40 * len(rows)).encode(
+        base = alt.Chart(_data(rows), width=width - 110, height=40 * len(rows)).encode(
             y=alt.Y("model:N", sort=order, title=None)
         )
         bar = base.mark_bar(color=SERIES[0], height=20).encode(

@@ -54,14 +54,25 @@ def scores(config: Config, results: Path) -> Scores:
             border.append((abs(row["percent"] - config.sft.select.min_percent), row["id"]))
             if len(worst) > 10_000:  # only the ends are shown
                 worst, border = heapq.nsmallest(WORST, worst), heapq.nsmallest(BORDER, border)
-    each = max(1, BEST // max(1, len(best)))
     chosen = {
-        "best": [id_ for rows in best.values() for _, id_ in heapq.nsmallest(each, rows)][:BEST],
+        "best": _spread(best),
         "borderline": [id_ for _, id_ in heapq.nsmallest(BORDER, border)],
         "lowest": [id_ for _, id_ in heapq.nsmallest(WORST, worst)],
     }
     out.gallery = _cards(config, results, chosen, slugs, selected)
     return out
+
+
+def _spread(best: dict[str, list[tuple[float, str]]]) -> list[str]:
+    """The best page of different tasks, from every category in turn, at most BEST."""
+    queues: list[list[str]] = []
+    for rows in best.values():
+        by_task: dict[str, str] = {}
+        for _, id_ in sorted(rows):
+            by_task.setdefault(id_.rpartition("/")[0], id_)
+        queues.append(list(by_task.values()))
+    rounds = range(max(map(len, queues), default=0))
+    return [queue[i] for i in rounds for queue in queues if i < len(queue)][:BEST]
 
 
 def _cards(
