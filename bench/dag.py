@@ -28,7 +28,7 @@ def main() -> None:
     environment = {**os.environ, "REFERENCE_API_KEY": "unused"}
     seconds, jobs = [], 0
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("workflow", "rules", "config.yaml", "profiles"):
+        for name in ("workflow", "rules", "config.yaml", "profiles", "containers", "envs"):
             (Path(folder) / name).symlink_to(ROOT / name)
         for number in range(runs):
             start = time.perf_counter()

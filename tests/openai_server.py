@@ -20,8 +20,8 @@ from pathlib import Path
 import orjson
 from aiohttp import web
 
-from artifactscoder.llm.endpoint import Request
 from artifactscoder.llm.procedural.endpoint import answer
+from artifactscoder.llm.request import Request
 
 Fault = Callable[[int, web.Request], Awaitable[web.StreamResponse | None]]
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from artifactscoder.config.engines import Sampling
 from artifactscoder.errors import UserError
 from artifactscoder.journal import Journal
-from artifactscoder.llm import endpoint, prompts
+from artifactscoder.llm import api, prompts
 from artifactscoder.llm.client import Client, Unusable
 from openai_server import Server, completion
 
@@ -33,7 +33,7 @@ async def answer(text: str, finish: str = "stop") -> web.Response:
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(api, "BACKOFF_S", 0.01)
 
 
 async def test_an_answered_request_is_not_asked_again(configure, tmp_path) -> None:
@@ -232,7 +232,8 @@ def test_every_prompt_can_be_read_back() -> None:
 async def test_the_pool_has_no_hidden_limit() -> None:
     """512 requests at once are 512 connections, not a queue that times out."""
     from artifactscoder.config import Endpoint
-    from artifactscoder.llm.endpoint import ApiEndpoint, Request
+    from artifactscoder.llm.api import ApiEndpoint
+    from artifactscoder.llm.request import Request
 
     most = now = 0
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from artifactscoder import tables
+from artifactscoder.config.trainers import TinyModelSettings
 from artifactscoder.cpt import code as cpt_code
 from artifactscoder.cpt import dedup as cpt_dedup
 from artifactscoder.cpt import pack, templates, tree, websight
@@ -21,7 +22,6 @@ from artifactscoder.rl import parquet, reference, valid
 from artifactscoder.rl import prompts as rl_prompts
 from artifactscoder.sft import code, dedup, rules, score, select, tasks, variants
 from artifactscoder.train import tiny_model
-from artifactscoder.config.trainers import TinyModelSettings
 from openai_server import Server
 
 

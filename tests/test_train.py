@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from artifactscoder.config.trainers import ExportSettings, GrpoSettings, SftSettings, TinyModelSettings
 from artifactscoder.errors import UserError
 from artifactscoder.train import export, grpo, reward_function, runs, sft, tiny_model
-from artifactscoder.config.trainers import ExportSettings, GrpoSettings, SftSettings, TinyModelSettings
 
 pytest.importorskip("verl")
 

@@ -8,7 +8,6 @@ is the brief. A shard is a range of rows, so that any number of jobs reads the f
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -132,7 +131,4 @@ async def _page(config: Config, teacher: Client, coder: Client, row: Row) -> lis
 def _images(row: Row) -> list[str] | None:
     image = row.get("image")
     data = image.get("bytes") if isinstance(image, dict) else image
-    if not data:
-        return None
-    kind = "png" if data[:4] == b"\x89PNG" else "jpeg"
-    return [f"data:image/{kind};base64,{base64.b64encode(data).decode()}"]
+    return [files.data_url(data)] if data else None

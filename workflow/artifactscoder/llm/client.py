@@ -22,8 +22,9 @@ from artifactscoder.config.engines import Sampling
 from artifactscoder.html.extract import thoughts
 from artifactscoder.journal import Journal
 from artifactscoder.ledger import Usage
-from artifactscoder.llm.endpoint import Answer, Refused, Request, open_endpoint
+from artifactscoder.llm.endpoint import open_endpoint
 from artifactscoder.llm.prompts import Message
+from artifactscoder.llm.request import Answer, Refused, Request
 from artifactscoder.records import PROCEDURAL
 
 Form = TypeVar("Form", bound=BaseModel)

@@ -141,13 +141,13 @@ def heat(rows: list[dict[str, object]], y: str, x: str, value: str) -> Chart:
     xs = list(dict.fromkeys(str(row[x]) for row in rows))
 
     def chart(width: int) -> alt.Chart:
-        left = 210 if width > 500 else 150
+        left, angle = (210, -60) if width > 500 else (150, -90)
         return (
             alt.Chart(_data(rows), width=width - left - 20, height=18 * len(ys))
             .mark_rect(stroke="#ffffff", strokeWidth=1)
             .encode(
                 y=alt.Y(f"{y}:N", sort=ys, title=None, axis=alt.Axis(labelLimit=left - 10)),
-                x=alt.X(f"{x}:N", sort=xs, title=None, axis=alt.Axis(labelAngle=-60 if width > 500 else -90, labelLimit=150)),
+                x=alt.X(f"{x}:N", sort=xs, title=None, axis=alt.Axis(labelAngle=angle, labelLimit=150)),
                 color=alt.Color(
                     f"{value}:Q", title=value, scale=alt.Scale(range=["#f3f5f8", "#2b5c9e"], domainMin=0),
                     legend=alt.Legend(gradientLength=120, tickCount=3),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import heapq
 import json
 from collections import Counter
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from artifactscoder import seeds, tables
+from artifactscoder import files, seeds, tables
 from artifactscoder.config import Config
 from artifactscoder.records import PROCEDURAL
 from artifactscoder.report.accounts import shards
@@ -91,18 +90,12 @@ def _cards(
                     "percent": row["percent"],
                     "maker": row["maker"],
                     "selected": row["id"] in selected,
-                    "picture": picture(row["screenshot"]),
+                    "picture": files.data_url(row["screenshot"]),
                     "html": row["html"],
                     "scores": [(slug, row[f"score:{slug}"]) for slug in slugs],
                     "reasons": json.loads(row["reasons"]),
                 }
     return {name: [cards[id_] for id_ in ids if id_ in cards] for name, ids in chosen.items()}
-
-
-def picture(data: bytes) -> str:
-    """A picture as a data URL."""
-    kind = "png" if data[:4] == b"\x89PNG" else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def coverage(config: Config, results: Path) -> tuple[Rows, Rows]:
@@ -187,7 +180,7 @@ def side_by_side(config: Config, results: Path, most: int = 6) -> Rows:
                     "model": model,
                     "reason": row["reason"],
                     "points": points.get(row["id"]),
-                    "picture": picture(row["screenshots"][-1]) if row["screenshots"] else "",
+                    "picture": files.data_url(row["screenshots"][-1]) if row["screenshots"] else "",
                 }
             )
     return list(by_task.values())

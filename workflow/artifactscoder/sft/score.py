@@ -9,58 +9,29 @@ job renders nothing twice and asks with the same evidence.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
 
-from pydantic import BaseModel, Field, create_model, field_validator
-
-from artifactscoder import seeds, tables
+from artifactscoder import files, seeds, tables
 from artifactscoder.config import Config
 from artifactscoder.ledger import Ledger
 from artifactscoder.llm import generate, prompts
 from artifactscoder.llm.client import Client, Unusable
+from artifactscoder.llm.forms import Judgement, judgement
 from artifactscoder.llm.generate import Outcome, unusable
 from artifactscoder.progress import Progress
 from artifactscoder.records import PAGE, scored
-from artifactscoder.render import RecordedPool, Render, RenderOptions, RenderPool
+from artifactscoder.render import RecordedPool, RenderOptions, RenderPool
 from artifactscoder.seeds import Seed
 from artifactscoder.tables import Row
 
-LEVELS = (0.0, 2.5, 5.0, 7.5, 10.0)
+LEVELS = [0.0, 2.5, 5.0, 7.5, 10.0]
 
 
-class _Answer(BaseModel):
-    scores: list[Any]
-
-
-def form(slugs: list[str]) -> type[_Answer]:
+def form(slugs: list[str]) -> type[Judgement]:
     """The form of an answer: every dimension once, each at one of the five levels."""
-    entry = create_model(
-        "Score",
-        dimension=(Literal[tuple(slugs)], ...),  # type: ignore[arg-type]
-        score=(float, Field(ge=0, le=10, json_schema_extra={"enum": list(LEVELS)})),
-        reason=(str, Field(max_length=400)),
-    )
-
-    class Scores(_Answer):
-        scores: list[entry]  # type: ignore[valid-type]
-
-        @field_validator("scores")
-        @classmethod
-        def complete(cls, scores: list[Any]) -> list[Any]:
-            given = [score.dimension for score in scores]
-            missing = [slug for slug in slugs if slug not in given]
-            if missing or len(given) != len(slugs):
-                raise ValueError(f"every dimension must be scored once; missing: {', '.join(missing) or 'none'}")
-            for score in scores:
-                if score.score not in LEVELS:
-                    raise ValueError(f"{score.dimension} is {score.score:g}; only 0, 2.5, 5, 7.5 and 10 exist")
-            return scores
-
-    return Scores
+    return judgement("scores", "dimension", "score", slugs, LEVELS)
 
 
 def percent(scores: dict[str, float], dimensions: list[Seed]) -> float:
@@ -96,8 +67,9 @@ async def _page(config: Config, judge: Client, pool: RecordedPool, dimensions: l
         detail = (verdict.script_errors or verdict.console_errors or [""])[0]
         return [Outcome(row["id"], "rejected", f"not_rendered_{verdict.reason}", detail)]
     settings = config.sft.score
+    shown = render.screenshots[: settings.screenshots] if judge.settings.vision else []
     messages = prompts.load("sft_score").fill(
-        _images(judge, render, settings.screenshots),
+        [files.data_url(shot) for shot in shown],
         prompt=row["prompt"],
         evidence=json.dumps(verdict.evidence(), ensure_ascii=False),
         dimensions="\n".join(_describe(dimension) for dimension in dimensions),
@@ -109,12 +81,12 @@ async def _page(config: Config, judge: Client, pool: RecordedPool, dimensions: l
         answer, usage, _ = await judge.ask_json(messages, settings.sampling, form(slugs), settings.asks)
     except Unusable as trouble:
         return unusable([row["id"]], trouble)
-    scores = {entry.dimension: entry.score for entry in answer.scores}
+    scores = answer.values()
     full = {
         **row,
         "percent": round(percent(scores, dimensions), 4),
         **{f"score:{slug}": scores[slug] for slug in slugs},
-        "reasons": json.dumps({entry.dimension: entry.reason for entry in answer.scores}, ensure_ascii=False),
+        "reasons": json.dumps(answer.reasons(), ensure_ascii=False),
         "evidence": json.dumps(verdict.evidence(), ensure_ascii=False),
         "judge": judge.maker,
         "screenshot": render.screenshots[0],
@@ -125,10 +97,3 @@ async def _page(config: Config, judge: Client, pool: RecordedPool, dimensions: l
 def _describe(dimension: Seed) -> str:
     levels = "; ".join(f"{level}: {text}" for level, text in dimension["levels"].items())
     return f"- {dimension['slug']}: {dimension['question']} {levels}"
-
-
-def _images(judge: Client, render: Render, wanted: int) -> list[str] | None:
-    if not (wanted and judge.settings.vision):
-        return None
-    kind = "png" if render.screenshots[0][:4] == b"\x89PNG" else "jpeg"
-    return [f"data:image/{kind};base64,{base64.b64encode(shot).decode()}" for shot in render.screenshots[:wanted]]

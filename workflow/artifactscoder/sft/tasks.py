@@ -68,6 +68,9 @@ async def _subcategory(config: Config, teacher: Client, category: str, row: Row)
             outcomes.append(Outcome(id_, "rejected", "missing", detail, share))
             continue
         task = answer.tasks[i]
+        if not slug(task.title):
+            outcomes.append(Outcome(id_, "rejected", "no_title", task.title, share))
+            continue
         if slug(task.title) in seen:
             outcomes.append(Outcome(id_, "rejected", "same_title", task.title, share))
             continue
