@@ -148,8 +148,8 @@ USES: dict[str, list[tuple[list[Callable[[Locator], None]], str]]] = {
     "cube": [([fill("200")], "Turn: 200")],
     "orbit": [([fill("80"), wait(60)], "Speed: 80")],
     "pixels": [([button(1)], ""), ([click("Clear")], "0 of 64"), ([click("Invert")], "64 of 64")],
-    "todo": [([click("Add")], "Please"), ([fill("Yeast"), click("Add")], "5 of 5 open"), ([click("Done")], "4 of 5 open"),
-             ([click("Remove", 5)], "Nothing here|is empty")],
+    "todo": [([click("Add")], "Please"), ([fill("Yeast"), click("Add")], "5 of 5 open"),
+             ([click("Done")], "4 of 5 open"), ([click("Remove", 5)], "Nothing here|is empty")],
     "kanban": [([fill("Yeast"), click("Add")], "5 cards"), ([click("Yeast")], "")],
     "calculator": [([click("7"), click("*"), click("8"), click("=")], "56"),
                    ([click("/"), click("0"), click("=")], "Not possible"), ([key("C"), key("4")], "4")],
@@ -169,7 +169,7 @@ USES: dict[str, list[tuple[list[Callable[[Locator], None]], str]]] = {
     "language": [([click("es")], "Bienvenido"), ([click("ar")], "")],
     "reader": [([click("Large text")], "130"), ([click("High contrast")], "High contrast")],
     "keys": [([click("Next")], "Part [12]"), ([key("Alt+ArrowRight")], "Part [12]")],
-    "export": [([fill("Yeast"), click("Add")], "5 rows"), ([click("Undo")], "4 rows")],
+    "export": [([click("Add")], "5 rows"), ([click("Undo", 6)], "Nothing to export")],
     "theme": [([click("Dark")], "Colours: Dark")],
 }  # fmt: skip
 
@@ -212,7 +212,7 @@ def test_the_export_is_a_file(tab: Tab) -> None:
     tab.show(compose(BAKERY, 1, parts=["export"]))
     with tab.page.expect_download() as waiting:
         tab.page.get_by_role("button", name="Download").click()
-    assert json.loads(Path(waiting.value.path()).read_text())[0]["name"] == "Flour sacks"
+    assert json.loads(Path(waiting.value.path()).read_text())[0] == "Flour sacks"
 
 
 def test_composed_pages_are_whole_and_of_the_size_they_should_be() -> None:
@@ -243,18 +243,14 @@ def test_the_same_arguments_give_the_same_bytes_and_another_seed_another_page() 
 
 
 def test_fewer_than_three_pages_in_a_hundred_are_near_duplicates() -> None:
-    grams = [flaws._grams(compose(request, seed)) for seed, request in enumerate(requests(13, 150))]
-    near = {
-        i
-        for i, x in enumerate(grams)
-        for j, y in enumerate(grams)
-        if i != j and len(x & y) >= 0.8 * len(x | y)
-    }
+    grams = [flaws._grams(compose(request, seed)) for seed, request in enumerate(requests(18, 110))]
+    near = {i for i, x in enumerate(grams) for j, y in enumerate(grams) if i != j and len(x & y) >= 0.8 * len(x | y)}
     assert len(near) < 0.03 * len(grams)
 
 
 def test_the_variants_of_a_task_become_different_pages() -> None:
-    task = ideas.tasks("Booking", "Dental visit planner", "Slots, reminders and a waiting list for a practice.", 1, 1)[0]
+    brief = "Slots, reminders and a waiting list for a practice."
+    task = ideas.tasks("Booking", "Dental visit planner", brief, 1, 1)[0]
     pages = [compose(text, 1) for text in ideas.variants(**task, kinds=KINDS, seed=1).values()]
     alike = [flaws.similarity(x, y) for i, x in enumerate(pages) for y in pages[:i]]
     assert max(alike) < 0.9 and mean(alike) < 0.6
@@ -326,7 +322,7 @@ def test_a_twin_is_close_to_its_original_and_not_the_same() -> None:
 
 
 def test_tasks_are_distinct_and_complete() -> None:
-    for row in ROWS[::90]:
+    for row in ROWS[::200]:
         tasks = ideas.tasks("Any", row["name"], row["brief"], 25, 7)
         assert len(tasks) == 25 == len({task["title"].lower() for task in tasks})
         assert len({task["description"] for task in tasks}) == 25
@@ -337,8 +333,8 @@ def test_tasks_are_distinct_and_complete() -> None:
 
 
 def test_each_variant_stands_alone_and_names_its_kind() -> None:
-    signs = ("scheme|theme", "column|half|sidebar|tile", "keyboard", "phone", "motion", "screen reader", "undo", "minimal|essential",
-             "chart", "real time", "points", "languages")  # fmt: skip
+    signs = ("scheme|theme", "column|half|sidebar|tile", "keyboard", "phone", "motion", "screen reader", "undo",
+             "minimal|essential", "chart", "real time", "points", "languages")  # fmt: skip
     for row in ROWS[::200]:
         task = ideas.tasks("Any", row["name"], row["brief"], 1, 3)[0]
         variants = ideas.variants(**task, kinds=KINDS, seed=3)
@@ -367,7 +363,8 @@ def test_templates_are_distinct_and_have_their_topic() -> None:
 
 
 def test_an_idea_is_short_and_its_expansion_a_full_brief() -> None:
-    idea = ideas.seed_idea("Fitness Center: A page with a logo on the left and class schedules.", "<h1>Fit</h1> Yoga classes")
+    told = "Fitness Center: A page with a logo on the left and class schedules."
+    idea = ideas.seed_idea(told, "<h1>Fit</h1> Yoga classes")
     assert 12 <= len(idea.split()) <= 45 and "Fitness Center" in idea
     for text in (idea, "", "A shop."):
         assert 60 <= len(ideas.expand(text).split()) <= 120

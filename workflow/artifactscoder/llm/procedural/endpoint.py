@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Any
 
 from artifactscoder.llm import prompts
-from artifactscoder.llm.request import Answer, Refused, Request
 from artifactscoder.llm.procedural import flaws, ideas, judge
 from artifactscoder.llm.procedural.compose import compose
+from artifactscoder.llm.request import Answer, Refused, Request
 
 CHARS_PER_TOKEN = 3.6  # of the counts it reports, which stand in for a server's
 TWINS = 12  # one page in so many is a near-duplicate of one that another request of the same task gets
@@ -113,9 +113,7 @@ def _reference(f: dict[str, str], index: int) -> tuple[str, str]:
 
 def _rewrite(f: dict[str, str], index: int) -> tuple[str, str]:
     text, finish = _page(f, index)
-    return text.replace(
-        "Here is the page.", "The page follows the brief and works without a network.", 1
-    ), finish
+    return text.replace("Here is the page.", "The page follows the brief and works without a network.", 1), finish
 
 
 def _tree(f: dict[str, str], index: int) -> tuple[str, str]:
