@@ -101,9 +101,7 @@ def find() -> Path:
     if named:
         found = shutil.which(named)
         if not found:
-            raise UserError(
-                f"CHROMIUM names {named}, which is no program: unset it or set it to a headless shell"
-            )
+            raise UserError(f"CHROMIUM names {named}, which is no program: unset it or set it to a headless shell")
         return Path(found)
     for name in SHELLS:
         if found := shutil.which(name):

@@ -175,9 +175,7 @@ class RenderClient:
         """Wait for room, a replica or the end of patience."""
         silent = time.monotonic() - max(began, desk.last_success)
         if silent > self.patience_s:
-            said = (
-                "; ".join(f"{r.url}: {r.said or 'full'}" for r in desk.replicas.values()) or "there is none"
-            )
+            said = "; ".join(f"{r.url}: {r.said or 'full'}" for r in desk.replicas.values()) or "there is none"
             raise RenderUnavailable(f"No render service took a page for {self.patience_s:.0f} s ({said})")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         desk.waiting.append(turn)
@@ -212,9 +210,7 @@ class RenderClient:
     def _refused(self, status: int, replica: _Replica) -> None:
         """UserError for what no waiting mends."""
         if status == 401 and self._fixed is not None:
-            raise UserError(
-                f"The render service at {replica.url} refuses the token: give it the service's own"
-            )
+            raise UserError(f"The render service at {replica.url} refuses the token: give it the service's own")
         if status in (400, 404, 405, 413):
             raise UserError(f"The render service at {replica.url} refuses the request: {replica.said}")
 

@@ -73,9 +73,7 @@ class Guard:
         self._session, self._target = session, target
         return [
             self._post("Fetch.enable", {"patterns": [{"urlPattern": "*"}]}),
-            self._post(
-                "Target.setAutoAttach", {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}
-            ),
+            self._post("Target.setAutoAttach", {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}),
             self._post("Page.enable"),
             self._post("Network.enable", {"maxTotalBufferSize": 0, "maxResourceBufferSize": 0}),
             self._post("Runtime.enable"),

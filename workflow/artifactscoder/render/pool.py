@@ -57,9 +57,7 @@ class RenderPool:
     Belongs to the event loop that entered it. `executable` is the browser, found if not given.
     """
 
-    def __init__(
-        self, options: RenderOptions | None = None, browsers: int = 2, executable: Path | None = None
-    ) -> None:
+    def __init__(self, options: RenderOptions | None = None, browsers: int = 2, executable: Path | None = None) -> None:
         self.options = options or RenderOptions()
         self.browsers = browsers
         self._executable = executable

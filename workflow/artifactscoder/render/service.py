@@ -147,9 +147,7 @@ def serve(
     """
     token = os.environ.get(TOKEN_VARIABLE)
     if not token and rendezvous is None:
-        raise UserError(
-            f"Nobody could learn the service's token: set {TOKEN_VARIABLE} or give a rendezvous directory"
-        )
+        raise UserError(f"Nobody could learn the service's token: set {TOKEN_VARIABLE} or give a rendezvous directory")
     if owner_heartbeat and rendezvous is None:
         raise UserError("The owner's heartbeat is looked for in the rendezvous directory: give one")
     waiting = QUEUE_PER_BROWSER * browsers if queue is None else queue

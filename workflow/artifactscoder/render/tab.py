@@ -93,16 +93,12 @@ class Tab:
         self._session = (await post("Target.attachToTarget", attach))["sessionId"]
         self.browser.listen(self._session, self._on_page)
         clock_set, *_ = await asyncio.gather(
-            self._post(
-                "Emulation.setVirtualTimePolicy", {"policy": "pause", "initialVirtualTime": CLOCK_START}
-            ),
+            self._post("Emulation.setVirtualTimePolicy", {"policy": "pause", "initialVirtualTime": CLOCK_START}),
             *self.guard.enable(self._session, self._target),
             post("Browser.setDownloadBehavior", {"behavior": "deny", "browserContextId": self._context}),
             post("Target.setDiscoverTargets", {"discover": True}),
             self._post("Inspector.enable"),
-            self._post(
-                "Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": 1, "mobile": False}
-            ),
+            self._post("Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": 1, "mobile": False}),
             self._post("Emulation.setHardwareConcurrencyOverride", {"hardwareConcurrency": PROCESSORS}),
             self._post("Page.addScriptToEvaluateOnNewDocument", {"source": scripts.DETERMINISM}),
         )
