@@ -4,15 +4,15 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-}
 if [ -z "$python" ]; then
-  for candidate in python3.12 python3.11 python3; do
-    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2> /dev/null; then
+  for candidate in python3.12 python3.11 python3.13 python3; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2> /dev/null; then
       python=$candidate
       break
     fi
   done
 fi
 if [ -z "$python" ]; then
-  echo "setup: Python 3.11 or 3.12 is needed; install it, or name it: make demo PYTHON=/path/to/python3.12" >&2
+  echo "setup: Python 3.11, 3.12 or 3.13 is needed; install it, or name it: make demo PYTHON=/path/to/python3.12" >&2
   exit 2
 fi
 if ! "$python" -c 'import ensurepip, venv' 2> /dev/null; then
@@ -27,7 +27,7 @@ stamp=.venv/installed-$(for role in "$@"; do cat "envs/$role.txt"; done | cat - 
 start=$SECONDS
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 echo "setup: installing $* into .venv (a few minutes, about 2 GB)"
-.venv/bin/pip install --quiet --disable-pip-version-check --no-compile "${locks[@]}"
-.venv/bin/pip install --quiet --disable-pip-version-check --no-compile --no-deps --editable .
+.venv/bin/pip install -qq --disable-pip-version-check --no-compile "${locks[@]}"
+.venv/bin/pip install -qq --disable-pip-version-check --no-compile --no-deps --editable .
 touch "$stamp"
 echo "setup: installed in $((SECONDS - start)) s"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Resolve envs/*.in together and write one lock a role, envs/*.txt, so that all roles fit into one environment.
-# For Python 3.11 and 3.12 on Linux. Needs uv. Where packages come from is pip's and uv's own configuration.
+# For Python 3.11 to 3.13 on Linux. Needs uv. Where packages come from is pip's and uv's own configuration.
 set -euo pipefail
 cd "$(dirname "$0")"
 all=$(mktemp)

@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> int:
     """Run the demo with further Snakemake arguments; returns Snakemake's exit code."""
     if not Path("workflow/Snakefile").exists():
         raise UserError("there is no workflow/Snakefile here; run this in the root of the checkout")
-    start = time.monotonic()
+    start = time.time()
     folder = Path(".snakemake")
     folder.mkdir(exist_ok=True)
     with open(folder / "demo.lock", "w") as lock:  # noqa: SIM117 - the lock outlives what follows
@@ -43,7 +43,7 @@ def run(arguments: list[str]) -> int:
             print("demo: a killed run had left its lock; it is removed, and the run goes on where that one was")
         code = _snakemake([*snakemake, "demo", *arguments])
     if code == 0 and "-n" not in arguments and "--dry-run" not in arguments:
-        _farewell(time.monotonic() - start)
+        _farewell(start)
     return code
 
 
@@ -80,20 +80,26 @@ def _end_leftovers() -> None:
         print(f"demo: ended {ended} processes that a stopped run had left behind")
 
 
-def _farewell(seconds: float) -> None:
+def _farewell(start: float) -> None:
+    """Say what there is and where, for a run that began at `start` (Unix time)."""
     results = Path("results")
+    report = results / "report/index.html"
     made = [
         ("SFT rows", "sft/select/sft_train.parquet"),
         ("RL training rows", "rl/parquet/rl_train.parquet"),
         ("RL validation rows", "rl/parquet/rl_val.parquet"),
         ("models compared", "eval/table.parquet"),
     ]
-    print(f"\ndemo: done in {seconds:.0f} s. Made without a model (procedural), trained by verl's own trainers:")
-    if not all((results / path).exists() for _, path in made):
-        print("  a part of the line, as asked for; `make demo` makes the rest")
+    if not all((results / path).exists() for _, path in made) or not report.exists():
+        print(f"\ndemo: a part of the line is made, in {time.time() - start:.0f} s; `make demo` makes the rest")
         return
+    if report.stat().st_mtime < start:
+        print("\ndemo: nothing to do, everything is made and up to date:")
+    else:
+        print(f"\ndemo: done in {time.time() - start:.0f} s:")
+    print("  made without a model (procedural) and trained by verl's own trainers")
     for what, path in made:
         print(f"  {tables.count(results / path):>6}  {what:<20} results/{path}")
     for name in ("sft", "grpo"):
         print(f"          model after {name:<8} results/train/{name}/export/")
-    print(f"  report: {(results / 'report/index.html').resolve()}")
+    print(f"  report: {report.resolve()}")

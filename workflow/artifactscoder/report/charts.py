@@ -51,6 +51,11 @@ def _svg(chart: alt.Chart | alt.LayerChart | alt.FacetChart) -> str:
     return re.sub(r'(id="|url\(#)(\w*clip\w*)', rf"\g<1>c{unique}\g<2>", svg)
 
 
+def _labels(width: int) -> alt.Axis:
+    """An axis of long names beside bars: whole, and smaller on narrow screens."""
+    return alt.Axis(labelLimit=240) if width > 500 else alt.Axis(labelLimit=190, labelFontSize=10)
+
+
 def _data(rows: list[dict[str, object]]) -> alt.Data:
     return alt.Data(values=rows)
 
@@ -82,15 +87,14 @@ def bars(rows: list[dict[str, object]], label: str, value: str, colour: str | No
 
     def chart(width: int) -> alt.Chart:
         encoding: dict[str, object] = {
-            "y": alt.Y(f"{label}:N", sort=order, title=None, axis=alt.Axis(labelLimit=210 if width > 500 else 130)),
+            "y": alt.Y(f"{label}:N", sort=order, title=None, axis=_labels(width)),
             "x": alt.X(f"{value}:Q", title=value, axis=alt.Axis(tickCount=4)),
         }
         if colour:
             encoding["color"] = alt.Color(
                 f"{colour}:N", scale=alt.Scale(domain=list(STATUS), range=list(STATUS.values())), title=None
             )
-        left = 240 if width > 500 else 160
-        base = alt.Chart(_data(rows), width=width - left - 40, height=20 * max(1, len(rows)))
+        base = alt.Chart(_data(rows), width=width - (280 if width > 500 else 200), height=20 * max(1, len(rows)))
         mark = base.mark_bar() if colour else base.mark_bar(color=SERIES[0])
         return mark.encode(**encoding)
 
@@ -103,10 +107,10 @@ def levels(rows: list[dict[str, object]]) -> Chart:
 
     def chart(width: int) -> alt.Chart:
         return (
-            alt.Chart(_data(rows), width=width - 290 if width > 500 else width - 210, height=20 * len(order))
+            alt.Chart(_data(rows), width=width - (290 if width > 500 else 195), height=20 * len(order))
             .mark_bar()
             .encode(
-                y=alt.Y("dimension:N", sort=order, title=None, axis=alt.Axis(labelLimit=240 if width > 500 else 150)),
+                y=alt.Y("dimension:N", sort=order, title=None, axis=_labels(width)),
                 x=alt.X("share:Q", title="share of pages", axis=alt.Axis(format="%", tickCount=4)),
                 color=alt.Color(
                     "level:N",
@@ -127,7 +131,8 @@ def histogram(rows: list[dict[str, object]], value: str, title: str, threshold: 
     def chart(width: int) -> alt.LayerChart:
         base = alt.Chart(_data(rows), width=width - 90, height=180)
         counts = base.mark_bar(color=SERIES[0]).encode(
-            x=alt.X(f"{value}:Q", bin=alt.Bin(step=2.5), title=title), y=alt.Y("count()", title="pages")
+            x=alt.X(f"{value}:Q", bin=alt.Bin(step=2.5), title=title, axis=alt.Axis(values=list(range(0, 101, 10)))),
+            y=alt.Y("count()", title="pages"),
         )
         rule = alt.Chart(_data([{"at": threshold}])).mark_rule(color="#b23b3b", strokeDash=[5, 4]).encode(x="at:Q")
         return counts + rule
@@ -159,7 +164,7 @@ def heat(rows: list[dict[str, object]], y: str, x: str, value: str) -> Chart:
 
 
 def lines(rows: list[dict[str, object]], y_title: str, zero: bool = True) -> Chart:
-    """Rows of step, series, value: a line a series with its points."""
+    """Rows of step, series, value: a line a series with its points; the fifth is dashed, as the fourth often lies below it."""
     names = list(dict.fromkeys(str(row["series"]) for row in rows))
 
     def chart(width: int) -> alt.Chart:
@@ -175,6 +180,11 @@ def lines(rows: list[dict[str, object]], y_title: str, zero: bool = True) -> Cha
                     title=None,
                     scale=alt.Scale(domain=names, range=SERIES[: len(names)]),
                     legend=alt.Legend(columns=3 if width < 500 else 8),
+                ),
+                strokeDash=alt.StrokeDash(
+                    "series:N",
+                    legend=None,
+                    scale=alt.Scale(domain=names, range=[[1, 0], [1, 0], [1, 0], [1, 0], [6, 6], [1, 0]][: len(names)]),
                 ),
             )
         )
