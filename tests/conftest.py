@@ -16,6 +16,19 @@ from artifactscoder.records import PAGE
 ROOT = Path(__file__).resolve().parents[1]
 
 
+LONGEST = ("test_train", "test_kill", "test_workflow", "test_procedural", "test_llamacpp", "test_render")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that both workers end at about the same time."""
+
+    def rank(item: pytest.Item) -> int:
+        name = item.path.stem
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(autouse=True)
 def in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seed files are named relative to the root of the checkout."""

@@ -87,7 +87,7 @@ def test_five_kills_lose_nothing_and_ask_nothing_twice(tmp_path: Path) -> None:
     with checkout(tmp_path / "run") as folder, server(log) as url:
         files = [folder / "profiles/demo/recipe.yaml", overlay(folder, url, SMALL)]
         arguments = ["--configfile", *map(str, files), "--until", "sft_score", "cpt_dedup", "rl_valid"]
-        kills = killed_five_times(folder, arguments, span=14.0, seed=1)
+        kills = killed_five_times(folder, arguments, span=11.0, seed=1)
         last = start(folder, arguments)
         assert last.wait(timeout=240) == 0, (folder / "output.log").read_text()[-3000:]
         said = (folder / "output.log").read_text()
