@@ -4,6 +4,8 @@ SHELL := /bin/bash
 DEMO_ROLES := workflow data render train
 TEST_ROLES := $(DEMO_ROLES) serve dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Packages are installed uncompiled; what is used is compiled once, on its first use.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup setup-test demo test check bench audit lock clean test-kill
 

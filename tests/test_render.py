@@ -336,14 +336,15 @@ def test_without_protection_the_same_pages_reach_the_network_and_files(secret: P
 
 def test_memory_taken_across_processes_ends_the_page(canary: Canary, secret: Path) -> None:
     async def bomb() -> tuple[Render, Render, list[str]]:
-        options = RenderOptions(**SIZE, timeout_s=10, memory_mb=400)
+        # Time enough to take the memory also on a busy machine: what does not take it has not crashed.
+        options = RenderOptions(**SIZE, timeout_s=40, memory_mb=400)
         async with RenderPool(options, browsers=1) as pool:
             marker = pool._places[0].browser.marker
             crashed = await pool.render(hostile("canvas_bomb", canary, secret))
             return crashed, await pool.render(GOOD), marked(marker)
 
     crashed, after, left = asyncio.run(bomb())
-    assert crashed.verdict.reason == "crashed" and crashed.verdict.seconds < 9
+    assert crashed.verdict.reason == "crashed" and crashed.verdict.seconds < 39
     assert after.verdict.rendered and left == []
 
 

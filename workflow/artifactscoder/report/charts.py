@@ -164,7 +164,7 @@ def heat(rows: list[dict[str, object]], y: str, x: str, value: str) -> Chart:
 
 
 def lines(rows: list[dict[str, object]], y_title: str, zero: bool = True) -> Chart:
-    """Rows of step, series, value: a line a series with its points; the fifth is dashed, as the fourth often lies below it."""
+    """Rows of step, series, value: a line a series with its points, the fifth dashed, as it hides the fourth."""
     names = list(dict.fromkeys(str(row["series"]) for row in rows))
 
     def chart(width: int) -> alt.Chart:
