@@ -34,6 +34,7 @@ from artifactscoder.render import (
     chromium,
 )
 from artifactscoder.render import pool as pool_module
+from artifactscoder.render.tab import Shot, Tab
 
 HOSTILE = Path(__file__).parent / "hostile"
 WORKFLOW = Path(chromium.__file__).parents[2]
@@ -366,17 +367,16 @@ def test_a_browser_killed_in_mid_page_costs_only_time(home: Home) -> None:
     assert home.see(GOOD).rendered
 
 
-def test_a_page_that_kills_every_browser_has_crashed(home: Home) -> None:
-    async def kill_always() -> Render:
-        rendering = asyncio.ensure_future(home.pool.render("<script>while (true) {}</script>"))
-        while not rendering.done():
-            await asyncio.sleep(0.4)
-            for place in home.pool._places:
-                if not place.browser.lost:
-                    os.killpg(place.browser.process.pid, signal.SIGKILL)
-        return await rendering
+def test_a_page_that_kills_every_browser_has_crashed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = Tab.look
 
-    assert home.do(kill_always()).verdict.reason == "crashed"
+    async def doomed(tab: Tab, moments: list[int], deadline: float) -> list[Shot]:
+        asyncio.get_running_loop().call_later(0.2, os.killpg, tab.browser.process.pid, signal.SIGKILL)
+        return await look(tab, moments, deadline)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tab, "look", doomed)
+        assert home.do(home.pool.render("<script>while (true) {}</script>")).verdict.reason == "crashed"
     assert home.see(GOOD).rendered
 
 
