@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from artifactscoder import files
 from artifactscoder.config.base import Section
 from artifactscoder.config.data import CptSettings, RlSettings, SeedSettings, SftDataSettings
-from artifactscoder.config.engines import Endpoint, RenderSettings, RewardSettings, Roles
+from artifactscoder.config.engines import Endpoint, ImageSettings, RenderSettings, RewardSettings, Roles
 from artifactscoder.config.train import EvalSettings, TrainSettings
 from artifactscoder.errors import UserError
 
@@ -44,6 +44,12 @@ class Config(Section):
     reward: RewardSettings = RewardSettings()
     train: TrainSettings = TrainSettings()
     eval: EvalSettings = EvalSettings()
+    launcher: Literal["here", "slurm"] = Field(
+        "here",
+        description="Who starts training that needs several nodes or partitions: `here` this machine (or the one job "
+        "that Snakemake submits), `slurm` a Slurm job of its own; profiles/slurm sets it.",
+    )
+    images: ImageSettings = ImageSettings()
 
     @model_validator(mode="after")
     def roles_name_endpoints(self) -> Config:

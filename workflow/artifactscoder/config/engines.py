@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -103,3 +104,15 @@ class RewardSettings(Section):
         if self.length_zero <= self.length_full:
             raise ValueError("reward.length_zero must be above reward.length_full")
         return self
+
+
+class ImageSettings(Section):
+    """Apptainer images of `--sdm apptainer`; each is named by the digest of its definition and locks."""
+
+    folder: Path = Field(Path("containers"), description="Folder into which `artifactscoder images build` writes.")
+    shared: Path | None = Field(
+        None, description="Folder of images that a group shares; one of the right digest is taken from there first."
+    )
+    data: Path | None = Field(None, description="A prebuilt image of the role data, instead of one built here.")
+    render: Path | None = Field(None, description="A prebuilt image of the role render.")
+    train: Path | None = Field(None, description="A prebuilt image of the role train.")
