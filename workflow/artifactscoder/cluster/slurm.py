@@ -1,0 +1,169 @@
+"""Slurm's own commands, run with a time-out and read as plain rows.
+
+Formats are fixed and asked for explicitly (`sinfo -o`, `squeue -o`, `sacct -P`, `scontrol show --oneliner`), so that a
+site's environment variables and columns do not matter. Every failure is one UserError.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+from artifactscoder.errors import UserError
+
+SECONDS = 20.0
+UNUSABLE = ("down", "drain", "fail", "error", "unknown", "inval", "future")  # beginnings of a node's state
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node in a partition: its state in Slurm's lower-case word, CPUs, memory [MB], GPUs."""
+
+    name: str
+    partition: str
+    state: str
+    cpus: int
+    memory_mb: int
+    gpus: int
+
+    @property
+    def usable(self) -> bool:
+        return not self.state.startswith(UNUSABLE)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """`minutes` is MaxTime, none where it has no end; `accounts` and `groups` who may use it, `denied` who may not."""
+
+    name: str
+    state: str
+    minutes: float | None
+    accounts: frozenset[str] | None
+    denied: frozenset[str]
+    groups: frozenset[str] | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job in the queue, or one that has ended; `reason` is why it waits, `comment` names the rule."""
+
+    id: str
+    state: str
+    reason: str
+    partition: str
+    elapsed: str
+    name: str
+    folder: str
+    comment: str
+
+
+def run(*command: str, seconds: float = SECONDS) -> str:
+    """Standard output of a command. Raises UserError when it is not there, does not answer in time, or fails."""
+    environment = {k: v for k, v in os.environ.items() if not re.match(r"(SINFO|SQUEUE|SACCT|SLURM_TIME)_?FORMAT", k)}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds, env=environment, stdin=subprocess.DEVNULL
+        )
+    except OSError:
+        raise UserError(
+            f"{command[0]} is not on PATH; log in to a node of the cluster, or load the site's Slurm module"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{command[0]} has not answered in {seconds:.0f} s; ask again, or ask the site") from None
+    if done.returncode:
+        words = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
+        raise UserError(f"`{' '.join(command[:3])}` failed ({words[-1][:200]}); try the command by hand")
+    return done.stdout
+
+
+def here() -> bool:
+    """Whether Slurm's commands are on this machine."""
+    return shutil.which("sinfo") is not None
+
+
+def nodes() -> list[Node]:
+    """Every node, once a partition that it is in."""
+    return read_nodes(run("sinfo", "-a", "-h", "-N", "-o", "%N|%R|%T|%c|%m|%G"))
+
+
+def read_nodes(text: str) -> list[Node]:
+    rows = [line.split("|") for line in text.splitlines() if line.count("|") == 5]
+    return [
+        Node(name, partition, state, int(cpus.rstrip("+")), int(memory.rstrip("+")), gpus(gres))
+        for name, partition, state, cpus, memory, gres in rows
+    ]
+
+
+def gpus(gres: str) -> int:
+    """GPUs in a gres text: `gpu:h100:8(S:0-1)` is 8, `gpu:a100:2,gpu:h100:2` 4, `(null)` none."""
+    found = re.findall(r"\bgpu(?::[^,:()]+)??(?::(\d+))?(?=[,(]|$)", gres)
+    return sum(int(count or 1) for count in found)
+
+
+def partitions() -> dict[str, Partition]:
+    """The partitions by name, hidden ones too."""
+    return read_partitions(run("scontrol", "-a", "show", "partition", "--oneliner"))
+
+
+def read_partitions(text: str) -> dict[str, Partition]:
+    out = {}
+    for line in text.splitlines():
+        values = dict(word.partition("=")[::2] for word in line.split())
+        if name := values.get("PartitionName"):
+            out[name] = Partition(
+                name,
+                values.get("State", "UP").lower(),
+                minutes(values.get("MaxTime", "UNLIMITED")),
+                _names(values.get("AllowAccounts", "ALL")),
+                _names(values.get("DenyAccounts", "")) or frozenset(),
+                _names(values.get("AllowGroups", "ALL")),
+            )
+    return out
+
+
+def _names(text: str) -> frozenset[str] | None:
+    return None if text == "ALL" else frozenset(filter(None, text.lower().split(",")))
+
+
+def minutes(text: str) -> float | None:
+    """Slurm's times in minutes: `1-00:00:00` is 1440, `30` is 30, `UNLIMITED` none."""
+    days, _, rest = text.rpartition("-")
+    parts = rest.split(":")
+    if not all(part.isdigit() for part in (*parts, *filter(None, [days]))):
+        return None
+    numbers = [int(part) for part in parts]
+    if days:
+        hours, mins, secs = (*numbers, 0, 0)[:3]
+    else:
+        hours, mins, secs = ((0, numbers[0], 0), (0, *numbers), tuple(numbers))[len(numbers) - 1]
+    return int(days or 0) * 1440 + hours * 60 + mins + secs / 60
+
+
+def associations() -> list[tuple[str, str]]:
+    """(account, partition or nothing) of the present user, lower case; empty where accounting knows none."""
+    user = getpass.getuser()
+    text = run("sacctmgr", "-n", "-P", "show", "assoc", f"user={user}", "format=account,partition", seconds=10)
+    rows = [line.split("|") for line in text.lower().splitlines() if "|" in line]
+    return [(row[0], row[1]) for row in rows]
+
+
+def queue() -> list[Job]:
+    """The present user's jobs that wait or run; arrays as one row a task."""
+    return read_jobs(run("squeue", "-h", "-r", "-u", getpass.getuser(), "-o", "%i|%T|%r|%P|%M|%j|%Z|%k"))
+
+
+def ended(since: str = "now-1day") -> list[Job]:
+    """The present user's jobs that ended since then, oldest first, from the accounting."""
+    form = "JobID,State,ExitCode,Partition,Elapsed,JobName,WorkDir,Comment"
+    text = run("sacct", "-n", "-P", "-X", "-u", getpass.getuser(), "-S", since, "-o", form)
+    over = {"CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL"}
+    return [job for job in read_jobs(text) if job.state in over]
+
+
+def read_jobs(text: str) -> list[Job]:
+    rows = [line.split("|", 7) for line in text.splitlines() if line.count("|") >= 7]
+    return [Job(row[0], row[1].split(" ")[0], *row[2:]) for row in rows]
