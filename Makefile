@@ -16,7 +16,7 @@ setup: ## make .venv and find a Chromium
 	@envs/install.sh $(DEMO_ROLES) && envs/chromium.sh
 
 setup-test: ## the same with what the tests need
-	@envs/install.sh $(TEST_ROLES) && envs/chromium.sh
+	@envs/install.sh $(TEST_ROLES) && envs/chromium.sh && envs/libraries.sh
 
 demo: setup ## the whole line on this machine, offline, in minutes; ends with the report's place
 	@artifactscoder demo
