@@ -1,5 +1,17 @@
 # Training. In: the Parquet files of SFT and RL. Out: models in Hugging Face format under results/train/*/export.
 # Checkpoints stand in `work` folders that no rule declares, so that a killed job goes on where it was.
+# SFT and GRPO start through `train launch`: here, or as a Slurm job of their own, in the image where one is used.
+
+
+if CONFIG.launcher == "slurm":
+
+    localrules:
+        train_grpo,
+
+    if CONFIG.train.sft.nodes > 1:
+
+        localrules:
+            train_sft,
 
 
 rule train_tiny_model:
@@ -39,19 +51,30 @@ rule train_sft:
     benchmark:
         "benchmarks/train/sft.tsv"
     priority: 20
-    container:
-        image("train")
     threads: 64
     resources:
         mem_mb=900000,
+        runtime=1440,
+        nodes=1,
+        gpu=8,
+        cpus_per_task=64,
+        slurm_partition="gpu",
+        slurm_account="",
+        slurm_extra="",
     params:
         recipe=digest("train/sft", BASE),
+        image=Path(image("train")).name,
         model=BASE,
         work=f"{RESULTS}/train/sft/work",
     message:
         "train/sft: supervised fine-tuning"
     shell:
-        "artifactscoder train sft --config {input.config:q} --train {input.table:q}"
+        "artifactscoder train launch --config {input.config:q} --work {params.work:q} --resources"
+        " slurm_partition={resources.slurm_partition:q} slurm_account={resources.slurm_account:q}"
+        " slurm_extra={resources.slurm_extra:q} nodes={resources.nodes:q} gpu={resources.gpu:q}"
+        " cpus_per_task={resources.cpus_per_task:q} mem_mb={resources.mem_mb:q}"
+        " runtime={resources.runtime:q}"
+        " -- train sft --config {input.config:q} --train {input.table:q}"
         " --model {params.model:q} --work {params.work:q} --manifest {output.manifest:q} 2> {log:q}"
 
 
@@ -70,19 +93,36 @@ rule train_grpo:
     benchmark:
         "benchmarks/train/grpo.tsv"
     priority: 20
-    container:
-        image("train")
     threads: 64
     resources:
         mem_mb=900000,
+        runtime=1440,
+        nodes=1,
+        gpu=8,
+        cpus_per_task=64,
+        slurm_partition="gpu",
+        slurm_account="",
+        slurm_extra="",
+        render_partition="cpu",
+        render_nodes=0,
+        render_cpus=8,
+        render_mem_mb=32000,
     params:
         recipe=digest("train/grpo"),
+        image=Path(image("train")).name,
         model=subpath(input.model, parent=True),
         work=f"{RESULTS}/train/grpo/work",
     message:
         "train/grpo: GRPO, rewarded by rendering and judge"
     shell:
-        "artifactscoder train grpo --config {input.config:q} --train {input.train:q} --val {input.val:q}"
+        "artifactscoder train launch --config {input.config:q} --work {params.work:q} --resources"
+        " slurm_partition={resources.slurm_partition:q} slurm_account={resources.slurm_account:q}"
+        " slurm_extra={resources.slurm_extra:q} nodes={resources.nodes:q} gpu={resources.gpu:q}"
+        " cpus_per_task={resources.cpus_per_task:q} mem_mb={resources.mem_mb:q}"
+        " runtime={resources.runtime:q} render_partition={resources.render_partition:q}"
+        " render_nodes={resources.render_nodes:q} render_cpus={resources.render_cpus:q}"
+        " render_mem_mb={resources.render_mem_mb:q}"
+        " -- train grpo --config {input.config:q} --train {input.train:q} --val {input.val:q}"
         " --model {params.model:q} --work {params.work:q} --manifest {output.manifest:q} 2> {log:q}"
 
 

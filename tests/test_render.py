@@ -336,7 +336,7 @@ def test_without_protection_the_same_pages_reach_the_network_and_files(secret: P
 
 
 def test_memory_taken_across_processes_ends_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit of all processes together is set below what an idle browser holds, so any page that lasts exceeds it."""
+    """The limit of all processes together is below what an idle browser holds: any page that lasts exceeds it."""
     watch = pool_module._Watch
     monkeypatch.setattr(pool_module, "_Watch", lambda browser, limit_mb: watch(browser, 50))
 

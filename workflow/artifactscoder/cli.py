@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ast
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -55,8 +56,21 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "rendezvous": ("--rendezvous", {"type": Path, "help": "folder in which services and trainer meet"}),
     "host": ("--host", {"default": "127.0.0.1", "help": "address to bind"}),
     "port": ("--port", {"type": int, "default": 0, "help": "port; 0 takes a free one"}),
+    "job_folder": ("--work", {"type": Path, "required": True, "help": "the step's work folder; the job stands here"}),
+    "resources": ("--resources", {
+        "nargs": "+", "required": True, "type": lambda text: tuple(text.split("=", 1)), "metavar": "NAME=VALUE",
+        "help": "the rule's resources: slurm_partition=gpu gpu=8 ...",
+    }),
+    "command": ("command", {"nargs": "+", "help": "subcommand and its arguments, after --"}),
     "snakemake": ("snakemake", {"nargs": "*", "help": "further arguments for Snakemake, after --"}),
     "page": ("page", {"type": Path, "help": "HTML file"}),
+    "configs": ("--config", {
+        "type": Path, "action": "append", "default": [], "dest": "configs",
+        "help": "configuration, as Snakemake takes it (default: config.yaml and what the profile names)",
+    }),
+    "profile": ("--profile", {"type": Path, "default": Path("profiles/slurm"), "help": "profile (profiles/slurm)"}),
+    "only": ("--only", {"nargs": "+", "default": [], "metavar": "CHECK", "help": "these checks only, such as endpoints"}),
+    "from_compute": ("--from-compute", {"action": "store_true", "help": "ask endpoints from a compute node too"}),
 }  # fmt: skip
 
 
@@ -120,7 +134,12 @@ COMMANDS: dict[str, Command] = {
         "train.sft", "train model work manifest",
         lambda m, c, a: m.run(c.train.sft, a.train, a.model, a.work, a.manifest),
     ),
-    "train grpo": Command("train.grpo", "train val model work manifest", lambda m, c, a: _grpo(m, c, a)),
+    "train grpo": Command("train.grpo", "train val model work manifest rendezvous", lambda m, c, a: _grpo(m, c, a)),
+    "train launch": Command(
+        "cluster.launch", "job_folder resources command",
+        lambda m, c, a: m.run(c.launcher, a.command, a.work, dict(a.resources)),
+        "a training step as a Slurm job of several nodes or partitions",
+    ),
     "train export": Command(
         "train.export", "checkpoint folder", lambda m, c, a: m.run(c.train.export, a.checkpoint, a.folder)
     ),
@@ -135,6 +154,11 @@ COMMANDS: dict[str, Command] = {
     "report": Command(
         "report.build", "results rulegraph output", lambda m, c, a: m.run(c, a.results, a.rulegraph, a.output)
     ),
+    "preflight": Command(
+        "cluster.preflight", "configs profile only from_compute",
+        lambda m, c, a: m.run(a.configs, a.profile, a.only, a.from_compute), "what would stop a run, before it starts",
+    ),
+    "status": Command("cluster.status", "", lambda m, c, a: m.run(c), "what runs now, how far, and what failed last"),
     "demo": Command("demo", "snakemake", lambda m, c, a: m.run(a.snakemake), "the whole line on this machine, offline"),
     "render serve": Command(
         "render.service", "browsers host port rendezvous", lambda m, c, a: _serve(m, c, a), "the HTTP render service"
@@ -146,7 +170,7 @@ COMMANDS: dict[str, Command] = {
     "config yaml": Command("config", "", lambda m, c, a: _yaml(c), "the configuration as commented YAML"),
     "config schema": Command("config", "", lambda m, c, a: _schema(m), "the JSON schema of the configuration"),
 }  # fmt: skip
-NO_CONFIG = {"config keys", "config schema", "demo"}
+NO_CONFIG = {"config keys", "config schema", "demo", "preflight"}
 
 
 def _tiny_model(module: Any, config: Any, args: Any) -> None:
@@ -168,9 +192,15 @@ def _tiny_model(module: Any, config: Any, args: Any) -> None:
 def _grpo(module: Any, config: Any, args: Any) -> None:
     from artifactscoder import files
     from artifactscoder.recipe import depends
+    from artifactscoder.train import ray_nodes
     from artifactscoder.train.render_beside import render_beside
 
-    rendezvous = args.work / "rendezvous"
+    settings = config.train.grpo
+    # Replicas that other nodes run already, or a service beside the trainer.
+    rendezvous = args.rendezvous or args.work / "rendezvous"
+    if not ray_nodes.is_head(settings):
+        ray_nodes.join(settings, rendezvous)
+        return
     reward = args.work / "reward.json"
     values = {
         "config": [str(path.resolve()) for path in args.config],
@@ -180,8 +210,12 @@ def _grpo(module: Any, config: Any, args: Any) -> None:
     files.write_bytes(reward, json.dumps(values).encode())
     parts = {k: v for k, v in depends(config, "train/grpo").items() if k != "settings"}
     recipe = json.dumps([parts, config.reward.model_dump(mode="json"), config.render.model_dump(mode="json")])
-    with render_beside(args.config, rendezvous, config.train.grpo.browsers, args.work / "render.log"):
-        module.run(config.train.grpo, args.train, args.val, args.model, reward, args.work, args.manifest, recipe=recipe)
+    with contextlib.ExitStack() as stack:
+        if args.rendezvous is None:
+            beside = render_beside(args.config, rendezvous, settings.browsers, args.work / "render.log")
+            stack.enter_context(beside)
+        stack.enter_context(ray_nodes.head(settings, rendezvous))
+        module.run(settings, args.train, args.val, args.model, reward, args.work, args.manifest, recipe=recipe)
 
 
 def _serve(module: Any, config: Any, args: Any) -> None:

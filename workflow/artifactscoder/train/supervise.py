@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Self
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -48,7 +48,7 @@ class Trainer:
         self.code: int | None = None
         self._handlers: dict[int, Any] = {}
 
-    def __enter__(self) -> Trainer:
+    def __enter__(self) -> Self:
         guard = [sys.executable, "-I", "-S", __file__, str(self.stop_seconds), *self.command]
         self._guard = subprocess.Popen(
             guard,

@@ -1,0 +1,301 @@
+"""train/launch: a training step as a Slurm job of its own, of several nodes or partitions.
+
+Snakemake's Slurm plugin cannot build a job whose parts stand in two partitions, so a local rule calls this instead.
+It submits one heterogeneous job: the trainer on GPU nodes, and for GRPO the replicas of the render service on CPU
+nodes, started together; they meet in a folder. It waits, tells what the queue tells, and returns the trainer's code.
+
+Slurm itself holds the state: the job carries a name made from the work folder, and a digest of its script as its
+comment. A controller that was killed and started again therefore attaches to the job that still waits or runs,
+instead of sending a second one; a job of another script is cancelled first. A job that its time limit, a preemption
+or a failed node ended is sent again, and goes on from its last checkpoint, as long as each attempt saves one. SIGTERM
+and SIGINT cancel the job; SIGHUP and SIGKILL leave it running for the next start.
+
+The command after -- is an `artifactscoder` subcommand. It runs in the image that ARTIFACTSCODER_APPTAINER names with
+its arguments (the rule sets it under `--sdm apptainer`), else in this environment. Keys travel in the environment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from artifactscoder import files
+from artifactscoder.errors import UserError
+
+POLL_S = 5.0
+SETTLE_S = 120.0  # for the exit code's file to be seen here, after Slurm says that the job has ended
+LIVE = {
+    "PENDING",
+    "CONFIGURING",
+    "RUNNING",
+    "SUSPENDED",
+    "COMPLETING",
+    "REQUEUED",
+    "RESIZING",
+    "SIGNALING",
+    "STAGE_OUT",
+}
+AGAIN = {"TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "DEADLINE"}
+MOST_ATTEMPTS = 50
+APPTAINER = "ARTIFACTSCODER_APPTAINER"
+
+
+def run(launcher: str, command: Sequence[str], work: Path, resources: Mapping[str, str]) -> int:
+    """Run an `artifactscoder` subcommand `here` or by `slurm`; the exit code of it."""
+    if launcher == "here" or (command[1] == "sft" and int(resources.get("nodes", 1)) == 1):
+        os.execvp("bash", ["bash", "-c", "exec " + _program(command)])
+    return submit(command, work, resources)
+
+
+def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> int:
+    """Submit or attach, wait, send again where that helps; the exit code of the command.
+
+    `resources` are those of the rule: slurm_partition, slurm_account, nodes, gpu, cpus_per_task, mem_mb, runtime
+    [minutes], slurm_extra; and render_partition, render_nodes, render_cpus, render_mem_mb for replicas.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    script = job_script(command, work.resolve(), resources)
+    name = (
+        "artifactscoder-" + "-".join(command[:2]) + "-" + hashlib.sha256(str(work.resolve()).encode()).hexdigest()[:8]
+    )
+    comment = "script=" + hashlib.sha256(script.encode()).hexdigest()[:12]
+    files.write_bytes(work / "job.sh", script.encode())
+    job = _attached(name, comment)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        before = saved(work)
+        if not job:
+            (work / "exit").unlink(missing_ok=True)
+            job = _submit(work, name, comment)
+            say(f"job {job} submitted as {name}; its log: {work}/job-{job}.log")
+        try:
+            state = _wait(job)
+        except BaseException:
+            say(f"stopped; cancelling job {job}")
+            slurm("scancel", job)
+            raise
+        code = _exit_code(work, job, state)
+        if code is not None:
+            say(f"job {job} ended with exit code {code}")
+            return code
+        if state not in AGAIN:
+            raise UserError(f"job {job} ended as {state or 'unknown'} before its command did; see {work}/job-{job}.log")
+        if state == "TIMEOUT" and saved(work) == before:
+            raise UserError(
+                f"job {job} reached its time limit without a new checkpoint; raise its `runtime` in the profile, "
+                f"or lower save_every_steps; see {work}/job-{job}.log"
+            )
+        say(
+            f"job {job} ended as {state}, with checkpoints up to step {saved(work)}: sent again (attempt {attempt + 1})"
+        )
+        job = ""
+    raise UserError(f"{name} was sent {MOST_ATTEMPTS} times and has not ended; see {work}")
+
+
+def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> str:
+    """The batch script: the trainer's component first, for it decides; the replicas' behind it."""
+    given = {key: value for key, value in resources.items() if value and value != "None"}
+    replicas = int(given.get("render_nodes", 0))
+    nodes = int(given.get("nodes", 1))
+    trainer = {
+        "partition": given.get("slurm_partition"),
+        "account": given.get("slurm_account"),
+        "nodes": nodes,
+        "ntasks-per-node": 1,
+        "cpus-per-task": given.get("cpus_per_task", 1),
+        "mem": _mb(given.get("mem_mb")),
+        "gpus-per-node": given.get("gpu"),
+        "time": given.get("runtime"),
+    }
+    render = {
+        "partition": given.get("render_partition"),
+        "account": given.get("slurm_account"),
+        "nodes": replicas,
+        "ntasks-per-node": 1,
+        "cpus-per-task": given.get("render_cpus", 1),
+        "mem": _mb(given.get("render_mem_mb")),
+        "time": given.get("runtime"),
+    }
+    lines = ["#!/bin/bash", *_options(trainer, given.get("slurm_extra", ""))]
+    if replicas:
+        lines += ["#SBATCH hetjob", *_options(render, "")]
+    meeting = shlex.quote(str(work / "rendezvous"))
+    group = "--het-group={} " if replicas else ""
+    run_trainer = f"srun {group.format(0)}--ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=1 "
+    lines += [
+        "set -u",
+        f"cd {shlex.quote(str(Path.cwd()))}",
+        f"export PYTHONPATH={shlex.quote(str(Path(__file__).resolve().parents[2]))}",
+        f"mkdir -p {meeting}",
+        f"rm -f {meeting}/end {meeting}/replica-*.json {meeting}/head.json",
+    ]
+    if replicas:
+        serve = [
+            "render",
+            "serve",
+            *_configs(command),
+            "--host",
+            "0.0.0.0",
+            "--browsers",
+            given.get("render_cpus", "1"),
+        ]
+        serve += ["--rendezvous", str(work / "rendezvous")]
+        lines += [
+            "# A replica that is lost is started again, until the trainer has ended.",
+            f"while [ ! -e {meeting}/end ]; do",
+            f"  srun {group.format(1)}--ntasks={replicas} --ntasks-per-node=1 --kill-on-bad-exit=0 {_program(serve)}",
+            "  sleep 2",
+            "done &",
+        ]
+    end = shlex.quote(str(work / "exit"))
+    meets = ["--rendezvous", str(work / "rendezvous")] if command[:2] == ["train", "grpo"] else []
+    lines += [
+        run_trainer + _program([*command, *meets]),
+        "code=$?",
+        f"touch {meeting}/end",
+        f'echo "$SLURM_JOB_ID $code" > {end}.new && mv {end}.new {end}',
+        "exit $code",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _options(values: Mapping[str, object], extra: str) -> list[str]:
+    return [f"#SBATCH --{key}={value}" for key, value in values.items() if value] + (
+        [f"#SBATCH {extra}"] if extra else []
+    )
+
+
+def _mb(value: str | None) -> str:
+    return f"{value}M" if value else ""
+
+
+def _program(command: Sequence[str]) -> str:
+    """How a subcommand is called on a node: in the image, or by this environment."""
+    inside = os.environ.get(APPTAINER, "")
+    if inside:
+        return f"apptainer exec {inside} artifactscoder {shlex.join(command)}"
+    return shlex.join([sys.executable, "-m", "artifactscoder.cli", *command])
+
+
+def _configs(command: Sequence[str]) -> list[str]:
+    """The --config arguments of a command."""
+    found: list[str] = []
+    for flag, value in zip(command, command[1:], strict=False):
+        if flag == "--config":
+            found += [flag, value]
+    return found
+
+
+def saved(work: Path) -> int:
+    """The last step that any run in the work folder has a checkpoint of; 0 for none."""
+    found = [0]
+    for path in work.glob("*/checkpoints/latest_checkpointed_iteration.txt"):
+        try:
+            found.append(int(path.read_text()))
+        except (OSError, ValueError):
+            continue
+    return max(found)
+
+
+def slurm(*command: str, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
+    """Run one of Slurm's commands. Raises UserError when it is not there or does not answer."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+    except FileNotFoundError:
+        raise UserError(f"{command[0]} is not on this machine; start the workflow on a login node") from None
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{command[0]} did not answer within {seconds:.0f} s") from None
+
+
+def _submit(work: Path, name: str, comment: str) -> str:
+    """The id of the new job, of its first component where there are several."""
+    log = f"{work}/job-%j.log"
+    options = ["--parsable", f"--job-name={name}", f"--comment={comment}", f"--output={log}", f"--error={log}"]
+    done = slurm("sbatch", *options, "--open-mode=append", str(work / "job.sh"))
+    if done.returncode:
+        raise UserError(f"sbatch refused {work}/job.sh: {' '.join(done.stderr.split())}")
+    return done.stdout.strip().split(";")[0]
+
+
+def _attached(name: str, comment: str) -> str:
+    """The id of the live job of this name and script, or nothing; live ones of another script are cancelled."""
+    done = slurm("squeue", "--noheader", "--me", f"--name={name}", "--format=%i|%k")
+    if done.returncode:
+        raise UserError(f"squeue does not answer: {' '.join(done.stderr.split())}")
+    kept = ""
+    for line in done.stdout.split():
+        job, _, found = line.partition("|")
+        leader = job.split("+")[0]
+        if found == comment and not kept:
+            kept = leader
+            say(f"attached to job {leader}, which an earlier run submitted")
+        elif leader != kept:
+            say(f"job {leader} is of another script; it is cancelled")
+            slurm("scancel", leader)
+    return kept
+
+
+def _wait(job: str) -> str:
+    """The state in which the job ended; says what changes meanwhile."""
+    told = ""
+    while True:
+        done = slurm("squeue", "--noheader", f"--jobs={job}", "--format=%T|%r|%N")
+        lines = done.stdout.split("\n") if done.returncode == 0 else []
+        rows = [line.split("|") for line in lines if line.strip()]
+        live = [row for row in rows if row[0] in LIVE]
+        if not live and (done.returncode == 0 or "Invalid job id" in done.stderr):
+            return _final(job)
+        words = "; ".join(sorted({" ".join(part for part in row if part and part != "None") for row in live}))
+        if words and words != told:
+            say(f"job {job}: {words}")
+            told = words
+        time.sleep(POLL_S)
+
+
+def _final(job: str) -> str:
+    """The state of a job that is no longer in the queue, as scontrol or sacct still know it."""
+    for _ in range(3):
+        done = slurm("scontrol", "show", "job", "--oneliner", job)
+        found = [word.partition("=")[2] for word in done.stdout.split() if word.startswith("JobState=")]
+        if not found:
+            done = slurm("sacct", "-X", "-n", "-P", f"--jobs={job}", "--format=State")
+            found = done.stdout.split()
+        ended = [state for state in found if state not in LIVE]
+        worst = [state for state in ended if state not in ("COMPLETED",)]
+        if ended:
+            return (worst or ended)[0]
+        time.sleep(POLL_S)
+    return ""
+
+
+def _exit_code(work: Path, job: str, state: str) -> int | None:
+    """What the script wrote as its last word, waited for where the job says that it came so far."""
+    until = time.monotonic() + (SETTLE_S if state in ("COMPLETED", "FAILED") else POLL_S)
+    while True:
+        try:
+            number, _, code = (work / "exit").read_text().partition(" ")
+            if number == job:
+                return int(code)
+        except (OSError, ValueError):
+            pass
+        if time.monotonic() > until:
+            return None
+        os.listdir(work)  # makes a network file system look again
+        time.sleep(1)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def say(text: str) -> None:
+    print(f"launch: {text}", file=sys.stderr, flush=True)
