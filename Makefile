@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Packages are installed uncompiled; what is used is compiled once, on its first use.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-test demo test check bench audit lock clean test-kill
+.PHONY: help setup setup-test demo test check bench audit lock containers clean test-kill
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -44,6 +44,10 @@ audit: setup ## draw the rulegraph of the demo into docs/
 
 lock: ## resolve envs/*.in again (needs uv)
 	@envs/lock.sh
+
+containers: setup ## build the Apptainer images that are missing (for machines without GPU or registry: images build cpu)
+	@artifactscoder images build data render train || { echo "without a registry or a GPU:" \
+	  "artifactscoder images build cpu, and name its file in config.yaml (images)" >&2; exit 2; }
 
 clean: ## remove what runs made, but not the journal of answers
 	rm -rf results logs benchmarks .snakemake

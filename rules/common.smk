@@ -9,11 +9,16 @@ sys.path.insert(0, workflow.basedir)
 
 from artifactscoder import config as configs
 from artifactscoder import recipe, seeds
+from artifactscoder.cluster import images
 from artifactscoder.errors import UserError
 from snakemake.exceptions import WorkflowError
 
-# The command-line tool of the environment that Snakemake itself runs in.
-shell.prefix(f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH; ")
+# The command-line tool: an image brings its own, and takes the code from the checkout; elsewhere it is that of the
+# environment that Snakemake itself runs in.
+shell.prefix(
+    "set -euo pipefail; if [ -x /opt/venv/bin/artifactscoder ];"
+    f" then export PYTHONPATH={ROOT}/workflow; else export PATH={Path(sys.executable).parent}:$PATH; fi; "
+)
 
 try:
     CONFIG = configs.from_dict(config, "the configuration")
@@ -87,13 +92,7 @@ def digest(step, *more):
 
 def image(role):
     """The Apptainer image of a role; its name carries a digest of definition and locks, so a changed one is new."""
-    definition = (ROOT / "containers" / f"{role}.def").read_text()
-    locks = [
-        (ROOT / line.split()[0]).read_text()
-        for line in definition.splitlines()
-        if line.strip().startswith("envs/")
-    ]
-    return f"containers/{role}-{configs.digest(definition, locks)}.sif"
+    return str(images.path(CONFIG, role))
 
 
 def websight_files():

@@ -62,6 +62,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         "help": "the rule's resources: slurm_partition=gpu gpu=8 ...",
     }),
     "command": ("command", {"nargs": "+", "help": "subcommand and its arguments, after --"}),
+    "image_roles": ("role", {"nargs": "*", "help": "data, render, train (these by default) or cpu"}),
     "snakemake": ("snakemake", {"nargs": "*", "help": "further arguments for Snakemake, after --"}),
     "page": ("page", {"type": Path, "help": "HTML file"}),
     "configs": ("--config", {
@@ -166,6 +167,10 @@ COMMANDS: dict[str, Command] = {
     "render page": Command(
         "render", "page folder", lambda m, c, a: _render_page(c, a), "one page: verdict and pictures"
     ),
+    "images build": Command(
+        "cluster.images", "image_roles", lambda m, c, a: m.build(c, a.role), "build the Apptainer images that are missing"
+    ),
+    "images list": Command("cluster.images", "", lambda m, c, a: m.show(c), "role, state, size and path of each image"),
     "config keys": Command("config", "", lambda m, c, a: _keys(m), "every key, its default and meaning"),
     "config yaml": Command("config", "", lambda m, c, a: _yaml(c), "the configuration as commented YAML"),
     "config schema": Command("config", "", lambda m, c, a: _schema(m), "the JSON schema of the configuration"),
