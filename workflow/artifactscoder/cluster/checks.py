@@ -17,9 +17,9 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
+from artifactscoder.cluster import images as containers
 from artifactscoder.cluster import plan, slurm
 from artifactscoder.cluster.profile import Profile
 from artifactscoder.config import Config
@@ -78,14 +78,9 @@ def images(config: Config, profile: Profile) -> Iterator[Finding]:
         yield fail("apptainer", "is not on PATH here", "load the site's module, or install Apptainer 1.1 or newer")
     else:
         yield ok("apptainer", shutil.which("apptainer") or shutil.which("singularity") or "")
-    try:
-        module = import_module("artifactscoder.cluster.images")
-    except ModuleNotFoundError:
-        yield warn("images", "this checkout has no artifactscoder.cluster.images; not looked up")
-        return
     for role in ("data", "render", "train"):
         try:
-            path = Path(module.path(config, role))
+            path = containers.path(config, role)
         except UserError as error:
             yield fail(f"image {role}", str(error), "correct `images` in the configuration")
             continue

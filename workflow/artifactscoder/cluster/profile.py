@@ -26,7 +26,7 @@ from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 
 RULES = Path(__file__).resolve().parents[3] / "rules"
-TRAINERS = {"train_sft": "sft", "train_grpo": "grpo"}  # rule -> section of `train`; Slurm jobs of their own
+TRAINERS = {"train_sft": "sft", "train_grpo": "grpo"}  # rule -> section of `train`
 OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -46,6 +46,7 @@ class Ask:
     """What a job of a rule asks: `nodes`, and of each node CPUs, memory [MB] and GPUs; `minutes` 0: not said."""
 
     rule: str
+    account: str
     partition: str
     nodes: int
     cpus: int
@@ -132,7 +133,8 @@ class Profile:
             values = self.resources(rule)
             nodes = int(number(values.get("nodes")) or 1)
             gpus = _gpus(values)
-            own_job = rule in TRAINERS and config.launcher == "slurm"
+            launched = rule == "train_grpo" or (rule == "train_sft" and config.train.sft.nodes > 1)
+            own_job = launched and config.launcher == "slurm"
             per_node = gpus if own_job else math.ceil(gpus / nodes)  # the plugin's --gpus counts all nodes
             cpus = number(values.get("cpus_per_task")) or 0
             if not cpus:
@@ -140,17 +142,18 @@ class Profile:
             memory = number(values.get("mem_mb")) or _megabytes(values.get("mem"))
             memory = (number(values.get("mem_mb_per_cpu")) or 0) * cpus or memory
             partition, minutes = _text(values.get("slurm_partition")), _minutes(values.get("runtime"))
-            out.append(Ask(rule, partition, nodes, int(cpus), int(memory), per_node, minutes))
+            account = _text(values.get("slurm_account"))
+            out.append(Ask(rule, account, partition, nodes, int(cpus), int(memory), per_node, minutes))
             replicas = int(number(values.get("render_nodes")) or 0)
             if own_job and replicas:
                 render = _text(values.get("render_partition")) or partition
                 cpus, memory = number(values.get("render_cpus")) or 1, number(values.get("render_mem_mb")) or 0
-                out.append(Ask(f"{rule} (render)", render, replicas, int(cpus), int(memory), 0, minutes))
+                out.append(Ask(f"{rule} (render)", account, render, replicas, int(cpus), int(memory), 0, minutes))
         return out
 
 
 def rules(folder: Path = RULES) -> dict[str, dict[str, Any]]:
-    """Numbers that rules name themselves: rule -> {`_threads`: CPUs, `mem_mb`: ...}; local rules are left out."""
+    """What rules name themselves: rule -> {`_threads`: CPUs, `mem_mb`: ...}; those of the controller are out."""
     out: dict[str, dict[str, Any]] = {}
     text = "\n".join(path.read_text() for path in sorted(folder.glob("*.smk")))
     for part in re.split(r"^(?=rule \w+:)", text, flags=re.MULTILINE)[1:]:
@@ -158,7 +161,9 @@ def rules(folder: Path = RULES) -> dict[str, dict[str, Any]]:
         assert name is not None
         if re.search(r"^    run:", part, re.MULTILINE):
             continue
-        out[name[1]] = {key: int(value) for key, value in re.findall(r"^ {8}(mem_mb|runtime|gpu)=(\d+)", part, re.M)}
+        block = re.search(r"^    resources:\n((?: {8}.*\n)+)", part, re.MULTILINE)
+        named = re.findall(r"^ {8}(\w+)=(\d+|\"[^\"]*\"),", block[1] if block else "", re.MULTILINE)
+        out[name[1]] = {key: ast.literal_eval(value) for key, value in named}
         if threads := re.search(r"^    threads: (\d+)", part, re.MULTILINE):
             out[name[1]]["_threads"] = int(threads[1])
     return out

@@ -35,19 +35,26 @@ def cluster(config: Config, profile: Profile) -> Iterator[Finding]:
         yield fail("slurm", str(error), "nothing can be submitted from here until this is mended")
         return
     yield ok("slurm", f"the controller answers; partitions {', '.join(sorted(partitions))}")
-    found, associations = _account(profile)
-    yield found
     asks = profile.asks(config)
-    named = dict.fromkeys(ask.partition for ask in asks)
-    for name in named:
-        yield _partition(name, partitions, [n for n in nodes if n.partition == name], profile, associations)
+    associations: list[tuple[str, str]] = []
+    try:
+        associations = slurm.associations()
+    except UserError as error:
+        yield warn("account", f"cannot be checked, accounting is off or silent: {error}")
+    else:
+        for account in dict.fromkeys([profile.account, *(ask.account for ask in asks if ask.account)]):
+            yield _account(account, associations, profile)
+    accounts: dict[str, set[str]] = {}
+    for ask in asks:
+        accounts.setdefault(ask.partition, set()).add(ask.account.lower())
+    for name, users in accounts.items():
+        yield _partition(name, partitions, [n for n in nodes if n.partition == name], profile, users, associations)
+    open_ones = {name: partition for name, partition in partitions.items() if partition.state == "up"}
     fine = 0
     for ask in asks:
-        if not ask.partition or ask.partition in partitions:
+        if not ask.partition or ask.partition in open_ones:
             limit = partitions[ask.partition].minutes if ask.partition else None
-            trouble = _fits(
-                ask, limit, [n for n in nodes if not ask.partition or n.partition == ask.partition], profile
-            )
+            trouble = _fits(ask, limit, [n for n in nodes if ask.partition in ("", n.partition)], profile)
             yield from trouble
             fine += not trouble
     yield from _trainers(config, profile)
@@ -55,22 +62,17 @@ def cluster(config: Config, profile: Profile) -> Iterator[Finding]:
         yield ok("rules", f"what {fine} of {len(asks)} rules ask is there")
 
 
-def _account(profile: Profile) -> tuple[Finding, list[tuple[str, str]]]:
-    user, account = getpass.getuser(), profile.account
-    try:
-        associations = slurm.associations()
-    except UserError as error:
-        return warn("account", f"cannot be checked, accounting is off or silent: {error}"), []
-    accounts = sorted({name for name, _ in associations})
+def _account(account: str, associations: list[tuple[str, str]], profile: Profile) -> Finding:
+    user, accounts = getpass.getuser(), sorted({name for name, _ in associations})
     if not accounts:
-        return warn("account", f"the accounting knows no account of {user}"), []
+        return warn("account", f"the accounting knows no account of {user}")
     listed = f"{user} may use {', '.join(accounts)}"
     if not account:
-        return warn("account", f"the profile names no slurm_account; {listed}"), associations
+        return warn("account", f"the profile names no slurm_account; {listed}")
     if account.lower() not in accounts:
-        remedy = f"set slurm_account in default-resources of {profile.path} to one of them"
-        return fail("account", f"'{account}' is no account of {user}: {listed}", remedy), associations
-    return ok("account", f"{account} of {user}"), associations
+        remedy = f"set slurm_account in {profile.path} to one of them"
+        return fail("account", f"'{account}' is no account of {user}: {listed}", remedy)
+    return ok("account", f"{account} of {user}")
 
 
 def _partition(
@@ -78,10 +80,11 @@ def _partition(
     known: dict[str, slurm.Partition],
     nodes: list[slurm.Node],
     profile: Profile,
+    accounts: set[str],
     associations: list[tuple[str, str]],
 ) -> Finding:
-    what, account = "partition", profile.account.lower()
-    remedy = f"correct slurm_partition in {profile.path}"
+    """`accounts`: those of the rules that name the partition, lower case; nothing for the user's default."""
+    what, remedy = "partition", f"correct slurm_partition in {profile.path}"
     if not name:
         return warn(what, "some rules name none; Slurm's default is taken")
     if name not in known:
@@ -89,16 +92,16 @@ def _partition(
     partition = known[name]
     if partition.state != "up":
         return fail(what, f"{name} is {partition.state}", f"wait until the site opens it, or {remedy}")
-    if account and (
-        account in partition.denied or (partition.accounts is not None and account not in partition.accounts)
-    ):
-        allowed = f"; it takes {', '.join(sorted(partition.accounts))}" if partition.accounts else ""
-        return fail(what, f"the account {account} may not use {name}{allowed}", f"{remedy}, or slurm_account")
+    for account in sorted(filter(None, accounts)):
+        allowed = partition.accounts
+        if account in partition.denied or (allowed is not None and account not in allowed):
+            takes = f"; it takes {', '.join(sorted(allowed))}" if allowed else ""
+            return fail(what, f"the account {account} may not use {name}{takes}", f"{remedy}, or slurm_account")
+        limited = {where for who, where in associations if who == account}
+        if limited and "" not in limited and name.lower() not in limited:
+            return fail(what, f"the account {account} may use {', '.join(sorted(limited))}, not {name}", remedy)
     if partition.groups is not None and os.getuid() and not partition.groups & _groups():
         return fail(what, f"{name} is for the groups {', '.join(sorted(partition.groups))}", remedy)
-    limited = {where for who, where in associations if who == account}
-    if limited and "" not in limited and name.lower() not in limited:
-        return fail(what, f"the account {account} may use {', '.join(sorted(limited))}, not {name}", remedy)
     usable = sum(node.usable for node in nodes)
     words = f"{name} is up, {usable} of {len(nodes)} nodes usable"
     return ok(what, words) if usable else fail(what, words, f"wait, or {remedy}")
@@ -124,7 +127,7 @@ def _fits(ask: Ask, limit: float | None, nodes: list[slurm.Node], profile: Profi
         kinds = Counter((n.gpus, n.cpus, n.memory_mb) for n in nodes).most_common(3)
         there = "; ".join(f"{count} of {kind[0]} GPUs, {kind[1]} CPUs, {kind[2]} MB" for kind, count in kinds)
         detail = f"{ask.rule} asks {wants}; {where} has {there or 'no nodes'}"
-        remedy = f"lower set-resources (mem_mb, gpu, nodes) or set-threads of {ask.rule.split()[0]} in {profile.path}"
+        remedy = f"lower mem_mb, gpu, nodes or CPUs of {ask.rule.split()[0]} in {profile.path}"
         out.append(fail("rule", detail, remedy))
     elif sum(n.usable for n in fitting) < ask.nodes:
         words = f"{ask.rule}: {len(fitting)} nodes of {where} would do, but are down or drained now"
@@ -161,7 +164,7 @@ def compute(config: Config, profile: Profile, configs: list[Path]) -> Iterator[F
         return
     partition = str(profile.defaults.get("slurm_partition") or "").strip("\"' ")
     options = [f"--partition={partition}"] * bool(partition) + [f"--account={profile.account}"] * bool(profile.account)
-    srun = ("srun", *options, "--job-name=artifactscoder-preflight", "--time=2", "--nodes=1", "--ntasks=1", "--mem=800")
+    srun = ("srun", *options, "--job-name=preflight", "--time=2", "--nodes=1", "--ntasks=1", "--mem=800")
     try:
         start = time.time()
         node, there = slurm.run(

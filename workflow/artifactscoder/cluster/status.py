@@ -11,15 +11,18 @@ Answers of a large journal are estimated from its first 4 MB.
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from artifactscoder import config as configs
 from artifactscoder import tables
 from artifactscoder.cluster import plan, slurm
 from artifactscoder.config import Config
@@ -48,12 +51,17 @@ SCORE = {"sft": ("loss", "train/loss"), "grpo": ("reward", "critic/score/mean")}
 
 
 def run(config: Config, folder: Path = Path()) -> int:
-    """Print the screen; always 0. `folder`: where Snakemake runs."""
+    """Print the screen; always 0. `folder`: where Snakemake runs.
+
+    Counts are those of the run's own configuration (results/config.yaml) where there is one.
+    """
+    if (config.results / "config.yaml").is_file():
+        config = configs.load([config.results / "config.yaml"])
     parts = {
         "Jobs": jobs(folder),
         "Steps": steps(config),
         "Shards under way": shards(config),
-        "Training": training(config.results),
+        "Training": training(config),
         "Last failure": failure(folder),
         "To stop": stop(folder),
     }
@@ -80,10 +88,10 @@ def rule(job: slurm.Job) -> str:
 
 
 def jobs(folder: Path) -> Iterator[str]:
-    """A line a rule: how many of its jobs are in which state, and why they wait; then what ended badly since yesterday."""
+    """A line a rule: how many of its jobs are in which state, and why they wait; then how those of a day ended."""
     lock = folder / ".snakemake/locks"
     held = lock.is_dir() and any(lock.iterdir())
-    yield "a Snakemake holds this folder" if held else "no Snakemake holds this folder (none runs, or one was killed)"
+    yield "locked by a Snakemake that runs here, or was killed" if held else "not locked: no Snakemake runs here"
     if not slurm.here():
         yield "Slurm is not on this machine; jobs run here, if any"
         return
@@ -168,14 +176,15 @@ def _ago(seconds: float) -> str:
     return f"{runs.duration(max(0.0, seconds))} ago"
 
 
-def training(results: Path) -> Iterator[str]:
+def training(config: Config) -> Iterator[str]:
     """A line a trainer that has begun: step of how many, loss or reward, checkpoint, age of the last step."""
+    results = config.results
     for name in ("sft", "grpo"):
         found = sorted((results / "train" / name / "work").glob("*/metrics/attempt-*.jsonl"), key=os.path.getmtime)
         if not found:
             continue
         folder = found[-1].parents[1]
-        total = _steps(results, folder, name)
+        total = _steps(config, name)
         of = f" of {total}" if total else ""
         row = last_row(found[-1])
         if row is None:
@@ -205,17 +214,14 @@ def last_row(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _steps(results: Path, folder: Path, name: str) -> int:
+def _steps(config: Config, name: str) -> int:
     """Steps in all, as the trainer plans them; 0 where that cannot be told."""
-    from artifactscoder import config as configs
     from artifactscoder.train import grpo, sft
 
     try:
         if name == "sft":
-            config = configs.load([results / "config.yaml"])
-            return sft.plan(tables.count(results / "sft/select/sft_train.parquet"), config.train.sft)[0]
-        config = configs.load([results / "config.yaml"])
-        return grpo.plan(tables.count(results / "rl/parquet/rl_train.parquet"), config.train.grpo)
+            return sft.plan(tables.count(config.results / "sft/select/sft_train.parquet"), config.train.sft)[0]
+        return grpo.plan(tables.count(config.results / "rl/parquet/rl_train.parquet"), config.train.grpo)
     except UserError:
         return 0
 
@@ -257,9 +263,10 @@ def stop(folder: Path) -> Iterator[str]:
     yield "Ctrl-C in the controller's terminal: it cancels its jobs; answers, tables and checkpoints stay"
     if not slurm.here():
         return
+    user = getpass.getuser()
     try:
         names = sorted({job.name for job in ours(slurm.queue(), folder)})
     except UserError:
         return
     if names:
-        yield f"without the controller: scancel --me --name {','.join(names)}"
+        yield "without the controller: " + "; ".join(f"scancel -u {user} --name {shlex.quote(name)}" for name in names)
