@@ -279,8 +279,8 @@ def _overview() -> str:
     width = max(map(len, COMMANDS))
     lines, stage = [], ""
     for name in COMMANDS:
-        if name.split()[0] != stage:
-            stage = name.split()[0]
+        if name.rpartition(" ")[0] != stage or not lines:  # single words stand together
+            stage = name.rpartition(" ")[0]
             lines.append("")
         lines.append(f"  {name:<{width}}  {_summary(name)}")
     return (
