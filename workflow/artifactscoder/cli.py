@@ -70,7 +70,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         "help": "configuration, as Snakemake takes it (default: config.yaml and what the profile names)",
     }),
     "profile": ("--profile", {"type": Path, "default": Path("profiles/slurm"), "help": "profile (profiles/slurm)"}),
-    "only": ("--only", {"nargs": "+", "default": [], "metavar": "CHECK", "help": "these checks only, such as endpoints"}),
+    "only": ("--only", {"nargs": "+", "default": [], "metavar": "CHECK", "help": "these checks only: endpoints ..."}),
     "from_compute": ("--from-compute", {"action": "store_true", "help": "ask endpoints from a compute node too"}),
 }  # fmt: skip
 
@@ -168,7 +168,8 @@ COMMANDS: dict[str, Command] = {
         "render", "page folder", lambda m, c, a: _render_page(c, a), "one page: verdict and pictures"
     ),
     "images build": Command(
-        "cluster.images", "image_roles", lambda m, c, a: m.build(c, a.role), "build the Apptainer images that are missing"
+        "cluster.images", "image_roles",
+        lambda m, c, a: m.build(c, a.role), "build the Apptainer images that are missing",
     ),
     "images list": Command("cluster.images", "", lambda m, c, a: m.show(c), "role, state, size and path of each image"),
     "config keys": Command("config", "", lambda m, c, a: _keys(m), "every key, its default and meaning"),
@@ -277,7 +278,8 @@ def _summary(name: str) -> str:
 
 def _overview() -> str:
     width = max(map(len, COMMANDS))
-    lines, stage = [], ""
+    lines: list[str] = []
+    stage = ""
     for name in COMMANDS:
         if name.rpartition(" ")[0] != stage or not lines:  # single words stand together
             stage = name.rpartition(" ")[0]
