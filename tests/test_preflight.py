@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from artifactscoder import config as configs
-from artifactscoder.cluster import checks, plan, preflight, slurm, slurm_checks
+from artifactscoder.cluster import checks, endpoint_checks, plan, preflight, slurm, slurm_checks
 from artifactscoder.cluster import images as containers
 from artifactscoder.cluster.profile import Profile, number
 from artifactscoder.config import Config
@@ -285,13 +285,13 @@ def server() -> Iterator[str]:
 
 def test_endpoints_are_asked_and_their_troubles_named(server: str, profile, settings, monkeypatch) -> None:
     made = profile(cores=1)
-    (line,) = marks(checks.endpoints(settings(server), made))
+    (line,) = marks(endpoint_checks.endpoints(settings(server), made))
     assert line.startswith("ok it at") and line.endswith("and serves test")
 
     def with_key(key: str) -> str:
         monkeypatch.setenv("TEST_KEY", key)
         config = settings(server, endpoints={"it": {"key_env": "TEST_KEY"}})
-        return "\n".join(str(f) for f in checks.endpoints(config, made))
+        return "\n".join(str(f) for f in endpoint_checks.endpoints(config, made))
 
     assert with_key("good").startswith("ok")
     for secret, words in (
@@ -301,7 +301,7 @@ def test_endpoints_are_asked_and_their_troubles_named(server: str, profile, sett
         text = with_key(secret)
         assert words in text and secret not in text
     config = settings(server, endpoints={"it": {"model": "other"}})
-    assert marks(checks.endpoints(config, made))[0].endswith("lists no model other; it lists test")
+    assert marks(endpoint_checks.endpoints(config, made))[0].endswith("lists no model other; it lists test")
 
 
 @pytest.mark.parametrize(
@@ -312,20 +312,22 @@ def test_endpoints_are_asked_and_their_troubles_named(server: str, profile, sett
     ],
 )
 def test_a_dead_endpoint_is_named(url: str, words: str, profile, settings) -> None:
-    assert words in red(checks.endpoints(settings(url), profile(cores=1)))
+    assert words in red(endpoint_checks.endpoints(settings(url), profile(cores=1)))
 
 
 def test_a_silent_endpoint_is_named(profile, settings, monkeypatch) -> None:
     import socket
 
-    monkeypatch.setattr(checks, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(endpoint_checks, "TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-        assert "has not answered in 0 s" in red(checks.endpoints(settings(url), profile(cores=1)))
+        assert "has not answered in 0 s" in red(endpoint_checks.endpoints(settings(url), profile(cores=1)))
 
 
 def test_procedural_endpoints_need_nothing(profile, settings) -> None:
-    assert marks(checks.endpoints(settings(), profile(cores=1))) == ["ok it: procedural, built in, needs nothing"]
+    assert marks(endpoint_checks.endpoints(settings(), profile(cores=1))) == [
+        "ok it: procedural, built in, needs nothing"
+    ]
 
 
 def test_an_unset_key_is_named_and_none_is_shown(profile, settings, monkeypatch) -> None:
@@ -409,7 +411,7 @@ def test_the_screen_of_the_demo_is_green(capsys: pytest.CaptureFixture) -> None:
 
 def test_red_lines_are_the_same_words_without_the_network(profile, settings, monkeypatch) -> None:
     config = settings("http://127.0.0.1:9/v1", train={"base": "nowhere"})
-    monkeypatch.setattr(checks, "endpoint", lambda *given: pytest.fail("asked"))
+    monkeypatch.setattr(endpoint_checks, "endpoint", lambda *given: pytest.fail("asked"))
     made = profile(cores=1)
     (line,) = preflight.red_lines(config, made.path.parent)
     assert line.startswith("FAIL  model") and "-> download the model" in line

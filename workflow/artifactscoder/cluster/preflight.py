@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from artifactscoder.cluster import checks, slurm_checks
+from artifactscoder.cluster import checks, endpoint_checks, slurm_checks
 from artifactscoder.cluster.checks import Check, Finding, fail
 from artifactscoder.cluster.profile import Profile
 from artifactscoder.config import Config
@@ -25,7 +25,7 @@ CHECKS: dict[str, Check] = {
     "images": checks.images,
     "binds": checks.binds,
     "keys": checks.keys,
-    "endpoints": checks.endpoints,
+    "endpoints": endpoint_checks.endpoints,
     "model": checks.model,
     "disk": checks.disk,
     "files": checks.files,

@@ -1,13 +1,12 @@
 """Slurm's own commands, run with a time-out and read as plain rows.
 
 Formats are fixed and asked for explicitly (`sinfo -o`, `squeue -o`, `sacct -P`, `scontrol show --oneliner`), so that a
-site's environment variables and columns do not matter. Every failure is one UserError.
+site's own columns do not matter. Every failure is one UserError.
 """
 
 from __future__ import annotations
 
 import getpass
-import os
 import re
 import shutil
 import subprocess
@@ -63,14 +62,11 @@ class Job:
 
 def run(*command: str, seconds: float = SECONDS) -> str:
     """Standard output of a command. Raises UserError when it is not there, does not answer in time, or fails."""
-    environment = {k: v for k, v in os.environ.items() if not re.match(r"(SINFO|SQUEUE|SACCT|SLURM_TIME)_?FORMAT", k)}
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=seconds, env=environment, stdin=subprocess.DEVNULL
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL)
     except OSError:
         raise UserError(
-            f"{command[0]} is not on PATH; log in to a node of the cluster, or load the site's Slurm module"
+            f"{command[0]} is not on PATH; log in to the cluster, or load the site's Slurm module"
         ) from None
     except subprocess.TimeoutExpired:
         raise UserError(f"{command[0]} has not answered in {seconds:.0f} s; ask again, or ask the site") from None
@@ -92,10 +88,7 @@ def nodes() -> list[Node]:
 
 def read_nodes(text: str) -> list[Node]:
     rows = [line.split("|") for line in text.splitlines() if line.count("|") == 5]
-    return [
-        Node(name, partition, state, int(cpus.rstrip("+")), int(memory.rstrip("+")), gpus(gres))
-        for name, partition, state, cpus, memory, gres in rows
-    ]
+    return [Node(r[0], r[1], r[2], int(r[3].rstrip("+")), int(r[4].rstrip("+")), gpus(r[5])) for r in rows]
 
 
 def gpus(gres: str) -> int:
@@ -112,16 +105,11 @@ def partitions() -> dict[str, Partition]:
 def read_partitions(text: str) -> dict[str, Partition]:
     out = {}
     for line in text.splitlines():
-        values = dict(word.partition("=")[::2] for word in line.split())
-        if name := values.get("PartitionName"):
-            out[name] = Partition(
-                name,
-                values.get("State", "UP").lower(),
-                minutes(values.get("MaxTime", "UNLIMITED")),
-                _names(values.get("AllowAccounts", "ALL")),
-                _names(values.get("DenyAccounts", "")) or frozenset(),
-                _names(values.get("AllowGroups", "ALL")),
-            )
+        v = {"AllowAccounts": "ALL", "DenyAccounts": "", "AllowGroups": "ALL", "MaxTime": "UNLIMITED", "State": "UP"}
+        v.update(word.partition("=")[::2] for word in line.split())
+        accounts, denied, groups = _names(v["AllowAccounts"]), _names(v["DenyAccounts"]), _names(v["AllowGroups"])
+        name = v.get("PartitionName", "")
+        out[name] = Partition(name, v["State"].lower(), minutes(v["MaxTime"]), accounts, denied or frozenset(), groups)
     return out
 
 
@@ -136,19 +124,17 @@ def minutes(text: str) -> float | None:
     if not all(part.isdigit() for part in (*parts, *filter(None, [days]))):
         return None
     numbers = [int(part) for part in parts]
-    if days:
-        hours, mins, secs = (*numbers, 0, 0)[:3]
-    else:
-        hours, mins, secs = ((0, numbers[0], 0), (0, *numbers), tuple(numbers))[len(numbers) - 1]
+    if not days and len(numbers) < 3:
+        numbers.insert(0, 0)  # without days and hours, a time begins with minutes
+    hours, mins, secs = (*numbers, 0, 0)[:3]
     return int(days or 0) * 1440 + hours * 60 + mins + secs / 60
 
 
 def associations() -> list[tuple[str, str]]:
     """(account, partition or nothing) of the present user, lower case; empty where accounting knows none."""
-    user = getpass.getuser()
-    text = run("sacctmgr", "-n", "-P", "show", "assoc", f"user={user}", "format=account,partition", seconds=10)
-    rows = [line.split("|") for line in text.lower().splitlines() if "|" in line]
-    return [(row[0], row[1]) for row in rows]
+    which = ("show", "assoc", f"user={getpass.getuser()}", "format=account,partition")
+    rows = [line.split("|") for line in run("sacctmgr", "-n", "-P", *which, seconds=10).lower().splitlines()]
+    return [(row[0], row[1]) for row in rows if len(row) > 1]
 
 
 def queue() -> list[Job]:
