@@ -169,7 +169,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "images build": Command(
         "cluster.images", "image_roles",
-        lambda m, c, a: m.build(c, a.role), "build the Apptainer images that are missing",
+        lambda m, c, a: m.build(c, a.role), "build the Apptainer images still missing",
     ),
     "images list": Command("cluster.images", "", lambda m, c, a: m.show(c), "role, state, size and path of each image"),
     "config keys": Command("config", "", lambda m, c, a: _keys(m), "every key, its default and meaning"),
