@@ -342,3 +342,17 @@ def test_grpo_records_every_reward_by_step_and_a_failure_is_no_score(
     for step in (1, 2):
         scores = [row["score"] for row in train if row["step"] == step]
         assert sum(scores) / len(scores) == pytest.approx(curve["score"][step], abs=1e-3)
+
+
+def test_slurm_names_gpus_in_every_vendors_words_and_verl_hears_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CUDA", "ROCR"):
+        monkeypatch.setenv(f"{name}_VISIBLE_DEVICES", "0,1")
+    env = runs.environment("cuda", 1, {})
+    assert env["CUDA_VISIBLE_DEVICES"] == "0,1" and "ROCR_VISIBLE_DEVICES" not in env
+
+
+def test_the_reason_is_the_trainers_own_and_not_torchruns() -> None:
+    tail = runs.Tail()
+    for line in ("[rank0]: ValueError: no such thing", "torch.distributed.elastic.errors.ChildFailedError:"):
+        tail.add(line)
+    assert tail.reason() == "ValueError: no such thing"

@@ -287,8 +287,9 @@ class Tail:
     def reason(self) -> str:
         """The last line that names an error, shortened; empty if none does."""
         for line in reversed(self._lines):
-            head = line.split(") ", 1)[-1].strip() if line.startswith("(") else line.strip()
-            if head.partition(":")[0].rpartition(".")[2].endswith(("Error", "Exception", "Timeout")):
+            head = re.sub(r"^\(.*?\) |^\[rank\d+\]: ", "", line).strip()
+            name = head.partition(":")[0].rpartition(".")[2]
+            if name.endswith(("Error", "Exception", "Timeout")) and name != "ChildFailedError":  # torchrun's: no cause
                 return head[:300]
         return ""
 
@@ -301,8 +302,13 @@ def environment(device: str, threads: int, extra: dict[str, str]) -> dict[str, s
     from artifactscoder.train import verl_cpu
 
     paths = [str(PACKAGE_ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    # Slurm names the GPUs in every vendor's words at once, which verl refuses.
+    inherited = dict(os.environ)
+    if "CUDA_VISIBLE_DEVICES" in inherited:
+        for name in ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"):
+            inherited.pop(name, None)
     return {
-        **os.environ,
+        **inherited,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
         "PYTHONUNBUFFERED": "1",
         "HYDRA_FULL_ERROR": "1",
