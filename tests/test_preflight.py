@@ -420,7 +420,7 @@ def test_red_lines_are_the_same_words_without_the_network(profile, settings, mon
 # The real ones
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def live() -> None:
     try:
         up = " UP" in subprocess.run(["scontrol", "ping"], capture_output=True, text=True, timeout=10).stdout
