@@ -10,7 +10,12 @@ machines without GPU or without a registry; take it by naming its file as images
 
 Where the host's Python is the image's, the host's pip fetches the wheels first, with its own indexes, mirrors and
 folders, and the image installs from those without a network; elsewhere the image's pip asks its index. The cpu image
-took 5 minutes on 2 cores, of which 80 s fetched wheels. $APPTAINER_TMPDIR (or /tmp) needs 6 GB meanwhile.
+took 7 minutes on 2 cores that others used too (4 minutes of processor time) and is 1.2 GB; meanwhile $APPTAINER_TMPDIR
+(or /tmp) needs 6 GB, and the wheels 0.6 GB in images.folder, where the next build finds them.
+
+To run in images: `snakemake --sdm apptainer`. The checkout is bound by itself, being the working directory; models and
+data elsewhere are bound by `--apptainer-args "--bind /path"`, GPUs by `--nv` there. Where root lacks capabilities, as in
+many virtual machines, `export APPTAINER_NO_PRIVS=1`; the build finds out by itself.
 
 Apptainer is called through spython's `stream_command`, which merges both outputs into one; its `Client.build` streams
 standard output alone, and stops for ever when 64 KB of messages wait in the other.
