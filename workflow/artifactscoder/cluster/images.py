@@ -14,8 +14,8 @@ took 7 minutes on 2 cores that others used too (4 minutes of processor time) and
 (or /tmp) needs 6 GB, and the wheels 0.6 GB in images.folder, where the next build finds them.
 
 To run in images: `snakemake --sdm apptainer`. The checkout is bound by itself, being the working directory; models and
-data elsewhere are bound by `--apptainer-args "--bind /path"`, GPUs by `--nv` there. Where root lacks capabilities, as in
-many virtual machines, `export APPTAINER_NO_PRIVS=1`; the build finds out by itself.
+data elsewhere are bound by `--apptainer-args "--bind /path"`, GPUs by `--nv` there. Where root lacks capabilities, as
+in many virtual machines, `export APPTAINER_NO_PRIVS=1`; the build finds out by itself.
 
 Apptainer is called through spython's `stream_command`, which merges both outputs into one; its `Client.build` streams
 standard output alone, and stops for ever when 64 KB of messages wait in the other.
