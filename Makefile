@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Packages are installed uncompiled; what is used is compiled once, on its first use.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-test demo test check bench audit lock containers clean test-kill
+.PHONY: help setup setup-test demo test check bench audit lock containers clean test-kill cluster-up cluster-down test-cluster
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -26,6 +26,15 @@ test: setup-test ## the tests
 
 test-kill: setup-test ## kill -9 the demo at five random moments and start it again (about 30 minutes)
 	@python -m pytest -m slow tests/test_kill.py
+
+cluster-up: ## install and start a real Slurm and Apptainer for tests on this machine (root, Debian)
+	@tests/cluster/install.sh && tests/cluster/up.sh
+
+cluster-down: ## stop it
+	@tests/cluster/down.sh
+
+test-cluster: setup-test cluster-up ## the tests that need a Slurm
+	@python -m pytest -n 0 -m cluster
 
 check: setup-test ## formatting, lint and types
 	ruff format --check workflow tests bench

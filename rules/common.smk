@@ -1,6 +1,7 @@
 # What all stages share: the typed configuration, the shards, and what a step depends on besides its input files.
 import glob
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -12,13 +13,7 @@ from artifactscoder import recipe, seeds
 from artifactscoder.cluster import images
 from artifactscoder.errors import UserError
 from snakemake.exceptions import WorkflowError
-
-# The command-line tool: an image brings its own, and takes the code from the checkout; elsewhere it is that of the
-# environment that Snakemake itself runs in.
-shell.prefix(
-    "set -euo pipefail; if [ -x /opt/venv/bin/artifactscoder ];"
-    f" then export PYTHONPATH={ROOT}/workflow; else export PATH={Path(sys.executable).parent}:$PATH; fi; "
-)
+from snakemake.settings.types import DeploymentMethod
 
 try:
     CONFIG = configs.from_dict(config, "the configuration")
@@ -35,6 +30,20 @@ try:
     }
 except UserError as error:
     raise WorkflowError(str(error))
+
+# The command-line tool: an image brings its own, and takes the code from the checkout; elsewhere it is that of the
+# environment that Snakemake itself runs in. Training enters its image by itself, on the nodes of its own job.
+TRAIN_IMAGE = ""
+if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
+    TRAIN_IMAGE = shlex.quote(
+        f"{workflow.deployment_settings.apptainer_args} --bind {ROOT} --bind {os.getcwd()} --pwd {os.getcwd()}"
+        f" {images.path(CONFIG, 'train').resolve()}"
+    )
+shell.prefix(
+    "set -euo pipefail; if [ -x /opt/venv/bin/artifactscoder ];"
+    f" then export PYTHONPATH={ROOT}/workflow; else export PATH={Path(sys.executable).parent}:$PATH; fi;"
+    f" export ARTIFACTSCODER_APPTAINER={TRAIN_IMAGE}; "
+)
 
 RESULTS = str(CONFIG.results)
 CATEGORIES = list(SUBCATEGORIES)

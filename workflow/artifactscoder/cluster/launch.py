@@ -46,11 +46,14 @@ LIVE = {
 AGAIN = {"TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "DEADLINE"}
 MOST_ATTEMPTS = 50
 APPTAINER = "ARTIFACTSCODER_APPTAINER"
+PACKAGES = str(Path(__file__).resolve().parents[2])  # an image holds everything but this package
 
 
 def run(launcher: str, command: Sequence[str], work: Path, resources: Mapping[str, str]) -> int:
     """Run an `artifactscoder` subcommand `here` or by `slurm`; the exit code of it."""
     if launcher == "here" or (command[1] == "sft" and int(resources.get("nodes", 1)) == 1):
+        if os.environ.get(APPTAINER):
+            os.environ["PYTHONPATH"] = PACKAGES
         os.execvp("bash", ["bash", "-c", "exec " + _program(command)])
     return submit(command, work, resources)
 
@@ -134,7 +137,7 @@ def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str])
     lines += [
         "set -u",
         f"cd {shlex.quote(str(Path.cwd()))}",
-        f"export PYTHONPATH={shlex.quote(str(Path(__file__).resolve().parents[2]))}",
+        f"export PYTHONPATH={shlex.quote(PACKAGES)}",
         f"mkdir -p {meeting}",
         f"rm -f {meeting}/end {meeting}/replica-*.json {meeting}/head.json",
     ]
