@@ -46,6 +46,7 @@ shell.prefix(
 )
 
 RESULTS = str(CONFIG.results)
+CONFIG_FILE = f"{RESULTS}/config.yaml"
 CATEGORIES = list(SUBCATEGORIES)
 CATEGORY_NAMES = {row["slug"]: row for row in seeds.categories(CONFIG)}
 

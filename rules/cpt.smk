@@ -2,8 +2,6 @@
 
 
 rule cpt_websight_sample:
-    input:
-        config=ancient(f"{RESULTS}/config.yaml"),
     output:
         table=f"{RESULTS}/cpt/websight/procedural_sample.parquet",
     log:
@@ -11,18 +9,18 @@ rule cpt_websight_sample:
     container:
         image("data")
     params:
+        config=CONFIG_FILE,
         rows=CONFIG.cpt.websight.sample,
         seed=CONFIG.seed,
     message:
         "cpt/websight: stand-in rows, composed procedurally (demo only)"
     shell:
-        "artifactscoder cpt websight-sample --config {input.config:q} --count {params.rows}"
+        "artifactscoder cpt websight-sample --config {params.config:q} --count {params.rows}"
         " --output {output.table:q} 2> {log:q}"
 
 
 rule cpt_websight_source:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         files=(
             rules.cpt_websight_sample.output.table
             if CONFIG.cpt.websight.sample
@@ -35,17 +33,17 @@ rule cpt_websight_source:
     container:
         image("data")
     params:
+        config=CONFIG_FILE,
         states=[] if CONFIG.cpt.websight.sample else file_states(websight_files()),
     message:
         "cpt/websight: which files there are"
     shell:
-        "artifactscoder cpt websight-source --config {input.config:q} --files {input.files:q}"
+        "artifactscoder cpt websight-source --config {params.config:q} --files {input.files:q}"
         " --output {output:q} 2> {log:q}"
 
 
 rule cpt_websight:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         source=rules.cpt_websight_source.output,
     output:
         table=f"{RESULTS}/cpt/websight/{{websight_shard}}.parquet",
@@ -59,18 +57,17 @@ rule cpt_websight:
     resources:
         mem_mb=4000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("cpt/websight"),
         shard=lambda wildcards: WEBSIGHT_SHARDS[wildcards.websight_shard],
     message:
         "cpt/websight: {wildcards.websight_shard}"
     shell:
-        "artifactscoder cpt websight --config {input.config:q} --source {input.source:q}"
+        "artifactscoder cpt websight --config {params.config:q} --source {input.source:q}"
         " --shard {params.shard} --output {output.table:q} 2> {log:q}"
 
 
 rule cpt_tree:
-    input:
-        config=ancient(f"{RESULTS}/config.yaml"),
     output:
         table=f"{RESULTS}/cpt/tree/{{root}}.parquet",
         ledger=f"{RESULTS}/cpt/tree/{{root}}.ledger.parquet",
@@ -83,17 +80,16 @@ rule cpt_tree:
     resources:
         mem_mb=2000,
     params:
+        config=CONFIG_FILE,
         recipe=lambda wildcards: digest("cpt/tree", ROOTS[wildcards.root]),
     message:
         "cpt/tree: topics below {wildcards.root}"
     shell:
-        "artifactscoder cpt tree --config {input.config:q} --root {wildcards.root:q}"
+        "artifactscoder cpt tree --config {params.config:q} --root {wildcards.root:q}"
         " --output {output.table:q} 2> {log:q}"
 
 
 rule cpt_templates:
-    input:
-        config=ancient(f"{RESULTS}/config.yaml"),
     output:
         table=f"{RESULTS}/cpt/templates/templates.parquet",
         ledger=f"{RESULTS}/cpt/templates/templates.ledger.parquet",
@@ -106,16 +102,16 @@ rule cpt_templates:
     resources:
         mem_mb=2000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("cpt/templates"),
     message:
         "cpt/templates: prompt templates"
     shell:
-        "artifactscoder cpt templates --config {input.config:q} --output {output.table:q} 2> {log:q}"
+        "artifactscoder cpt templates --config {params.config:q} --output {output.table:q} 2> {log:q}"
 
 
 rule cpt_prompts:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         tree=tree_of,
         templates=rules.cpt_templates.output.table,
         fillers=CONFIG.seeds.cpt_fillers,
@@ -131,18 +127,18 @@ rule cpt_prompts:
     resources:
         mem_mb=2000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("cpt/prompts"),
         shard=lambda wildcards: TREE_SHARDS[wildcards.tree_shard][1],
     message:
         "cpt/prompts: {wildcards.tree_shard}"
     shell:
-        "artifactscoder cpt prompts --config {input.config:q} --tree {input.tree:q}"
+        "artifactscoder cpt prompts --config {params.config:q} --tree {input.tree:q}"
         " --templates {input.templates:q} --shard {params.shard} --output {output.table:q} 2> {log:q}"
 
 
 rule cpt_code:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         table=rules.cpt_prompts.output.table,
     output:
         table=f"{RESULTS}/cpt/code/{{tree_shard}}.parquet",
@@ -156,17 +152,17 @@ rule cpt_code:
     resources:
         mem_mb=4000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("cpt/code"),
     message:
         "cpt/code: pages of {wildcards.tree_shard}"
     shell:
-        "artifactscoder cpt code --config {input.config:q} --input {input.table:q}"
+        "artifactscoder cpt code --config {params.config:q} --input {input.table:q}"
         " --output {output.table:q} 2> {log:q}"
 
 
 rule cpt_dedup_signature:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         table=pages_of,
     output:
         table=f"{RESULTS}/cpt/dedup/signature/{{shard}}.parquet",
@@ -179,17 +175,17 @@ rule cpt_dedup_signature:
     resources:
         mem_mb=2000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("cpt/dedup"),
     message:
         "cpt/dedup: signatures of {wildcards.shard}"
     shell:
-        "artifactscoder cpt dedup-signature --config {input.config:q} --input {input.table:q}"
+        "artifactscoder cpt dedup-signature --config {params.config:q} --input {input.table:q}"
         " --output {output.table:q} 2> {log:q}"
 
 
 rule cpt_dedup_pairs:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         signatures=expand(rules.cpt_dedup_signature.output.table, shard=CPT_SHARDS),
         pages=expand(f"{RESULTS}/cpt/code/{{shard}}.parquet", shard=TREE_SHARDS)
         + expand(f"{RESULTS}/cpt/websight/{{shard}}.parquet", shard=WEBSIGHT_SHARDS),
@@ -204,17 +200,17 @@ rule cpt_dedup_pairs:
     resources:
         mem_mb=64000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("cpt/dedup"),
     message:
         "cpt/dedup: near-duplicates among all shards"
     shell:
-        "artifactscoder cpt dedup-pairs --config {input.config:q} --signatures {input.signatures:q}"
+        "artifactscoder cpt dedup-pairs --config {params.config:q} --signatures {input.signatures:q}"
         " --pages {input.pages:q} --output {output.table:q} 2> {log:q}"
 
 
 rule cpt_dedup:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         table=pages_of,
         dropped=rules.cpt_dedup_pairs.output.table,
     output:
@@ -228,16 +224,17 @@ rule cpt_dedup:
         image("data")
     resources:
         mem_mb=8000,
+    params:
+        config=CONFIG_FILE,
     message:
         "cpt/dedup: pages of {wildcards.shard} that are kept"
     shell:
-        "artifactscoder cpt dedup --config {input.config:q} --input {input.table:q}"
+        "artifactscoder cpt dedup --config {params.config:q} --input {input.table:q}"
         " --dropped {input.dropped:q} --output {output.table:q} 2> {log:q}"
 
 
 rule cpt_pack:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         table=rules.cpt_dedup.output.table,
         model=BASE_MANIFEST,
     output:
@@ -252,10 +249,11 @@ rule cpt_pack:
     resources:
         mem_mb=4000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("cpt/pack", BASE),
         model=BASE,
     message:
         "cpt/pack: tokens of {wildcards.shard}"
     shell:
-        "artifactscoder cpt pack --config {input.config:q} --input {input.table:q}"
+        "artifactscoder cpt pack --config {params.config:q} --input {input.table:q}"
         " --model {params.model:q} --output {output.table:q} 2> {log:q}"

@@ -3,7 +3,6 @@
 
 rule eval_generate:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         tasks=f"{RESULTS}/rl/parquet/rl_val.parquet",
         model=manifest_of,
     output:
@@ -19,18 +18,18 @@ rule eval_generate:
     resources:
         mem_mb=64000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("eval/generate", BASE),
         model=lambda wildcards: MODELS[wildcards.model],
     message:
         "eval/generate: answers of {wildcards.model}"
     shell:
-        "artifactscoder eval generate --config {input.config:q} --input {input.tasks:q}"
+        "artifactscoder eval generate --config {params.config:q} --input {input.tasks:q}"
         " --model {params.model:q} --name {wildcards.model} --output {output.table:q} 2> {log:q}"
 
 
 rule eval_render:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         table=rules.eval_generate.output.table,
     output:
         table=f"{RESULTS}/eval/render/{{model}}.parquet",
@@ -45,17 +44,17 @@ rule eval_render:
     resources:
         mem_mb=16000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("eval/render"),
     message:
         "eval/render: answers of {wildcards.model} rendered"
     shell:
-        "artifactscoder eval render --config {input.config:q} --input {input.table:q}"
+        "artifactscoder eval render --config {params.config:q} --input {input.table:q}"
         " --name {wildcards.model} --browsers {threads} --output {output.table:q} 2> {log:q}"
 
 
 rule eval_judge:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         table=rules.eval_render.output.table,
     output:
         table=f"{RESULTS}/eval/judge/{{model}}.parquet",
@@ -69,17 +68,17 @@ rule eval_judge:
     resources:
         mem_mb=4000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("eval/judge"),
     message:
         "eval/judge: answers of {wildcards.model} judged"
     shell:
-        "artifactscoder eval judge --config {input.config:q} --input {input.table:q}"
+        "artifactscoder eval judge --config {params.config:q} --input {input.table:q}"
         " --name {wildcards.model} --output {output.table:q} 2> {log:q}"
 
 
 rule eval_table:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         tables=expand(rules.eval_judge.output.table, model=CONFIG.eval.models),
     output:
         table=f"{RESULTS}/eval/table.parquet",
@@ -90,9 +89,10 @@ rule eval_table:
     container:
         image("data")
     params:
+        config=CONFIG_FILE,
         recipe=digest("eval/table"),
     message:
         "eval/table: the models side by side"
     shell:
-        "artifactscoder eval table --config {input.config:q} --input {input.tables:q}"
+        "artifactscoder eval table --config {params.config:q} --input {input.tables:q}"
         " --output {output.table:q} 2> {log:q}"

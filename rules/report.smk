@@ -2,23 +2,22 @@
 
 
 rule rulegraph:
-    input:
-        config=f"{RESULTS}/config.yaml",
     output:
         f"{RESULTS}/report/rulegraph.dot",
     log:
         "logs/rulegraph.log",
+    params:
+        config=CONFIG_FILE,
     message:
         "report: the rulegraph, as Snakemake draws it"
     run:
         shell(
-            "snakemake all --rulegraph dot --configfile {input.config:q} > {output:q} 2> {log:q}"
+            "snakemake all --rulegraph dot --configfile {params.config:q} > {output:q} 2> {log:q}"
         )
 
 
 rule report:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         rulegraph=rules.rulegraph.output,
         data=rules.data.input,
         cpt=rules.cpt.input,
@@ -33,10 +32,11 @@ rule report:
     container:
         image("data")
     params:
+        config=CONFIG_FILE,
         recipe=digest("report"),
         results=subpath(output[0], ancestor=2),
     message:
         "report: one page that shows it all"
     shell:
-        "artifactscoder report --config {input.config:q} --results {params.results:q}"
+        "artifactscoder report --config {params.config:q} --results {params.results:q}"
         " --rulegraph {input.rulegraph:q} --output {output:q} 2> {log:q}"

@@ -2,8 +2,6 @@
 
 
 rule rl_prompts:
-    input:
-        config=ancient(f"{RESULTS}/config.yaml"),
     output:
         table=f"{RESULTS}/rl/prompts/prompts.parquet",
         ledger=f"{RESULTS}/rl/prompts/prompts.ledger.parquet",
@@ -14,16 +12,16 @@ rule rl_prompts:
     container:
         image("data")
     params:
+        config=CONFIG_FILE,
         recipe=digest("rl/prompts", SEED_ROWS["rl"]),
     message:
         "rl/prompts: task families times tech stacks"
     shell:
-        "artifactscoder rl prompts --config {input.config:q} --output {output.table:q} 2> {log:q}"
+        "artifactscoder rl prompts --config {params.config:q} --output {output.table:q} 2> {log:q}"
 
 
 rule rl_reference:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         table=rules.rl_prompts.output.table,
     output:
         table=f"{RESULTS}/rl/reference/pages.parquet",
@@ -37,17 +35,17 @@ rule rl_reference:
     resources:
         mem_mb=4000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("rl/reference"),
     message:
         "rl/reference: a reference page for each prompt"
     shell:
-        "artifactscoder rl reference --config {input.config:q} --input {input.table:q}"
+        "artifactscoder rl reference --config {params.config:q} --input {input.table:q}"
         " --output {output.table:q} 2> {log:q}"
 
 
 rule rl_valid:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         table=rules.rl_reference.output.table,
     output:
         table=f"{RESULTS}/rl/valid/pages.parquet",
@@ -62,17 +60,17 @@ rule rl_valid:
     resources:
         mem_mb=16000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("rl/valid"),
     message:
         "rl/valid: reference pages rendered and checked"
     shell:
-        "artifactscoder rl valid --config {input.config:q} --input {input.table:q}"
+        "artifactscoder rl valid --config {params.config:q} --input {input.table:q}"
         " --browsers {threads} --output {output.table:q} 2> {log:q}"
 
 
 rule rl_parquet:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         prompts=rules.rl_prompts.output.table,
         valid=rules.rl_valid.output.table,
     output:
@@ -86,9 +84,10 @@ rule rl_parquet:
     container:
         image("data")
     params:
+        config=CONFIG_FILE,
         recipe=digest("rl/parquet"),
     message:
         "rl/parquet: training and validation rows"
     shell:
-        "artifactscoder rl parquet --config {input.config:q} --prompts {input.prompts:q}"
+        "artifactscoder rl parquet --config {params.config:q} --prompts {input.prompts:q}"
         " --valid {input.valid:q} --train {output.train:q} --val {output.val:q} 2> {log:q}"

@@ -3,8 +3,6 @@
 
 
 rule sft_tasks:
-    input:
-        config=ancient(f"{RESULTS}/config.yaml"),
     output:
         table=f"{RESULTS}/sft/tasks/{{category}}.parquet",
         ledger=f"{RESULTS}/sft/tasks/{{category}}.ledger.parquet",
@@ -18,6 +16,7 @@ rule sft_tasks:
     resources:
         mem_mb=2000,
     params:
+        config=CONFIG_FILE,
         recipe=lambda wildcards: digest(
             "sft/tasks",
             CATEGORY_NAMES[wildcards.category],
@@ -26,13 +25,12 @@ rule sft_tasks:
     message:
         "sft/tasks: tasks of {wildcards.category}"
     shell:
-        "artifactscoder sft tasks --config {input.config:q} --category {wildcards.category:q}"
+        "artifactscoder sft tasks --config {params.config:q} --category {wildcards.category:q}"
         " --output {output.table:q} 2> {log:q}"
 
 
 rule sft_variants:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         table=rules.sft_tasks.output.table,
     output:
         table=f"{RESULTS}/sft/variants/{{category}}.parquet",
@@ -47,17 +45,17 @@ rule sft_variants:
     resources:
         mem_mb=2000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("sft/variants", SEED_ROWS["variants"]),
     message:
         "sft/variants: variants of {wildcards.category}"
     shell:
-        "artifactscoder sft variants --config {input.config:q} --input {input.table:q}"
+        "artifactscoder sft variants --config {params.config:q} --input {input.table:q}"
         " --output {output.table:q} 2> {log:q}"
 
 
 rule sft_code:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         table=rules.sft_variants.output.table,
     output:
         table=f"{RESULTS}/sft/code/{{category}}.parquet",
@@ -72,17 +70,17 @@ rule sft_code:
     resources:
         mem_mb=4000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("sft/code"),
     message:
         "sft/code: pages of {wildcards.category}"
     shell:
-        "artifactscoder sft code --config {input.config:q} --input {input.table:q}"
+        "artifactscoder sft code --config {params.config:q} --input {input.table:q}"
         " --output {output.table:q} 2> {log:q}"
 
 
 rule sft_dedup_signature:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         table=rules.sft_code.output.table,
     output:
         table=f"{RESULTS}/sft/dedup/signature/{{category}}.parquet",
@@ -96,17 +94,17 @@ rule sft_dedup_signature:
     resources:
         mem_mb=2000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("sft/dedup"),
     message:
         "sft/dedup: signatures of {wildcards.category}"
     shell:
-        "artifactscoder sft dedup-signature --config {input.config:q} --input {input.table:q}"
+        "artifactscoder sft dedup-signature --config {params.config:q} --input {input.table:q}"
         " --output {output.table:q} 2> {log:q}"
 
 
 rule sft_dedup_pairs:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         signatures=expand(rules.sft_dedup_signature.output.table, category=CATEGORIES),
         pages=expand(rules.sft_code.output.table, category=CATEGORIES),
     output:
@@ -121,17 +119,17 @@ rule sft_dedup_pairs:
     resources:
         mem_mb=8000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("sft/dedup"),
     message:
         "sft/dedup: near-duplicates among all categories"
     shell:
-        "artifactscoder sft dedup-pairs --config {input.config:q} --signatures {input.signatures:q}"
+        "artifactscoder sft dedup-pairs --config {params.config:q} --signatures {input.signatures:q}"
         " --pages {input.pages:q} --output {output.table:q} 2> {log:q}"
 
 
 rule sft_dedup:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         table=rules.sft_code.output.table,
         dropped=rules.sft_dedup_pairs.output.table,
     output:
@@ -146,16 +144,17 @@ rule sft_dedup:
         image("data")
     resources:
         mem_mb=2000,
+    params:
+        config=CONFIG_FILE,
     message:
         "sft/dedup: pages of {wildcards.category} that are kept"
     shell:
-        "artifactscoder sft dedup --config {input.config:q} --input {input.table:q}"
+        "artifactscoder sft dedup --config {params.config:q} --input {input.table:q}"
         " --dropped {input.dropped:q} --output {output.table:q} 2> {log:q}"
 
 
 rule sft_rules:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         table=rules.sft_dedup.output.table,
     output:
         table=f"{RESULTS}/sft/rules/{{category}}.parquet",
@@ -170,17 +169,17 @@ rule sft_rules:
     resources:
         mem_mb=2000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("sft/rules"),
     message:
         "sft/rules: pages of {wildcards.category} that can work"
     shell:
-        "artifactscoder sft rules --config {input.config:q} --input {input.table:q}"
+        "artifactscoder sft rules --config {params.config:q} --input {input.table:q}"
         " --output {output.table:q} 2> {log:q}"
 
 
 rule sft_score:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         table=rules.sft_rules.output.table,
     output:
         table=f"{RESULTS}/sft/score/{{category}}.parquet",
@@ -196,17 +195,17 @@ rule sft_score:
     resources:
         mem_mb=16000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("sft/score", SEED_ROWS["dimensions"]),
     message:
         "sft/score: pages of {wildcards.category} rendered and judged"
     shell:
-        "artifactscoder sft score --config {input.config:q} --input {input.table:q}"
+        "artifactscoder sft score --config {params.config:q} --input {input.table:q}"
         " --browsers {threads} --output {output.table:q} 2> {log:q}"
 
 
 rule sft_select:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         tables=expand(rules.sft_score.output.table, category=CATEGORIES),
         model=BASE_MANIFEST,
     output:
@@ -222,10 +221,11 @@ rule sft_select:
     resources:
         mem_mb=8000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("sft/select", BASE),
         model=BASE,
     message:
         "sft/select: the best pages of all categories"
     shell:
-        "artifactscoder sft select --config {input.config:q} --input {input.tables:q}"
+        "artifactscoder sft select --config {params.config:q} --input {input.tables:q}"
         " --model {params.model:q} --output {output.table:q} 2> {log:q}"

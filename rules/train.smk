@@ -1,6 +1,7 @@
 # Training. In: the Parquet files of SFT and RL. Out: models in Hugging Face format under results/train/*/export.
 # Checkpoints stand in `work` folders that no rule declares, so that a killed job goes on where it was.
-# SFT and GRPO start through `train launch`: here, or as a Slurm job of their own, in the image where one is used.
+# SFT and GRPO start through `train launch`: here, or as a Slurm job of their own, in the image where one is used; they
+# are `run:` rules because such a rule stays out of images.
 
 
 if CONFIG.launcher == "slurm":
@@ -16,7 +17,6 @@ if CONFIG.launcher == "slurm":
 
 rule train_tiny_model:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         tables=expand(f"{RESULTS}/sft/rules/{{category}}.parquet", category=CATEGORIES)
         + [f"{RESULTS}/rl/prompts/prompts.parquet"],
     output:
@@ -29,18 +29,18 @@ rule train_tiny_model:
     container:
         image("train")
     params:
+        config=CONFIG_FILE,
         recipe=digest("train/tiny_model"),
         folder=subpath(output.manifest, parent=True),
     message:
         "train/tiny_model: a random small model and its tokenizer (demo only)"
     shell:
-        "artifactscoder train tiny_model --config {input.config:q} --input {input.tables:q}"
+        "artifactscoder train tiny_model --config {params.config:q} --input {input.tables:q}"
         " --output {params.folder:q} 2> {log:q}"
 
 
 rule train_sft:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         table=f"{RESULTS}/sft/select/sft_train.parquet",
         model=BASE_MANIFEST,
     output:
@@ -62,25 +62,27 @@ rule train_sft:
         slurm_account="",
         slurm_extra="",
     params:
+        config=CONFIG_FILE,
         recipe=digest("train/sft", BASE),
         image=Path(image("train")).name,
         model=BASE,
         work=f"{RESULTS}/train/sft/work",
     message:
         "train/sft: supervised fine-tuning"
-    shell:
-        "artifactscoder train launch --config {input.config:q} --work {params.work:q} --resources"
-        " slurm_partition={resources.slurm_partition:q} slurm_account={resources.slurm_account:q}"
-        " slurm_extra={resources.slurm_extra:q} nodes={resources.nodes:q} gpu={resources.gpu:q}"
-        " cpus_per_task={resources.cpus_per_task:q} mem_mb={resources.mem_mb:q}"
-        " runtime={resources.runtime:q}"
-        " -- train sft --config {input.config:q} --train {input.table:q}"
-        " --model {params.model:q} --work {params.work:q} --manifest {output.manifest:q} 2> {log:q}"
+    run:
+        shell(
+            "artifactscoder train launch --config {params.config:q} --work {params.work:q} --resources"
+            " slurm_partition={resources.slurm_partition:q} slurm_account={resources.slurm_account:q}"
+            " slurm_extra={resources.slurm_extra:q} nodes={resources.nodes:q} gpu={resources.gpu:q}"
+            " cpus_per_task={resources.cpus_per_task:q} mem_mb={resources.mem_mb:q}"
+            " runtime={resources.runtime:q}"
+            " -- train sft --config {params.config:q} --train {input.table:q}"
+            " --model {params.model:q} --work {params.work:q} --manifest {output.manifest:q} 2> {log:q}"
+        )
 
 
 rule train_grpo:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         train=f"{RESULTS}/rl/parquet/rl_train.parquet",
         val=f"{RESULTS}/rl/parquet/rl_val.parquet",
         model=f"{RESULTS}/train/sft/export/manifest.json",
@@ -108,27 +110,29 @@ rule train_grpo:
         render_cpus=8,
         render_mem_mb=32000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("train/grpo"),
         image=Path(image("train")).name,
         model=subpath(input.model, parent=True),
         work=f"{RESULTS}/train/grpo/work",
     message:
         "train/grpo: GRPO, rewarded by rendering and judge"
-    shell:
-        "artifactscoder train launch --config {input.config:q} --work {params.work:q} --resources"
-        " slurm_partition={resources.slurm_partition:q} slurm_account={resources.slurm_account:q}"
-        " slurm_extra={resources.slurm_extra:q} nodes={resources.nodes:q} gpu={resources.gpu:q}"
-        " cpus_per_task={resources.cpus_per_task:q} mem_mb={resources.mem_mb:q}"
-        " runtime={resources.runtime:q} render_partition={resources.render_partition:q}"
-        " render_nodes={resources.render_nodes:q} render_cpus={resources.render_cpus:q}"
-        " render_mem_mb={resources.render_mem_mb:q}"
-        " -- train grpo --config {input.config:q} --train {input.train:q} --val {input.val:q}"
-        " --model {params.model:q} --work {params.work:q} --manifest {output.manifest:q} 2> {log:q}"
+    run:
+        shell(
+            "artifactscoder train launch --config {params.config:q} --work {params.work:q} --resources"
+            " slurm_partition={resources.slurm_partition:q} slurm_account={resources.slurm_account:q}"
+            " slurm_extra={resources.slurm_extra:q} nodes={resources.nodes:q} gpu={resources.gpu:q}"
+            " cpus_per_task={resources.cpus_per_task:q} mem_mb={resources.mem_mb:q}"
+            " runtime={resources.runtime:q} render_partition={resources.render_partition:q}"
+            " render_nodes={resources.render_nodes:q} render_cpus={resources.render_cpus:q}"
+            " render_mem_mb={resources.render_mem_mb:q}"
+            " -- train grpo --config {params.config:q} --train {input.train:q} --val {input.val:q}"
+            " --model {params.model:q} --work {params.work:q} --manifest {output.manifest:q} 2> {log:q}"
+        )
 
 
 rule train_export:
     input:
-        config=ancient(f"{RESULTS}/config.yaml"),
         checkpoint=f"{RESULTS}/train/{{trained}}/manifest.json",
     output:
         manifest=f"{RESULTS}/train/{{trained}}/export/manifest.json",
@@ -142,10 +146,11 @@ rule train_export:
     resources:
         mem_mb=200000,
     params:
+        config=CONFIG_FILE,
         recipe=digest("train/export"),
         folder=subpath(output.manifest, parent=True),
     message:
         "train/export: {wildcards.trained} in Hugging Face format"
     shell:
-        "artifactscoder train export --config {input.config:q} --checkpoint {input.checkpoint:q}"
+        "artifactscoder train export --config {params.config:q} --checkpoint {input.checkpoint:q}"
         " --output {params.folder:q} 2> {log:q}"

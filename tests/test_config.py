@@ -56,6 +56,7 @@ def test_the_demo_overlays_a_few_numbers_only() -> None:
         ({"roles": {"coder": "nobody"}}, "roles.coder names the endpoint 'nobody'"),
         ({"endpoints": {"minimax-m2": {"kind": "api", "url": "example.org"}}}, "needs `url`"),
         ({"cpt": {"dedup": {"threshold": 0.7, "bands": 40, "rows": 6}}}, "exceeds permutations"),
+        ({"train": {"sft": {"max_tokens": 1024}}}, "longer than train.sft.max_tokens"),
     ],
 )
 def test_a_mistake_is_one_sentence_that_says_where(change: dict, sentence: str, tmp_path: Path) -> None:

@@ -67,6 +67,20 @@ def test_a_dry_run_at_paper_scale_needs_no_data_and_plans_under_3000_jobs(tmp_pa
     assert planned["sft_code"] == 80 and sum(planned.values()) < 3000
 
 
+def test_after_a_change_of_settings_a_missing_table_is_still_planned_and_made(tmp_path: Path) -> None:
+    """Once the configuration was a rule's output: its rerun hid the missing tables until the next call."""
+    with checkout(tmp_path) as folder:
+        demo = ["--profile", "profiles/demo", "--configfile", "profiles/demo/recipe.yaml"]
+        first, second = (f"results/sft/{step}/game-puzzle.parquet" for step in ("tasks", "variants"))
+        assert snakemake(folder, *demo, "--", first).returncode == 0
+        (folder / "more.yaml").write_text("eval: {tasks: 7}")
+        changed = [*demo, "more.yaml", "--"]
+        assert jobs(snakemake(folder, "-n", *changed, second).stdout) == {"sft_variants": 1}
+        assert "Nothing to be done" in snakemake(folder, "-n", *changed, first).stdout
+        assert snakemake(folder, *changed, second).returncode == 0 and (folder / second).exists()
+        assert "tasks: 7" in (folder / "results/config.yaml").read_text()
+
+
 def test_a_missing_key_is_named_before_anything_runs(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "REFERENCE_API_KEY"}
     with checkout(tmp_path) as folder:

@@ -59,6 +59,15 @@ class Config(Section):
                 raise ValueError(f"roles.{role} names the endpoint '{name}', which endpoints does not define ({known})")
         return self
 
+    @model_validator(mode="after")
+    def selected_pages_can_be_trained_on(self) -> Config:
+        if self.sft.select.max_tokens > self.train.sft.max_tokens:
+            raise ValueError(
+                f"sft.select.max_tokens is {self.sft.select.max_tokens}, which is longer than train.sft.max_tokens "
+                f"({self.train.sft.max_tokens}); training would stop at the first such page"
+            )
+        return self
+
     def endpoint(self, role: str) -> tuple[str, Endpoint]:
         """Name and settings of the endpoint that plays `role`."""
         name = getattr(self.roles, role)
