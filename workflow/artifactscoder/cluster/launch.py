@@ -20,7 +20,6 @@ import hashlib
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +27,7 @@ from pathlib import Path
 from types import FrameType
 
 from artifactscoder import files
+from artifactscoder.cluster.slurm import ask
 from artifactscoder.errors import UserError
 
 POLL_S = 5.0
@@ -84,7 +84,7 @@ def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> 
             state = _wait(job)
         except BaseException:
             say(f"stopped; cancelling job {job}")
-            slurm("scancel", job)
+            ask("scancel", job)
             raise
         code = _exit_code(work, job, state)
         if code is not None:
@@ -209,21 +209,11 @@ def saved(work: Path) -> int:
     return max(found)
 
 
-def slurm(*command: str, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
-    """Run one of Slurm's commands. Raises UserError when it is not there or does not answer."""
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=seconds)
-    except FileNotFoundError:
-        raise UserError(f"{command[0]} is not on this machine; start the workflow on a login node") from None
-    except subprocess.TimeoutExpired:
-        raise UserError(f"{command[0]} did not answer within {seconds:.0f} s") from None
-
-
 def _submit(work: Path, name: str, comment: str) -> str:
     """The id of the new job, of its first component where there are several."""
     log = f"{work}/job-%j.log"
     options = ["--parsable", f"--job-name={name}", f"--comment={comment}", f"--output={log}", f"--error={log}"]
-    done = slurm("sbatch", *options, "--open-mode=append", str(work / "job.sh"))
+    done = ask("sbatch", *options, "--open-mode=append", str(work / "job.sh"))
     if done.returncode:
         raise UserError(f"sbatch refused {work}/job.sh: {' '.join(done.stderr.split())}")
     return done.stdout.strip().split(";")[0]
@@ -231,7 +221,7 @@ def _submit(work: Path, name: str, comment: str) -> str:
 
 def _attached(name: str, comment: str) -> str:
     """The id of the live job of this name and script, or nothing; live ones of another script are cancelled."""
-    done = slurm("squeue", "--noheader", "--me", f"--name={name}", "--format=%i|%k")
+    done = ask("squeue", "--noheader", "--me", f"--name={name}", "--format=%i|%k")
     if done.returncode:
         raise UserError(f"squeue does not answer: {' '.join(done.stderr.split())}")
     kept = ""
@@ -243,7 +233,7 @@ def _attached(name: str, comment: str) -> str:
             say(f"attached to job {leader}, which an earlier run submitted")
         elif leader != kept:
             say(f"job {leader} is of another script; it is cancelled")
-            slurm("scancel", leader)
+            ask("scancel", leader)
     return kept
 
 
@@ -251,7 +241,7 @@ def _wait(job: str) -> str:
     """The state in which the job ended; says what changes meanwhile."""
     told = ""
     while True:
-        done = slurm("squeue", "--noheader", f"--jobs={job}", "--format=%T|%r|%N")
+        done = ask("squeue", "--noheader", f"--jobs={job}", "--format=%T|%r|%N")
         lines = done.stdout.split("\n") if done.returncode == 0 else []
         rows = [line.split("|") for line in lines if line.strip()]
         live = [row for row in rows if row[0] in LIVE]
@@ -267,10 +257,10 @@ def _wait(job: str) -> str:
 def _final(job: str) -> str:
     """The state of a job that is no longer in the queue, as scontrol or sacct still know it."""
     for _ in range(3):
-        done = slurm("scontrol", "show", "job", "--oneliner", job)
+        done = ask("scontrol", "show", "job", "--oneliner", job)
         found = [word.partition("=")[2] for word in done.stdout.split() if word.startswith("JobState=")]
         if not found:
-            done = slurm("sacct", "-X", "-n", "-P", f"--jobs={job}", "--format=State")
+            done = ask("sacct", "-X", "-n", "-P", f"--jobs={job}", "--format=State")
             found = done.stdout.split()
         ended = [state for state in found if state not in LIVE]
         worst = [state for state in ended if state not in ("COMPLETED",)]

@@ -10,7 +10,9 @@ import getpass
 import re
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from artifactscoder.errors import UserError
 
@@ -60,20 +62,42 @@ class Job:
     comment: str
 
 
-def run(*command: str, seconds: float = SECONDS) -> str:
-    """Standard output of a command. Raises UserError when it is not there, does not answer in time, or fails."""
+def ask(*command: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
+    """What a command says, and its exit code. Raises UserError when it is not there or does not answer in time."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL)
+        return subprocess.run(command, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL)
     except OSError:
         raise UserError(
             f"{command[0]} is not on PATH; log in to the cluster, or load the site's Slurm module"
         ) from None
     except subprocess.TimeoutExpired:
         raise UserError(f"{command[0]} has not answered in {seconds:.0f} s; ask again, or ask the site") from None
+
+
+def run(*command: str, seconds: float = SECONDS) -> str:
+    """Standard output of a command. Raises UserError when it is not there, does not answer in time, or fails."""
+    done = ask(*command, seconds=seconds)
     if done.returncode:
         words = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
         raise UserError(f"`{' '.join(command[:3])}` failed ({words[-1][:200]}); try the command by hand")
     return done.stdout
+
+
+def end_leftovers(folder: Path) -> int:
+    """Cancel the plugin's jobs that a killed controller left in this folder, wait for them; how many there were.
+
+    Called before a controller submits anything, in a folder that it holds the lock of. What they were answered is in
+    the journal. Training jobs of their own stay: `train launch` attaches to them.
+    """
+    jobs: list[str] = []
+    while True:
+        left = [job.id for job in queue() if job.comment.startswith("rule_") and Path(job.folder) == folder]
+        if new := [job for job in left if job not in jobs]:
+            run("scancel", *new)
+            jobs += new
+        if not left:
+            return len(jobs)
+        time.sleep(1)
 
 
 def here() -> bool:
