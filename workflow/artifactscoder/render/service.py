@@ -227,11 +227,11 @@ async def _until_stopped(
     due = loop.time()
     try:
         while not stop.is_set():
+            if await asyncio.to_thread(_told_to_end, rendezvous, owner_heartbeat):
+                return  # before anything is announced, where the end was declared already
             if loop.time() >= due:
                 await asyncio.to_thread(notice.write)
                 due += HEARTBEAT_SECONDS
-            if await asyncio.to_thread(_told_to_end, rendezvous, owner_heartbeat):
-                return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
     finally:
