@@ -20,16 +20,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 RESOURCES = ["slurm_partition=gpu", "slurm_account=lab", "nodes=1", "gpu=8", "cpus_per_task=2", "mem_mb=2000"]
 
 
-@pytest.fixture(autouse=True)
-def running_cluster() -> None:
-    try:
-        up = subprocess.run(["scontrol", "ping"], capture_output=True, text=True, timeout=20)
-    except FileNotFoundError:
-        pytest.skip("no Slurm on this machine: tests/cluster/install.sh and up.sh bring one")
-    if "is UP" not in up.stdout:
-        pytest.skip("no Slurm runs here: tests/cluster/up.sh starts one")
-
-
 class Launch:
     """One start of the launcher in a folder."""
 

@@ -20,16 +20,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 TARGETS = [f"results/sft/code/{name}.parquet" for name in ("game-puzzle", "tool-calculator")]
 
 
-@pytest.fixture(autouse=True)
-def running_cluster() -> None:
-    try:
-        up = subprocess.run(["scontrol", "ping"], capture_output=True, text=True, timeout=20)
-    except FileNotFoundError:
-        pytest.skip("no Slurm on this machine: tests/cluster/install.sh and up.sh bring one")
-    if "is UP" not in up.stdout:
-        pytest.skip("no Slurm runs here: tests/cluster/up.sh starts one")
-
-
 def profile(folder: Path, account: str = "lab") -> str:
     """The product's profile for nodes of this size, without images."""
     values = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
