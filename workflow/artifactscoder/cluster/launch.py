@@ -29,6 +29,7 @@ from types import FrameType
 from artifactscoder import files
 from artifactscoder.cluster.slurm import ask
 from artifactscoder.errors import UserError
+from artifactscoder.train import runs
 
 POLL_S = 5.0
 SETTLE_S = 120.0  # for the exit code's file to be seen here, after Slurm says that the job has ended
@@ -200,13 +201,7 @@ def _configs(command: Sequence[str]) -> list[str]:
 
 def saved(work: Path) -> int:
     """The last step that any run in the work folder has a checkpoint of; 0 for none."""
-    found = [0]
-    for path in work.glob("*/checkpoints/latest_checkpointed_iteration.txt"):
-        try:
-            found.append(int(path.read_text()))
-        except (OSError, ValueError):
-            continue
-    return max(found)
+    return max((runs.saved(folder) for folder in work.glob("*/checkpoints")), default=0)
 
 
 def _submit(work: Path, name: str, comment: str) -> str:

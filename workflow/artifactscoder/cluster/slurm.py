@@ -61,6 +61,12 @@ class Job:
     folder: str
     comment: str
 
+    @property
+    def rule(self) -> str:
+        """The rule of a job that Snakemake's plugin submitted, else nothing."""
+        found = re.match(r"(?:rule|group)_(.+?)(?:_wildcards_.*)?$", self.comment)
+        return found[1] if found else ""
+
 
 def ask(*command: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
     """What a command says, and its exit code. Raises UserError when it is not there or does not answer in time."""
@@ -91,7 +97,7 @@ def end_leftovers(folder: Path) -> int:
     """
     jobs: list[str] = []
     while True:
-        left = [job.id for job in queue() if job.comment.startswith("rule_") and Path(job.folder) == folder]
+        left = [job.id for job in queue() if job.rule and Path(job.folder) == folder]
         if new := [job for job in left if job not in jobs]:
             run("scancel", *new)
             jobs += new

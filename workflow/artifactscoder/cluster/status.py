@@ -78,13 +78,7 @@ def run(config: Config, folder: Path = Path()) -> int:
 def ours(found: list[slurm.Job], folder: Path) -> list[slurm.Job]:
     """The jobs that were submitted from this folder, by the plugin or by `train launch`."""
     here = str(folder.resolve())
-    return [job for job in found if job.folder == here and (rule(job) or job.name.startswith("artifactscoder-"))]
-
-
-def rule(job: slurm.Job) -> str:
-    """The rule of a job that the plugin submitted, else nothing."""
-    found = re.match(r"(?:rule|group)_(.+?)(?:_wildcards_.*)?$", job.comment)
-    return found[1] if found else ""
+    return [job for job in found if job.folder == here and (job.rule or job.name.startswith("artifactscoder-"))]
 
 
 def jobs(folder: Path) -> Iterator[str]:
@@ -103,7 +97,7 @@ def jobs(folder: Path) -> Iterator[str]:
     by_rule: dict[str, Counter[str]] = {}
     for job in waiting:
         reason = f" ({job.reason})" if job.reason not in ("None", "") and job.state == "PENDING" else ""
-        by_rule.setdefault(rule(job) or job.name, Counter())[job.state + reason] += 1
+        by_rule.setdefault(job.rule or job.name, Counter())[job.state + reason] += 1
     width = max(map(len, by_rule), default=0)
     for name, states in sorted(by_rule.items()):
         yield f"{name:<{width}}  " + ", ".join(f"{count} {state}" for state, count in states.most_common())

@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 from artifactscoder import tables
 from artifactscoder.config.trainers import GrpoSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import reward_function, runs, verl_cpu
+from artifactscoder.train import ray_nodes, reward_function, runs, verl_cpu
 from artifactscoder.train.supervise import Trainer
 
 CURVE = {
@@ -46,7 +45,6 @@ ACTOR = "actor_rollout_ref.actor"
 REF = "actor_rollout_ref.ref"
 ROLLOUT = "actor_rollout_ref.rollout"
 MODEL = "actor_rollout_ref.model"
-SOCKET_ROOM = 18  # longest folder that Ray's own may stand in: the paths of its sockets must stay below 108 characters
 
 
 def plan(rows: int, settings: GrpoSettings) -> int:
@@ -245,15 +243,6 @@ def run(
     )
 
 
-def _ray_folder(run: str) -> Path:
-    """An empty folder on this node for Ray's sockets and logs; what a killed job left there goes."""
-    near = tempfile.gettempdir()
-    path = Path(near if len(near) <= SOCKET_ROOM else "/tmp") / f"ray-{os.getuid()}-{run[:6]}"
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(mode=0o700)
-    return path
-
-
 def _train(settings: GrpoSettings, words: list[str], folder: Path, steps: int, curve: runs.Curve) -> None:
     """Run verl to `steps`, or say why it did not get there."""
     checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(runs.attempt(folder / "metrics"))
@@ -267,7 +256,7 @@ def _train(settings: GrpoSettings, words: list[str], folder: Path, steps: int, c
     env = runs.environment(settings.device, settings.threads, own)
     passed = ["PYTHONPATH", "HF_HUB_OFFLINE", "VERL_FILE_LOGGER_PATH"]
     passed += list(verl_cpu.environment()) if settings.device == "cpu" else []
-    temp = _ray_folder(folder.name) if settings.nodes == 1 else None
+    temp = ray_nodes.temp_folder(folder.name[:6]) if settings.nodes == 1 else None
     words = [*words, *runs.overrides(ray_overrides(settings, env, passed, temp), [])]
     command = [sys.executable, "-m", "verl.trainer.main_ppo", *words]
     log = runs.Steps("grpo", steps, {"score": ".3f", "val_score": ".3f"}, metrics, curve, "timing_s/step")

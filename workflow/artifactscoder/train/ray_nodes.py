@@ -29,6 +29,7 @@ from artifactscoder.train.supervise import Trainer
 JOIN_S = 600.0
 LOOK_S = 2.0
 HEAD = "head.json"
+SOCKET_ROOM = 18  # longest folder that Ray's own may stand in: the paths of its sockets must stay below 108 characters
 
 
 def _node(settings: GrpoSettings) -> int:
@@ -59,13 +60,14 @@ def _ray(settings: GrpoSettings, words: list[str], folder: Path) -> tuple[list[s
         command.append(f"--num-gpus={settings.gpus_per_node}")
     own = {"RAY_AUTH_MODE": "disabled", "RAY_COLOR_PREFIX": "0"}
     env = runs.environment(settings.device, settings.threads, own)
-    # A node's place in the job is not its workers' affair.
-    return command, {name: value for name, value in env.items() if name not in ("RAY_ADDRESS",)}
+    env.pop("RAY_ADDRESS", None)  # the head is named in the command
+    return command, env
 
 
-def _folder(node: int) -> Path:
-    near = Path(tempfile.gettempdir())
-    path = (near if len(str(near)) <= 18 else Path("/tmp")) / f"ray-{os.getuid()}-{os.getpid()}-{node}"
+def temp_folder(name: str) -> Path:
+    """An empty folder on this node for Ray's sockets and logs; what a killed job of this name left there goes."""
+    near = tempfile.gettempdir()
+    path = Path(near if len(near) <= SOCKET_ROOM else "/tmp") / f"ray-{os.getuid()}-{name}"
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(mode=0o700)
     return path
@@ -81,7 +83,7 @@ def head(settings: GrpoSettings, rendezvous: Path) -> Iterator[None]:
         yield
         return
     rendezvous.mkdir(parents=True, exist_ok=True)
-    folder, port = _folder(0), _free_port()
+    folder, port = temp_folder(f"{os.getpid()}-0"), _free_port()
     address = f"{_own_address()}:{port}"
     words = ["--head", f"--node-ip-address={_own_address()}", f"--port={port}", "--include-dashboard=false"]
     command, env = _ray(settings, words, folder)
@@ -106,7 +108,7 @@ def join(settings: GrpoSettings, rendezvous: Path) -> None:
             raise UserError(f"node {node}: Ray's head did not appear in {rendezvous} within {JOIN_S:.0f} s")
         time.sleep(LOOK_S)
     address = json.loads((rendezvous / HEAD).read_text())["address"]
-    folder = _folder(node)
+    folder = temp_folder(f"{os.getpid()}-{node}")
     command, env = _ray(settings, [f"--address={address}", f"--node-ip-address={_own_address()}"], folder)
     try:
         with _Background(command, env, folder, settings.stop_seconds) as ray:
