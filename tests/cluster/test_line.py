@@ -37,7 +37,7 @@ def profile(folder: Path, account: str = "lab") -> str:
 
 
 def command(folder: Path, name: str, files: list[Path]) -> list[str]:
-    words = [sys.executable, "-m", "snakemake", "--profile", name, "--configfile", *map(str, files), "--", *TARGETS]
+    words = [sys.executable, "-m", "snakemake", f"--profile={name}", "--configfile", *map(str, files), "--", *TARGETS]
     return words
 
 
