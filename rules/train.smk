@@ -7,12 +7,8 @@
 if CONFIG.launcher == "slurm":
 
     localrules:
+        train_sft,
         train_grpo,
-
-    if CONFIG.train.sft.nodes > 1:
-
-        localrules:
-            train_sft,
 
 
 rule train_tiny_model:
@@ -55,6 +51,7 @@ rule train_sft:
     resources:
         mem_mb=900000,
         runtime=1440,
+        save_minutes=15,
         nodes=1,
         gpu=8,
         cpus_per_task=64,
@@ -75,7 +72,7 @@ rule train_sft:
             " slurm_partition={resources.slurm_partition:q} slurm_account={resources.slurm_account:q}"
             " slurm_extra={resources.slurm_extra:q} nodes={resources.nodes:q} gpu={resources.gpu:q}"
             " cpus_per_task={resources.cpus_per_task:q} mem_mb={resources.mem_mb:q}"
-            " runtime={resources.runtime:q}"
+            " runtime={resources.runtime:q} save_minutes={resources.save_minutes:q}"
             " -- train sft --config {params.config:q} --train {input.table:q}"
             " --model {params.model:q} --work {params.work:q} --manifest {output.manifest:q} 2> {log:q}"
         )
@@ -99,6 +96,7 @@ rule train_grpo:
     resources:
         mem_mb=900000,
         runtime=1440,
+        save_minutes=15,
         nodes=1,
         gpu=8,
         cpus_per_task=64,
@@ -123,7 +121,7 @@ rule train_grpo:
             " slurm_partition={resources.slurm_partition:q} slurm_account={resources.slurm_account:q}"
             " slurm_extra={resources.slurm_extra:q} nodes={resources.nodes:q} gpu={resources.gpu:q}"
             " cpus_per_task={resources.cpus_per_task:q} mem_mb={resources.mem_mb:q}"
-            " runtime={resources.runtime:q} render_partition={resources.render_partition:q}"
+            " runtime={resources.runtime:q} save_minutes={resources.save_minutes:q} render_partition={resources.render_partition:q}"
             " render_nodes={resources.render_nodes:q} render_cpus={resources.render_cpus:q}"
             " render_mem_mb={resources.render_mem_mb:q}"
             " -- train grpo --config {params.config:q} --train {input.train:q} --val {input.val:q}"

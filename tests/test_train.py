@@ -114,6 +114,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 GRPO = """
+import threading, time
 from pathlib import Path
 from artifactscoder.train import grpo
 from artifactscoder.config.trainers import GrpoSettings
@@ -124,10 +125,28 @@ settings = GrpoSettings(
     validate_every_steps=2, kl_coefficient=0.001, offload=False, save_every_steps=2, loader_workers=0, threads=1,
     rollout="hfcpu", tensor_parallel=1, reward_workers=1, agent_workers=1, ray_cpus=16, stop_seconds=10,
 )
-grpo.run(
-    settings, Path("rl_train.parquet"), Path("rl_val.parquet"), Path("model"), Path("reward.json"), Path("work"),
-    Path("grpo/manifest.json"), engine="fake_engine:Engine",
-)
+
+
+def run():
+    grpo.run(
+        settings, Path("rl_train.parquet"), Path("rl_val.parquet"), Path("model"), Path("reward.json"), Path("work"),
+        Path("grpo/manifest.json"), engine="fake_engine:Engine",
+    )
+
+
+def ask_for_the_end():
+    while not list(Path("work").glob("*/metrics")):
+        time.sleep(0.05)
+    Path("work/stop").touch()
+
+
+threading.Thread(target=ask_for_the_end, daemon=True).start()
+try:
+    run()
+except SystemExit as end:
+    assert end.code == 75 and Path("work/stop").exists()
+    run()
+    Path("went_on").touch()
 """
 
 ENGINE = """
@@ -135,19 +154,20 @@ from pathlib import Path
 
 
 class Engine:
-    \"\"\"Scores by length; its sixth answer finds no render service.\"\"\"
+    \"\"\"Scores by length; the sixth answer finds no render service.\"\"\"
 
-    def __init__(self):
-        self.calls = 0
+    def __init__(self, failed: Path):
+        self.calls, self.failed = 0, failed
 
     @classmethod
     def from_settings(cls, path: Path):
         assert path.name == "reward.json"
-        return cls()
+        return cls(path.with_name("failed"))
 
     async def score(self, *, answer, prompt, reference_html, checklist, sample_id):
         self.calls += 1
-        if self.calls == 6:
+        if self.calls == 6 and not self.failed.exists():
+            self.failed.touch()
             raise ConnectionError("no render service")
         assert prompt.startswith("Make page") and reference_html.startswith("<!DOCTYPE") and checklist == []
         return {"score": len(answer) / 1000, "i_rep": 1.0, "tokens": float(len(answer)), "reason": "ok"}
@@ -288,6 +308,29 @@ def test_a_run_killed_at_the_end_of_an_epoch_goes_on_as_if_it_had_not_been(
     assert kept == [f"global_step_{STEPS}"]
 
 
+def test_a_run_that_is_asked_to_stop_saves_the_step_and_goes_on_from_it(room: Path, whole_run: dict[str, Any]) -> None:
+    code = f"""
+    from pathlib import Path
+    from artifactscoder.train import sft
+    from artifactscoder.config.trainers import SftSettings
+    settings = SftSettings.model_validate_json({SFT.model_dump_json()!r})
+    sft.run(settings, Path("sft.parquet"), Path("model"), Path("work_asked"), Path("asked/manifest.json"))
+    """
+    log = room / "asked.log"
+    process = start(code, uuid.uuid4().hex, room, log)
+    while "from step 0" not in log.read_text():
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.05)
+    (room / "work_asked" / "stop").touch()
+    assert process.wait(60) == 75 and not (room / "asked" / "manifest.json").exists()
+    assert "was asked to stop: saved at step 1 of 5; the next start goes on from there" in log.read_text()
+
+    sft.run(SFT, room / "sft.parquet", room / "model", room / "work_asked", room / "asked" / "manifest.json")
+    asked, whole = (pq.read_table(room / name / "curve.parquet").to_pydict() for name in ("asked", "sft"))
+    assert asked["step"] == whole["step"] == [1, 2, 3, 4, 5]
+    assert asked["loss"] == pytest.approx(whole["loss"], rel=1e-5)
+
+
 def test_a_finished_run_is_not_trained_again(room: Path, whole_run: dict[str, Any]) -> None:
     again = room / "again" / "manifest.json"
     begin = time.monotonic()
@@ -317,12 +360,14 @@ def test_export_of_something_else_is_one_sentence(room: Path) -> None:
         export.run(ExportSettings(), room / "model" / "manifest.json", room / "nothing")
 
 
-def test_grpo_records_every_reward_by_step_and_a_failure_is_no_score(
+def test_grpo_that_was_asked_to_stop_goes_on_records_every_reward_by_step_and_a_failure_is_no_score(
     room: Path, grpo_beside: tuple[subprocess.Popen[bytes], str]
 ) -> None:
     process, mark = grpo_beside
     assert process.wait(240) == 0, (room / "grpo.log").read_text()[-3000:]
     assert gone(mark, seconds=2), f"left running: {marked(mark)}"
+    said = (room / "grpo.log").read_text()
+    assert (room / "went_on").exists() and "was asked to stop: saved at step 1 of 2" in said, said[-3000:]
     manifest = json.loads((room / "grpo" / "manifest.json").read_text())
     assert manifest["final_step"] == 2 and Path(manifest["checkpoint"], "huggingface").is_dir()
 

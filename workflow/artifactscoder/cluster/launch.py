@@ -6,9 +6,11 @@ nodes, started together; they meet in a folder. It waits, tells what the queue t
 
 Slurm itself holds the state: the job carries a name made from the work folder, and a digest of its script as its
 comment. A controller that was killed and started again therefore attaches to the job that still waits or runs,
-instead of sending a second one; a job of another script is cancelled first. A job that its time limit, a preemption
-or a failed node ended is sent again, and goes on from its last checkpoint, as long as each attempt saves one. SIGTERM
-and SIGINT cancel the job; SIGHUP and SIGKILL leave it running for the next start.
+instead of sending a second one; a job of another script is cancelled first. `save_minutes` before its time limit (or
+when a site's preemption passes that signal on) the job is told to save a checkpoint and to end. It is then sent again
+and goes on from there, as is one that a time limit, a preemption or a failed node ended, as long as each attempt saves
+something; so is a job that lost a part, such as a render replica's node. SIGTERM and SIGINT cancel the job; SIGHUP and
+SIGKILL leave it running for the next start. Of two launchers of one folder the later one goes on and the other leaves.
 
 The command after -- is an `artifactscoder` subcommand. It runs in the image that ARTIFACTSCODER_APPTAINER names with
 its arguments (the rule sets it under `--sdm apptainer`), else in this environment. Keys travel in the environment.
@@ -16,10 +18,12 @@ its arguments (the rule sets it under `--sdm apptainer`), else in this environme
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shlex
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -29,7 +33,8 @@ from types import FrameType
 from artifactscoder import files
 from artifactscoder.cluster.slurm import ask
 from artifactscoder.errors import UserError
-from artifactscoder.train import runs
+from artifactscoder.train import runs, verl_stop
+from artifactscoder.train.verl_stop import CONTINUED
 
 POLL_S = 5.0
 SETTLE_S = 120.0  # for the exit code's file to be seen here, after Slurm says that the job has ended
@@ -44,7 +49,8 @@ LIVE = {
     "SIGNALING",
     "STAGE_OUT",
 }
-AGAIN = {"TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "DEADLINE"}
+AGAIN = {"TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "DEADLINE", "INCOMPLETE"}
+PART_S = 60.0  # the parts of a job that ends may leave the queue so far apart
 MOST_ATTEMPTS = 50
 APPTAINER = "ARTIFACTSCODER_APPTAINER"
 PACKAGES = str(Path(__file__).resolve().parents[2])  # an image holds everything but this package
@@ -52,7 +58,7 @@ PACKAGES = str(Path(__file__).resolve().parents[2])  # an image holds everything
 
 def run(launcher: str, command: Sequence[str], work: Path, resources: Mapping[str, str]) -> int:
     """Run an `artifactscoder` subcommand `here` or by `slurm`; the exit code of it."""
-    if launcher == "here" or (command[1] == "sft" and int(resources.get("nodes", 1)) == 1):
+    if launcher == "here":
         if os.environ.get(APPTAINER):
             os.environ["PYTHONPATH"] = PACKAGES
         os.execvp("bash", ["bash", "-c", "exec " + _program(command)])
@@ -63,7 +69,7 @@ def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> 
     """Submit or attach, wait, send again where that helps; the exit code of the command.
 
     `resources` are those of the rule: slurm_partition, slurm_account, nodes, gpu, cpus_per_task, mem_mb, runtime
-    [minutes], slurm_extra; and render_partition, render_nodes, render_cpus, render_mem_mb for replicas.
+    and save_minutes [minutes], slurm_extra; for replicas render_partition, render_nodes, render_cpus, render_mem_mb.
     """
     work.mkdir(parents=True, exist_ok=True)
     script = job_script(command, work.resolve(), resources)
@@ -72,6 +78,7 @@ def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> 
     )
     comment = "script=" + hashlib.sha256(script.encode()).hexdigest()[:12]
     files.write_bytes(work / "job.sh", script.encode())
+    turn = _Turn(work)
     job = _attached(name, comment)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
@@ -82,27 +89,45 @@ def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> 
             job = _submit(work, name, comment)
             say(f"job {job} submitted as {name}; its log: {work}/job-{job}.log")
         try:
-            state = _wait(job)
+            state = _wait(job, turn)
+        except TakenOverError:
+            raise
         except BaseException:
             say(f"stopped; cancelling job {job}")
             ask("scancel", job)
             raise
         code = _exit_code(work, job, state)
-        if code is not None:
+        if code is not None and code != CONTINUED:
             say(f"job {job} ended with exit code {code}")
             return code
-        if state not in AGAIN:
+        if code is None and state not in AGAIN:
             raise UserError(f"job {job} ended as {state or 'unknown'} before its command did; see {work}/job-{job}.log")
-        if state == "TIMEOUT" and saved(work) == before:
+        if (code == CONTINUED or state == "TIMEOUT") and saved(work) == before:
             raise UserError(
-                f"job {job} reached its time limit without a new checkpoint; raise its `runtime` in the profile, "
-                f"or lower save_every_steps; see {work}/job-{job}.log"
+                f"job {job} reached its time limit without a new checkpoint; raise its `runtime` or `save_minutes` "
+                f"in the profile, or lower save_every_steps; see {work}/job-{job}.log"
             )
-        say(
-            f"job {job} ended as {state}, with checkpoints up to step {saved(work)}: sent again (attempt {attempt + 1})"
-        )
+        how = "saved and ended before its time limit" if code == CONTINUED else f"ended as {state}"
+        say(f"job {job} {how}, with checkpoints up to step {saved(work)}: sent again (attempt {attempt + 1})")
         job = ""
     raise UserError(f"{name} was sent {MOST_ATTEMPTS} times and has not ended; see {work}")
+
+
+class TakenOverError(UserError):
+    """A later launcher of the same folder waits for the job; this one has nothing left to do."""
+
+
+class _Turn:
+    """Whose turn it is in a work folder: the launcher that wrote its name last."""
+
+    def __init__(self, work: Path) -> None:
+        self._file, self._name = work / "launcher", f"{socket.gethostname()} {os.getpid()} {time.time()}".encode()
+        files.write_bytes(self._file, self._name)
+
+    def check(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if self._file.read_bytes() != self._name:
+                raise TakenOverError(f"a later start waits for this job ({self._file}); this one leaves")
 
 
 def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> str:
@@ -119,6 +144,7 @@ def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str])
         "mem": _mb(given.get("mem_mb")),
         "gpus-per-node": given.get("gpu"),
         "time": given.get("runtime"),
+        "signal": f"B:USR1@{60 * int(given['save_minutes'])}" if "save_minutes" in given else None,
     }
     render = {
         "partition": given.get("render_partition"),
@@ -142,6 +168,9 @@ def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str])
         f"mkdir -p {meeting}",
         f"rm -f {meeting}/end {meeting}/replica-*.json {meeting}/head.json",
     ]
+    if nodes > 1:
+        listed = "${SLURM_JOB_NODELIST_HET_GROUP_0:-$SLURM_JOB_NODELIST}"
+        lines.append(f'export {runs.NODES}="$(scontrol show hostnames "{listed}" | tr "\\n" " ")"')
     if replicas:
         serve = [
             "render",
@@ -162,8 +191,14 @@ def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str])
         ]
     end = shlex.quote(str(work / "exit"))
     meets = ["--rendezvous", str(work / "rendezvous")] if command[:2] == ["train", "grpo"] else []
+    stop = shlex.quote(str(verl_stop.file(work)))
     lines += [
-        run_trainer + _program([*command, *meets]),
+        "# Slurm's warning before the time limit: save, end, and be sent again.",
+        f"trap 'touch {stop}' USR1",
+        run_trainer + _program([*command, *meets]) + " &",
+        "trainer=$!",
+        'while kill -0 "$trainer" 2> /dev/null; do wait "$trainer"; done  # the signal interrupts a wait',
+        'wait "$trainer"',
         "code=$?",
         f"touch {meeting}/end",
         f'echo "$SLURM_JOB_ID $code" > {end}.new && mv {end}.new {end}',
@@ -232,16 +267,29 @@ def _attached(name: str, comment: str) -> str:
     return kept
 
 
-def _wait(job: str) -> str:
-    """The state in which the job ended; says what changes meanwhile."""
-    told = ""
+def _wait(job: str, turn: _Turn) -> str:
+    """The state in which the job ended; says what changes meanwhile.
+
+    A heterogeneous job of which a part has ended and another goes on can do nothing more: it is cancelled, and the
+    state is INCOMPLETE.
+    """
+    told, parts, since = "", 0, time.monotonic()
     while True:
+        turn.check()
         done = ask("squeue", "--noheader", f"--jobs={job}", "--format=%T|%r|%N")
         lines = done.stdout.split("\n") if done.returncode == 0 else []
         rows = [line.split("|") for line in lines if line.strip()]
         live = [row for row in rows if row[0] in LIVE]
         if not live and (done.returncode == 0 or "Invalid job id" in done.stderr):
             return _final(job)
+        if len(live) >= parts:
+            parts, since = len(live), time.monotonic()
+        elif time.monotonic() - since > PART_S:
+            say(f"job {job}: {len(live)} of its {parts} parts go on, the rest has ended; cancelling it")
+            ask("scancel", job)
+            while ask("squeue", "--noheader", f"--jobs={job}", "--format=%T").stdout.strip():
+                time.sleep(POLL_S)
+            return "INCOMPLETE"
         words = "; ".join(sorted({" ".join(part for part in row if part and part != "None") for row in live}))
         if words and words != told:
             say(f"job {job}: {words}")

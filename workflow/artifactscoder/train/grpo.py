@@ -4,7 +4,8 @@ In come the RL tables (train and validation), the SFT model and the reward's set
 beside it `curve.parquet` (a row a step) and `rewards.parquet` (a row a scored sample). The trainer is
 `python -m verl.trainer.main_ppo`, started as a child under guard (`supervise`). On one node it starts Ray itself and
 the guard ends it, daemons and all, on any way out; on several nodes Ray must run already and `RAY_ADDRESS` name it.
-A job that was killed goes on from its last whole checkpoint; the step that the last checkpoint names is compared with
+A job that was killed goes on from its last whole checkpoint, one that is asked to stop (`verl_stop`) saves another
+first; the step that the last checkpoint names is compared with
 the step asked for, because an exit code proves nothing.
 
 The reward is `reward_function.compute_score`, called in Ray actors as each answer is complete.
@@ -22,7 +23,7 @@ from typing import Any
 from artifactscoder import tables
 from artifactscoder.config.trainers import GrpoSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import ray_nodes, reward_function, runs, verl_cpu
+from artifactscoder.train import ray_nodes, reward_function, runs, verl_cpu, verl_stop
 from artifactscoder.train.supervise import Trainer
 
 CURVE = {
@@ -131,6 +132,7 @@ def overrides(
         "trainer.val_before_train": validates and runs.saved(folder / "checkpoints") == 0,
         "trainer.max_actor_ckpt_to_keep": None,  # `runs.prune` does it, across attempts
         "trainer.resume_mode": "auto",
+        "trainer.checkpoint_callback_class": "artifactscoder.train.verl_stop.grpo.StopWhenAsked",
         "trainer.default_local_dir": folder / "checkpoints",
         "trainer.rollout_data_dir": folder / "rollouts",
         "trainer.validation_data_dir": folder / "validation",
@@ -210,12 +212,14 @@ def run(
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
     curve = runs.Curve(folder, CURVE)
+    stop = verl_stop.file(work)
+    stop.unlink(missing_ok=True)
     runs.mend(checkpoints)
     runs.say("grpo", f"{rows} prompts, {steps} steps, from step {runs.saved(checkpoints)}, in {folder}")
     if runs.saved(checkpoints) < steps:
         words = overrides(settings, train.resolve(), validation.resolve(), model.resolve(), folder, steps)
         words += runs.overrides(reward_overrides(reward.resolve(), folder / "rewards", engine), [])
-        _train(settings, words, folder, steps, curve)
+        _train(settings, words, folder, steps, curve, stop)
     outputs = manifest.parent
     scored = reward_function.collect_rewards(
         folder / "rewards", folder / "rollouts", outputs / "rewards.parquet", folder / "validation"
@@ -243,18 +247,19 @@ def run(
     )
 
 
-def _train(settings: GrpoSettings, words: list[str], folder: Path, steps: int, curve: runs.Curve) -> None:
+def _train(settings: GrpoSettings, words: list[str], folder: Path, steps: int, curve: runs.Curve, stop: Path) -> None:
     """Run verl to `steps`, or say why it did not get there."""
     checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(runs.attempt(folder / "metrics"))
     own = {
         "VERL_FILE_LOGGER_PATH": str(metrics.path),
         "RAY_ADDRESS": "local" if settings.nodes == 1 else os.environ["RAY_ADDRESS"],
+        verl_stop.VARIABLE: str(stop),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_COLOR_PREFIX": "0",
         "TQ_NUM_THREADS": str(settings.threads),  # of verl's TransferQueue
     }
     env = runs.environment(settings.device, settings.threads, own)
-    passed = ["PYTHONPATH", "HF_HUB_OFFLINE", "VERL_FILE_LOGGER_PATH"]
+    passed = ["PYTHONPATH", "HF_HUB_OFFLINE", "VERL_FILE_LOGGER_PATH", verl_stop.VARIABLE]
     passed += list(verl_cpu.environment()) if settings.device == "cpu" else []
     temp = ray_nodes.temp_folder(folder.name[:6]) if settings.nodes == 1 else None
     words = [*words, *runs.overrides(ray_overrides(settings, env, passed, temp), [])]
@@ -278,4 +283,4 @@ def _train(settings: GrpoSettings, words: list[str], folder: Path, steps: int, c
     unscored = [e for sample, e in reward_function.failures(folder / "rewards").items() if sample not in before]
     if unscored:  # verl's own word would be that a batch is empty
         cause = f"{len(unscored)} answers could not be scored, one because of {unscored[-1]}"
-    runs.must_have_reached("verl's GRPO trainer", trainer.code, checkpoints, steps, cause)
+    runs.must_have_reached("verl's GRPO trainer", trainer.code, checkpoints, steps, cause, stop)

@@ -161,5 +161,11 @@ def _free_port() -> int:
 
 
 def _own_address() -> str:
-    """The address under which other nodes reach this one."""
-    return socket.gethostbyname(socket.gethostname())
+    """The address under which the other nodes reach this one: that from which one reaches them.
+
+    A node's own name may stand for its loopback (Debian's 127.0.1.1). Nothing is sent.
+    """
+    other = next(name for name in runs.nodes() if name != os.environ.get("SLURMD_NODENAME"))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+        way.connect((other, 9))
+        return str(way.getsockname()[0])

@@ -31,11 +31,13 @@ from pydantic import BaseModel
 from artifactscoder import files, tables
 from artifactscoder.config.trainers import OPERATIONAL
 from artifactscoder.errors import UserError
+from artifactscoder.train import verl_stop
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 TRACKER = "latest_checkpointed_iteration.txt"  # verl writes it after a checkpoint is whole
 STEP_LINE = re.compile(r"(?:\([^)]*\) )?step:(\d+) - ")
 BAR = re.compile(r"^.*?\d+%\|.*?\[[^\]]*\]")  # a progress bar, perhaps with a line of the log glued to it
+NODES = "ARTIFACTSCODER_NODES"
 EDGE = 1 << 20  # bytes read at either end of a weight file for a model's fingerprint
 
 
@@ -135,9 +137,15 @@ def mend(folder: Path) -> None:
             shutil.rmtree(path)
 
 
-def must_have_reached(who: str, code: int | None, folder: Path, steps: int, cause: str) -> None:
-    """Raise UserError unless the trainer ended well and its last checkpoint is that of the last step."""
+def must_have_reached(who: str, code: int | None, folder: Path, steps: int, cause: str, stop: Path) -> None:
+    """Raise UserError unless the trainer ended well and its last checkpoint is that of the last step.
+
+    Where it saved and ended because `stop` asked for that: SystemExit with `verl_stop.CONTINUED`.
+    """
     at = f"at step {saved(folder)} of {steps}"
+    if code == 0 and 0 < saved(folder) < steps and stop.exists():
+        say("train", f"{who} was asked to stop: saved {at}; the next start goes on from there")
+        raise SystemExit(verl_stop.CONTINUED)
     if code != 0:
         raise UserError(f"{who} ended with code {code} {at}: {cause or 'see its log above'}")
     if saved(folder) != steps:
@@ -317,6 +325,14 @@ def environment(device: str, threads: int, extra: dict[str, str]) -> dict[str, s
         **(verl_cpu.environment() if device == "cpu" else {}),
         **extra,
     }
+
+
+def nodes() -> list[str]:
+    """Names of the job's nodes in their order, as `train launch` hands them on: an image holds no scontrol."""
+    found = os.environ.get(NODES, "").split()
+    if not found:
+        raise UserError(f"{NODES} is not set; start training on several nodes by `artifactscoder train launch`")
+    return found
 
 
 def attempt(folder: Path) -> Path:

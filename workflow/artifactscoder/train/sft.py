@@ -1,10 +1,11 @@
 """train/sft: supervised fine-tuning with verl's own trainer.
 
 In come a Parquet file with a column `messages` (list of {role, content}; loss on the assistant's turns
-alone) and a model folder; out go `manifest.json` and, beside it, `curve.parquet`. The trainer is `torchrun
--m verl.trainer.sft_trainer`, started as a child under guard (`supervise`): its log goes through to standard
+alone) and a model folder; out go `manifest.json` and, beside it, `curve.parquet`. The trainer is verl's
+(verl.trainer.sft_trainer, by torchrun), started as a child under guard (`supervise`): its log goes through to standard
 error, its steps become lines of progress, and nothing of it is left on any way out. Checkpoints stand in
-the work folder, and a job that was killed goes on from the last whole one.
+the work folder, and a job that was killed goes on from the last whole one; one that is asked to stop (`verl_stop`)
+saves another first.
 
 verl's exit code is no proof (a resume at an epoch boundary runs no step and exits with 0, verl issue 7401),
 so the step that the last checkpoint names is compared with the step asked for; the trap itself is taken
@@ -16,7 +17,6 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import Any
 from artifactscoder import tables
 from artifactscoder.config.trainers import SftSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import runs
+from artifactscoder.train import runs, verl_stop
 from artifactscoder.train.supervise import Trainer
 
 CURVE = {
@@ -70,14 +70,13 @@ def node_rank(settings: SftSettings) -> tuple[int, str]:
     if settings.nodes == 1:
         return 0, "localhost"
     try:
-        rank, nodes = int(os.environ["SLURM_NODEID"]), os.environ["SLURM_JOB_NODELIST"]
-    except KeyError as error:
+        rank = int(os.environ["SLURM_NODEID"])
+    except KeyError:
         raise UserError(
-            f"train.sft.nodes is {settings.nodes}, but {error.args[0]} is not set; "
-            "start this step with `srun --ntasks-per-node=1` inside a Slurm job"
+            f"train.sft.nodes is {settings.nodes}, but SLURM_NODEID is not set; "
+            "start this step by `artifactscoder train launch`"
         ) from None
-    listed = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True)
-    return rank, listed.stdout.split()[0]
+    return rank, runs.nodes()[0]
 
 
 def launcher(settings: SftSettings, rank: int, head: str) -> list[str]:
@@ -88,7 +87,7 @@ def launcher(settings: SftSettings, rank: int, head: str) -> list[str]:
     else:
         command += [f"--nnodes={settings.nodes}", f"--node-rank={rank}"]
         command += [f"--master-addr={head}", f"--master-port={settings.master_port}"]
-    return [*command, "-m", "verl.trainer.sft_trainer"]
+    return [*command, "-m", "artifactscoder.train.verl_stop.sft"]
 
 
 def overrides(settings: SftSettings, data: Path, model: Path, checkpoints: Path, steps: int, epochs: int) -> list[str]:
@@ -162,13 +161,15 @@ def run(settings: SftSettings, data: Path, model: Path, work: Path, manifest: Pa
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
     curve = runs.Curve(folder, CURVE)
+    stop = verl_stop.file(work)
     if rank == 0:
+        stop.unlink(missing_ok=True)
         runs.mend(checkpoints)
         free_epoch_boundary(checkpoints, steps_per_epoch(rows, settings))
         runs.say("sft", f"{rows} samples, {steps} steps, from step {runs.saved(checkpoints)}, in {folder}")
     if runs.saved(checkpoints) < steps:
         words = overrides(settings, data.resolve(), model.resolve(), checkpoints, steps, epochs)
-        _train(settings, [*launcher(settings, rank, head), *words], folder, steps, curve, rank)
+        _train(settings, [*launcher(settings, rank, head), *words], folder, steps, curve, rank, stop)
     if rank == 0:
         curve.write(manifest.parent / "curve.parquet")
         runs.write_manifest(
@@ -189,10 +190,12 @@ def run(settings: SftSettings, data: Path, model: Path, work: Path, manifest: Pa
         )
 
 
-def _train(settings: SftSettings, command: list[str], folder: Path, steps: int, curve: runs.Curve, rank: int) -> None:
+def _train(
+    settings: SftSettings, command: list[str], folder: Path, steps: int, curve: runs.Curve, rank: int, stop: Path
+) -> None:
     """Run verl to `steps`, or say why it did not get there."""
     checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(runs.attempt(folder / "metrics"))
-    extra = {"VERL_FILE_LOGGER_PATH": str(metrics.path)}
+    extra = {"VERL_FILE_LOGGER_PATH": str(metrics.path), verl_stop.VARIABLE: str(stop)}
     env = runs.environment(settings.device, settings.threads, extra)
     log, tail = runs.Steps("sft", steps, {"loss": ".4f"}, metrics, curve), runs.Tail()
     with Trainer(command, env, str(folder), settings.stop_seconds) as trainer:
@@ -208,4 +211,4 @@ def _train(settings: SftSettings, command: list[str], folder: Path, steps: int, 
         return
     log.report()
     runs.prune(checkpoints, settings.keep_checkpoints)
-    runs.must_have_reached("verl's SFT trainer", trainer.code, checkpoints, steps, tail.reason())
+    runs.must_have_reached("verl's SFT trainer", trainer.code, checkpoints, steps, tail.reason(), stop)
