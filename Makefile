@@ -7,7 +7,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Packages are installed uncompiled; what is used is compiled once, on its first use.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-test demo test check bench audit lock containers clean test-kill cluster-up cluster-down test-cluster
+.PHONY: help setup setup-test demo test check bench audit lock containers containers-cpu clean test-kill \
+  cluster-up cluster-down test-cluster test-cluster-smoke
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -33,8 +34,13 @@ cluster-up: ## install and start a real Slurm and Apptainer for tests on this ma
 cluster-down: ## stop it
 	@tests/cluster/down.sh
 
-test-cluster: setup-test cluster-up ## the tests that need a Slurm
+test-cluster: setup-test cluster-up containers-cpu ## the tests that need a Slurm (about 45 minutes)
 	@python -m pytest -n 0 -m cluster
+
+test-cluster-smoke: setup-test ## of those, the demo's whole line once; skipped with a line where Slurm cannot be installed
+	@tests/cluster/install.sh || { [ $$? = 3 ] && exit 0; exit 2; }; \
+	  tests/cluster/up.sh && artifactscoder images build cpu > /dev/null && \
+	  python -m pytest -n 0 -m smoke; code=$$?; tests/cluster/down.sh; exit $$code
 
 check: setup-test ## formatting, lint and types
 	ruff format --check workflow tests bench
@@ -54,9 +60,12 @@ audit: setup ## draw the rulegraph of the demo into docs/
 lock: ## resolve envs/*.in again (needs uv)
 	@envs/lock.sh
 
-containers: setup ## build the Apptainer images that are missing (for machines without GPU or registry: images build cpu)
+containers: setup ## build the Apptainer images that are missing
 	@artifactscoder images build data render train || { echo "without a registry or a GPU:" \
-	  "artifactscoder images build cpu, and name its file in config.yaml (images)" >&2; exit 2; }
+	  "make containers-cpu, and name its file in config.yaml (images)" >&2; exit 2; }
+
+containers-cpu: setup ## build the image of all roles for machines without GPU or registry
+	@artifactscoder images build cpu
 
 clean: ## remove what runs made, but not the journal of answers
 	rm -rf results logs benchmarks .snakemake

@@ -10,7 +10,7 @@ sys.path.insert(0, workflow.basedir)
 
 from artifactscoder import config as configs
 from artifactscoder import recipe, seeds
-from artifactscoder.cluster import images
+from artifactscoder.cluster import images, slurm
 from artifactscoder.errors import UserError
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod

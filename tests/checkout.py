@@ -15,6 +15,7 @@ import yaml
 from artifactscoder.demo import MARK
 
 ROOT = Path(__file__).resolve().parents[1]
+IN_FLIGHT_S = 1.0  # an answer may be lost on its way so long before a kill
 SMALL = {
     "sft": {
         "categories": ["game-puzzle", "tool-calculator"],
@@ -42,8 +43,8 @@ def checkout(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def server(log: Path) -> Iterator[str]:
-    program = [sys.executable, str(ROOT / "tests/openai_server.py"), "--log", str(log), "--delay", "0.03"]
+def server(log: Path, delay: float = 0.03) -> Iterator[str]:
+    program = [sys.executable, str(ROOT / "tests/openai_server.py"), "--log", str(log), "--delay", str(delay)]
     process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=_environment())
     assert process.stdout is not None
     try:
@@ -78,6 +79,25 @@ def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.C
         command, cwd=folder, env={**_environment(), **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True,
     )  # fmt: skip
+
+
+def answers(log: Path) -> dict[str, list[float]]:
+    """Digest of a request -> the moments at which the server answered it."""
+    out: dict[str, list[float]] = {}
+    for line in log.read_text().splitlines():
+        moment, digest = line.split()
+        out.setdefault(digest, []).append(float(moment))
+    return out
+
+
+def asked_again(log: Path, faults: list[tuple[float, float]]) -> dict[str, list[float]]:
+    """What was answered more than once; fails where the first answer was not on its way during a fault."""
+    again = {digest: times for digest, times in answers(log).items() if len(times) > 1}
+    for times in again.values():
+        for moment in times[:-1]:
+            lost = any(first - IN_FLIGHT_S <= moment <= last + IN_FLIGHT_S for first, last in faults)
+            assert lost, f"answered at {times}, faults at {faults}"
+    return again
 
 
 def _environment() -> dict[str, str]:

@@ -19,9 +19,7 @@ import pytest
 from artifactscoder import config as configs
 from artifactscoder import tables
 from artifactscoder.report import accounts
-from checkout import SMALL, checkout, overlay, server, start
-
-IN_FLIGHT_S = 1.0
+from checkout import SMALL, answers, asked_again, checkout, overlay, server, start
 
 
 def kill(process: subprocess.Popen, everything: bool) -> None:
@@ -62,21 +60,9 @@ def _leftovers_ended(folder: Path, times: int) -> tuple[float, float]:
     return before, time.time()
 
 
-def answers(log: Path) -> dict[str, list[float]]:
-    out: dict[str, list[float]] = {}
-    for line in log.read_text().splitlines():
-        moment, digest = line.split()
-        out.setdefault(digest, []).append(float(moment))
-    return out
-
-
 def check(log: Path, kills: list[tuple[float, float]]) -> None:
     asked = answers(log)
-    again = {digest: times for digest, times in asked.items() if len(times) > 1}
-    for times in again.values():
-        for moment in times[:-1]:
-            lost = any(first - IN_FLIGHT_S <= moment <= last + IN_FLIGHT_S for first, last in kills)
-            assert lost, f"answered at {times}, killed at {kills}"
+    again = asked_again(log, kills)
     assert len(asked) > 40 and len(again) <= 5 * 2 * 4, f"{len(again)} of {len(asked)} asked again"
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
+
+from artifactscoder.cluster import images
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -15,3 +18,4 @@ def running_cluster() -> None:
         pytest.skip("no Slurm on this machine: make cluster-up brings one")
     if "is UP" not in up.stdout:
         pytest.skip("no Slurm runs here: make cluster-up starts one")
+    os.environ.update(word.split("=") for word in images.lacking_privileges())  # jobs inherit it

@@ -47,4 +47,9 @@ if ! command -v apptainer > /dev/null; then
     ln -sfn apptainer /usr/bin/singularity
   fi
 fi
-apptainer --version > /dev/null || no "apptainer does not start"
+# Whether containers can be started here at all, shown by one that holds a single program.
+probe=$(mktemp -d)
+trap 'rm -rf "$log" "$probe" "${work:-}"' EXIT
+for file in /bin/true $(ldd /bin/true | grep -o '/[^ ]*'); do cp -L --parents "$file" "$probe"; done
+apptainer -s exec "$probe" /bin/true 2> /dev/null || APPTAINER_NO_PRIVS=1 apptainer -s exec "$probe" /bin/true 2>> "$log" ||
+  no "apptainer cannot start a container here: $(tail -1 "$log")"

@@ -32,6 +32,8 @@ wait_for() { # what, seconds, command ...
   done
 }
 
+# The nodes' names lead here, as in a cluster's own name service.
+grep -q 'test cluster$' /etc/hosts || echo "127.0.0.1 ${nodes[*]} # artifactscoder test cluster" >> /etc/hosts
 install -d -o munge -g munge -m 0755 /run/munge
 [ -s /etc/munge/munge.key ] || runuser -u munge -- mungekey
 munge -n > /dev/null 2>&1 || runuser -u munge -- munged

@@ -108,7 +108,7 @@ def _build(config: Config, role: str, image: Path) -> None:
         with open(log_path, "w") as log:
             if wheels := _fetch_wheels(config, role, log):
                 command += ["--bind", f"{wheels.absolute()}:/mnt"]
-            _run([*_lacking_privileges(), *command, str(draft), f"containers/{role}.def"], log)
+            _run([*lacking_privileges(), *command, str(draft), f"containers/{role}.def"], log)
         os.replace(draft, image)
     except subprocess.CalledProcessError as error:
         what = "fetching the wheels" if "wheel" in error.cmd else "apptainer build"
@@ -155,7 +155,7 @@ def _run(command: list[str], log: IO[str]) -> None:
         print(line, end="", file=log, flush=True)
 
 
-def _lacking_privileges() -> list[str]:
+def lacking_privileges() -> list[str]:
     """What tells Apptainer not to ask for rights that root lacks, as in many virtual machines and containers."""
     if os.geteuid() != 0:
         return []

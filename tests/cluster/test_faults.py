@@ -1,0 +1,123 @@
+"""Faults really made in jobs of the plugin: each time the same run completes, and pays for nothing twice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from line import accounted, command, live, profile, slurm, until
+
+from artifactscoder import tables
+from artifactscoder.ledger import beside
+from checkout import ROOT, SMALL, answers, asked_again, checkout, overlay, server
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+ONE = {"categories": ["game-puzzle"], "subcategories": 1, "tasks": {"per_subcategory": 2}}
+TARGET = "results/sft/code/game-puzzle.parquet"
+
+
+def rows(folder: Path, table: str = TARGET) -> list[dict]:
+    """The accounts of a table, each with a verdict."""
+    lines = list(tables.rows(beside(folder / table)))
+    assert lines and {line["status"] for line in lines} <= {"ok", "rejected"}
+    return lines
+
+
+def states(folder: Path, rule: str) -> list[str]:
+    return [job["State"].split()[0] for job in accounted(folder) if job["Comment"].startswith(f"rule_{rule}")]
+
+
+@pytest.mark.parametrize("fault", ["scancel", "node down", "preempted", "preempted for good"])
+def test_a_shard_that_loses_its_job_goes_on_where_it_was(tmp_path: Path, fault: str) -> None:
+    log = tmp_path / "answers.log"
+    (tmp_path / "run").mkdir()
+    with checkout(tmp_path / "run") as folder, server(log, delay=1.5) as url:
+        files = [folder / "profiles/demo/recipe.yaml", overlay(folder, url, {**SMALL, "sft": ONE})]
+        partition = {"preempted": "low", "preempted for good": "spot"}.get(fault, "cpu")
+        name = profile(folder, retries=1, sft_code={"slurm_partition": partition})
+        words = command(folder, name, files, TARGET)
+        with open(folder / "output.log", "w") as output:
+            run = subprocess.Popen(words, cwd=folder, stdout=output, stderr=output)
+        said = (folder / "output.log").read_text
+        until(lambda: [j for j, comment in live(folder).items() if comment.startswith("rule_sft_code")], 180, said)
+        before = len(answers(log))
+        until(lambda: len(answers(log)) >= before + 6, 90, said)
+        (job,) = live(folder)
+        moment = time.time()
+        if fault == "scancel":
+            slurm("scancel", job)
+            until(lambda: job not in live(folder), 60)
+        elif fault == "node down":
+            node = slurm("squeue", "-h", "-j", job, "-o", "%N").strip()
+            slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+            until(lambda: node not in slurm("squeue", "-h", "-j", job, "-o", "%N"), 60)
+            slurm("scontrol", "update", f"nodename={node}", "state=resume")
+        else:
+            slurm("srun", "--partition=cpu", "--account=lab", "--nodes=3", "--exclusive", "true")
+        over = time.time()
+        assert run.wait(400) == 0, said()[-4000:]
+        assert len(rows(folder)) >= 24 and live(folder) == {}
+        asked_again(log, [(moment, over)])
+        if fault in ("scancel", "preempted for good"):
+            assert states(folder, "sft_code") in (["CANCELLED", "COMPLETED"], ["PREEMPTED", "COMPLETED"])
+        else:  # Slurm itself put it into the queue again, under the same number
+            assert states(folder, "sft_code") == ["COMPLETED"]
+
+
+def test_a_job_that_outruns_its_time_is_asked_again_with_more_and_pays_for_nothing_twice(tmp_path: Path) -> None:
+    log = tmp_path / "answers.log"
+    (tmp_path / "run").mkdir()
+    with checkout(tmp_path / "run") as folder, server(log, delay=18) as url:
+        files = [folder / "profiles/demo/recipe.yaml", overlay(folder, url, {**SMALL, "sft": ONE})]
+        name = profile(folder, retries=1, sft_code={"runtime": "attempt"})
+        done = subprocess.run(command(folder, name, files, TARGET), cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+        assert states(folder, "sft_code") == ["TIMEOUT", "COMPLETED"]
+        assert len(rows(folder)) >= 24 and live(folder) == {}
+        # The two jobs overlapped in nothing: what was under way at the limit, and only that, came twice.
+        limits = [job["End"] for job in accounted(folder, "End") if job["State"] == "TIMEOUT"]
+        end = time.mktime(time.strptime(limits[0], "%Y-%m-%dT%H:%M:%S"))
+        assert len(asked_again(log, [(end - 10, end + 10)])) <= 4
+
+
+def test_a_job_that_outruns_its_memory_is_asked_again_with_more(tmp_path: Path) -> None:
+    with checkout(tmp_path) as folder:
+        name = profile(folder, retries=1, sft_tasks={"mem_mb": "80 + 900 * (attempt - 1)"})
+        target = "results/sft/tasks/game-puzzle.parquet"
+        words = command(folder, name, [folder / "profiles/demo/recipe.yaml"], target)
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+        first, second = states(folder, "sft_tasks")
+        assert first in ("FAILED", "OUT_OF_MEMORY", "CANCELLED") and second == "COMPLETED" and rows(folder, target)
+
+
+def test_after_one_changed_seed_the_jobs_submitted_are_those_that_the_dry_run_announced(tmp_path: Path) -> None:
+    with checkout(tmp_path) as folder:
+        seeds = folder / "subcategories.jsonl"
+        seeds.write_text((ROOT / "workflow/seeds/subcategories.jsonl").read_text())
+        (folder / "seeds.yaml").write_text(json.dumps({**SMALL, "seeds": {"subcategories": str(seeds)}}))
+        files = [folder / "profiles/demo/recipe.yaml", folder / "seeds.yaml"]
+        targets = [f"results/sft/dedup/{name}.parquet" for name in ("game-puzzle", "tool-calculator")]
+        words = command(folder, profile(folder), files, *targets)
+        assert subprocess.run(words, cwd=folder, capture_output=True).returncode == 0
+        before = {job["JobID"] for job in accounted(folder)}
+
+        lines = [json.loads(line) for line in seeds.read_text().splitlines()]
+        first = next(line for line in lines if line["id"].startswith("game-puzzle/"))
+        first["brief"] += " A hint costs ten points."
+        seeds.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        dry = command(folder, "slurm-test", files)
+        told = subprocess.run([*dry, "-n", "--", *targets], cwd=folder, capture_output=True, text=True).stdout
+        planned = {
+            (parts[0], int(parts[1]))
+            for parts in map(str.split, told.split("Job stats:")[1].splitlines())
+            if len(parts) == 2 and parts[0].startswith("sft_")
+        }
+        assert subprocess.run(words, cwd=folder, capture_output=True).returncode == 0
+        sent = [job["Comment"] for job in accounted(folder) if job["JobID"] not in before]
+        names = [comment.removeprefix("rule_").partition("_wildcards_")[0] for comment in sent]
+        assert {(name, names.count(name)) for name in names} == planned
+        assert ("sft_code", 1) in planned and ("sft_dedup", 2) in planned
