@@ -40,7 +40,8 @@ if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
         f" {images.path(CONFIG, 'train').resolve()}"
     )
 shell.prefix(
-    "set -euo pipefail; if [ -x /opt/venv/bin/artifactscoder ];"
+    # A shell that SIGTERM ended would take the step with it, which ends in order (llm/drain.py).
+    "trap : TERM; set -euo pipefail; if [ -x /opt/venv/bin/artifactscoder ];"
     f" then export PYTHONPATH={ROOT}/workflow; else export PATH={Path(sys.executable).parent}:$PATH; fi;"
     f" export ARTIFACTSCODER_APPTAINER={TRAIN_IMAGE}; "
 )

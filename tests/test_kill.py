@@ -6,10 +6,12 @@ come twice only if its first answer was on its way at the moment of a kill.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -19,7 +21,7 @@ import pytest
 from artifactscoder import config as configs
 from artifactscoder import tables
 from artifactscoder.report import accounts
-from checkout import SMALL, answers, asked_again, checkout, overlay, server, start
+from checkout import SMALL, answers, asked_again, checkout, overlay, server, snakemake, start
 
 
 def kill(process: subprocess.Popen, everything: bool) -> None:
@@ -87,6 +89,35 @@ def test_five_kills_lose_nothing_and_ask_nothing_twice(tmp_path: Path) -> None:
         before = len(answers(log))
         again = start(folder, arguments)
         assert again.wait(timeout=60) == 0 and len(answers(log)) == before
+
+
+def test_a_step_that_is_told_to_end_waits_for_what_is_under_way_and_sends_nothing_more(tmp_path: Path) -> None:
+    log = tmp_path / "answers.log"
+    (tmp_path / "run").mkdir()
+    with checkout(tmp_path / "run") as folder, server(log, delay=2) as url:
+        one = {"categories": ["game-puzzle"], "subcategories": 1, "tasks": {"per_subcategory": 2}}  # 24 pages
+        files = ["--configfile", "profiles/demo/recipe.yaml", str(overlay(folder, url, {"sft": one}))]
+        code = "results/sft/code/game-puzzle.parquet"
+        variants = snakemake(folder, "--profile", "profiles/demo", *files, "--", code.replace("code", "variants"))
+        assert variants.returncode == 0, variants.stdout[-3000:]
+        before = len(answers(log))
+        words = [sys.executable, "-m", "snakemake", "--profile", "profiles/demo", *files, "--", code]
+        run = subprocess.Popen(words, cwd=folder)
+        while len(answers(log)) < before + 3:
+            assert run.poll() is None
+            time.sleep(0.05)
+        # As Slurm does it: to every process of the job, the shell among them, and more than once.
+        for process in [*psutil.process_iter()] * 2:
+            with contextlib.suppress(psutil.Error):
+                if process.cwd() == str(folder) and "sft code" in " ".join(process.cmdline()):
+                    process.terminate()
+        assert run.wait(30) != 0
+        step = (folder / "logs/sft/code/game-puzzle.log").read_text()
+        assert "4 requests under way are waited for, no new one is sent" in step
+        answered = len(answers(log))
+        assert before + 7 <= answered <= before + 12, "those under way were answered, and no more"
+        assert subprocess.run(words, cwd=folder).returncode == 0
+        assert asked_again(log, []) == {} and len(answers(log)) > answered
 
 
 @pytest.mark.slow

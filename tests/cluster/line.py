@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from artifactscoder.cluster import images
@@ -27,6 +29,7 @@ def profile(folder: Path, image: bool = False, retries: int = 0, account: str = 
     values["default-resources"] |= {"slurm_account": account, "mem_mb": "700 * attempt"}
     for rule in values["set-resources"].values():
         rule |= {"mem_mb": "700 * attempt", "cpus_per_task": 1}
+        rule.pop("slurm_extra", None)  # its minutes are longer than a test's job
     for rule in ("train_sft", "train_grpo"):
         values["set-resources"][rule] |= {"mem_mb": 8000, "cpus_per_task": 2}
     values["set-resources"]["train_grpo"] |= {"render_cpus": 1, "render_mem_mb": 2000}
@@ -69,6 +72,16 @@ def accounted(folder: Path, *more: str) -> list[dict[str, str]]:
     text = slurm("sacct", "-X", "-n", "-P", "-S", "now-2hours", "-o", ",".join(names))
     rows = [dict(zip(names, line.split("|"), strict=True)) for line in text.splitlines()]
     return [row for row in rows if row["WorkDir"] == str(folder)]
+
+
+def processes(folder: Path) -> dict[psutil.Process, str]:
+    """What runs in a folder, with its words."""
+    found = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cwd().startswith(str(folder)):
+                found[process] = " ".join(process.cmdline())
+    return found
 
 
 def until(true: Callable[[], object], seconds: float = 120, told: Callable[[], str] = lambda: "") -> None:

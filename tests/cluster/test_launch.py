@@ -34,7 +34,9 @@ class Launch:
         command += ["render", "serve", "--config", "config.yaml", "--browsers", str(browsers)]
         command += ["--rendezvous", str(work / "service")]
         with open(self.output, "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            # As where the controller itself is a job: srun refuses two ways of saying how much memory.
+            env = {**os.environ, "SLURM_MEM_PER_CPU": "100", "SLURM_JOB_ID": "1"}
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=env)
 
     def said(self) -> str:
         return self.output.read_text()

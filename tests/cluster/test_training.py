@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from line import accounted, command, live, profile, slurm, until
+from line import accounted, command, live, processes, profile, slurm, until
 
 from checkout import checkout, snakemake
 
@@ -56,17 +55,6 @@ def run(data: Path, folder: Path, sft: dict, grpo: dict, **resources: dict) -> I
     until(lambda: not processes(folder), 30, lambda: str(processes(folder)))
 
 
-def processes(folder: Path) -> list[str]:
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if os.readlink(f"/proc/{pid}/cwd").startswith(str(folder)):
-                found.append(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")[:200])
-        except OSError:
-            continue
-    return found
-
-
 def start(folder: Path, words: list[str]) -> subprocess.Popen:
     with open(folder / "output.log", "a") as output:
         return subprocess.Popen(words, cwd=folder, stdout=output, stderr=output)
@@ -84,6 +72,18 @@ def leaders(folder: Path, step: str = "grpo") -> list[str]:
     rows = [line.split("|") for line in text]
     ours = {job.split("+")[0] for job, name, where in rows if f"train-{step}" in name and where == str(folder)}
     return sorted(ours)
+
+
+def another(folder: Path, job: str, told: Callable[[], str]) -> str:
+    """The number of the one live GRPO job, once it is not `job`."""
+    found: list[str] = []
+
+    def there() -> bool:
+        found[:] = leaders(folder)
+        return len(found) == 1 and found != [job]
+
+    until(there, 300, told)
+    return found[0]
 
 
 def steps(folder: Path) -> int:
@@ -146,26 +146,26 @@ def test_grpo_survives_every_fault_and_never_runs_twice_at_once(data: Path, tmp_
 
             # A replica's process dies: the service is started again, in the same job.
             at = steps(folder)
-            slurm("scancel", "--signal=KILL", f"{first}+1.0")
+            next(pid for pid, words in processes(folder).items() if "render serve" in words).kill()
             until(lambda: steps(folder) >= at + 2, 200, log)
             assert leaders(folder) == [first]
 
             # The replicas' part of the job is cancelled: the job is sent again, and goes on from its checkpoint.
             slurm("scancel", f"{first}+1")
-            until(lambda: leaders(folder) and leaders(folder) != [first], 300, log)
-            (second,) = leaders(folder)
+            second = another(folder, first, log)
             at = steps(folder)
             until(lambda: steps(folder) >= at + 2, 300, log)
 
             # The trainer's node is lost.
-            node = next(line for line in slurm("squeue", "-h", "-j", f"{second}+0", "-o", "%N").split())
+            node, name = slurm("squeue", "-h", "-j", f"{second}+0", "-o", "%N %j").split()
             slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
             at = steps(folder)
-            until(lambda: steps(folder) >= at + 2, 400, log)
+            until(lambda: "RUNNING" not in slurm("squeue", "-h", "--me", f"--name={name}", "-o", "%T"), 200, log)
+            until(lambda: steps(folder) >= at + 2, 500, log)  # Slurm itself starts it again, after two minutes
+            (third,) = leaders(folder)
             slurm("scontrol", "update", f"nodename={node}", "state=resume")
 
             # The job is cancelled: an error that names it; the next start goes on.
-            (third,) = leaders(folder)
             slurm("scancel", third)
             assert controller.wait(200) != 0 and "ended as CANCELLED" in said(folder)
             controller = start(folder, words)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from line import accounted, command, image, live, profile
+from line import accounted, command, image, live, processes, profile
 
 from checkout import checkout
 
@@ -89,13 +88,4 @@ def test_the_whole_line_runs_on_slurm_in_images_and_makes_what_one_machine_makes
             [*words[: words.index("--")], "-n", "--", "demo"], cwd=folder, capture_output=True, text=True
         )
         assert "Nothing to be done" in again.stdout + again.stderr
-        left = [pid for pid in filter(str.isdigit, os.listdir("/proc")) if _of(pid, folder)]
-        assert left == []
-
-
-def _of(pid: str, folder: Path) -> bool:
-    """Whether a process belongs to a run in this folder."""
-    try:
-        return os.readlink(f"/proc/{pid}/cwd").startswith(str(folder))
-    except OSError:
-        return False
+        assert processes(folder) == {}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import asyncio
 import contextlib
 import json
 import os
@@ -62,7 +61,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         "help": "the rule's resources: slurm_partition=gpu gpu=8 ...",
     }),
     "command": ("command", {"nargs": "+", "help": "subcommand and its arguments, after --"}),
-    "image_roles": ("role", {"nargs": "*", "help": "data, render, train (these by default) or cpu"}),
+    "image_roles": ("role", {"nargs": "*", "help": "data, render, train (these by default), serve, or cpu"}),
     "snakemake": ("snakemake", {"nargs": "*", "help": "further arguments for Snakemake, after --"}),
     "page": ("page", {"type": Path, "help": "HTML file"}),
     "configs": ("--config", {
@@ -342,7 +341,9 @@ def main(argv: list[str] | None = None) -> int:
             config = configs.load(args.config)
         result = command.call(import_module(f"artifactscoder.{command.module}"), config, args)
         if isinstance(result, Coroutine):
-            asyncio.run(result)
+            from artifactscoder.llm import drain
+
+            drain.run(result)
         return result if isinstance(result, int) else 0
     except UserError as error:
         print(f"artifactscoder: {error}", file=sys.stderr)

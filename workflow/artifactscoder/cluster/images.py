@@ -5,8 +5,9 @@ images.folder. The digest is that of the definition and of all files that it cop
 image, an old one is never mistaken for it, and a second build finds nothing to do. The code is in no image: the
 checkout is bound at run time (rules/common.smk), so that a changed line needs no build.
 
-Roles: data, render, train (GPU, from verl's image), and cpu, all of them in one file from Debian's packages alone, for
-machines without GPU or without a registry; take it by naming its file as images.data, images.render, images.train.
+Roles: data, render, train (GPU, from verl's image), in which the rules run; serve (GPU, a model server); and cpu, the
+first three in one file from Debian's packages alone, for machines without GPU or without a registry; take it by naming
+its file as images.data, images.render, images.train.
 
 Where the host's Python is the image's, the host's pip fetches the wheels first, with its own indexes, mirrors and
 folders, and the image installs from those without a network; elsewhere the image's pip asks its index. The cpu image
@@ -50,7 +51,7 @@ def path(config: Config, role: str) -> Path:
 
     Relative names are relative to the root of the checkout, where everything is started.
     """
-    prebuilt = getattr(config.images, role, None) if role in ROLES else None
+    prebuilt = getattr(config.images, role, None)
     if prebuilt:
         return prebuilt
     definition = _definition(role)
@@ -65,7 +66,7 @@ def show(config: Config) -> None:
     """Print role, path, state and size of every image."""
     for role in roles():
         image = path(config, role)
-        prebuilt = role in ROLES and getattr(config.images, role) is not None
+        prebuilt = getattr(config.images, role, None) is not None
         size = f"{image.stat().st_size / 1e6:,.0f} MB" if image.exists() else ""
         state = ("prebuilt" if prebuilt else "there") if image.exists() else "missing"
         print(f"{role:<7} {state:<9} {size:>9}  {image}")
@@ -80,7 +81,7 @@ def build(config: Config, wanted: list[str]) -> None:
         image = path(config, role)
         if image.exists():
             print(f"images: {role} is there: {image}", file=sys.stderr)
-        elif role in ROLES and getattr(config.images, role):
+        elif getattr(config.images, role, None):
             raise UserError(f"images.{role} names {image}, which is not there; correct it, or unset it to build one")
         else:
             _build(config, role, image)

@@ -71,6 +71,8 @@ def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> 
     `resources` are those of the rule: slurm_partition, slurm_account, nodes, gpu, cpus_per_task, mem_mb, runtime
     and save_minutes [minutes], slurm_extra; for replicas render_partition, render_nodes, render_cpus, render_mem_mb.
     """
+    for variable in [name for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"]:
+        del os.environ[variable]  # of the job that the controller itself may run in: a new job would inherit them
     work.mkdir(parents=True, exist_ok=True)
     script = job_script(command, work.resolve(), resources)
     name = (

@@ -116,3 +116,4 @@ class ImageSettings(Section):
     data: Path | None = Field(None, description="A prebuilt image of the role data, instead of one built here.")
     render: Path | None = Field(None, description="A prebuilt image of the role render.")
     train: Path | None = Field(None, description="A prebuilt image of the role train.")
+    serve: Path | None = Field(None, description="A prebuilt image of the role serve.")

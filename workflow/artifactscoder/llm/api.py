@@ -19,6 +19,7 @@ import orjson
 
 from artifactscoder.config import Endpoint
 from artifactscoder.errors import UserError
+from artifactscoder.llm import drain
 from artifactscoder.llm.request import Answer, Refused, Request
 
 BACKOFF_S = 1.0
@@ -81,12 +82,14 @@ class ApiEndpoint:
         attempt, refused_since = 0, 0.0
         async with self._slots:
             while True:
+                await drain.gate()
                 attempt += 1
                 start = time.monotonic()
                 try:
-                    async with self._session.post(url, data=body) as response:
-                        data = await response.read()
-                        status, after = response.status, response.headers.get("Retry-After")
+                    with drain.busy():
+                        async with self._session.post(url, data=body) as response:
+                            data = await response.read()
+                            status, after = response.status, response.headers.get("Retry-After")
                     if status == 200:
                         return self._answer(data, time.monotonic() - start, attempt)
                     trouble = f"HTTP {status}: {_short(data)}"

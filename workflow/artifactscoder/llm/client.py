@@ -22,6 +22,7 @@ from artifactscoder.config.engines import Sampling
 from artifactscoder.html.extract import thoughts
 from artifactscoder.journal import Journal
 from artifactscoder.ledger import Usage
+from artifactscoder.llm import drain
 from artifactscoder.llm.endpoint import open_endpoint
 from artifactscoder.llm.prompts import Message
 from artifactscoder.llm.request import Answer, Refused, Request
@@ -90,7 +91,8 @@ class Client:
                 answer = await self._endpoint.ask(request)
             except Refused as refusal:
                 raise Unusable("failed", refusal.reason, str(refusal), Usage(attempts=refusal.attempts)) from None
-            await self.journal.put(key, {"answer": asdict(answer)})
+            with drain.busy():
+                await self.journal.put(key, {"answer": asdict(answer)})
         usage = Usage(
             attempts=answer.attempts,
             tokens_in=answer.tokens_in,
