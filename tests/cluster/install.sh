@@ -9,7 +9,12 @@ no() {
 [ "$(id -u)" = 0 ] || no "installing Slurm needs root"
 command -v apt-get > /dev/null || no "this is no Debian"
 log=$(mktemp)
-trap 'rm -rf "$log" "${work:-}"' EXIT
+trap 'rm -rf "$log" "${probe:-}" "${work:-}" ${quiet:+"$quiet"}' EXIT
+if [ ! -e /usr/sbin/policy-rc.d ]; then # no service is to start on being installed
+  quiet=/usr/sbin/policy-rc.d
+  printf '#!/bin/sh\nexit 101\n' > "$quiet"
+  chmod 755 "$quiet"
+fi
 apt() { DEBIAN_FRONTEND=noninteractive apt-get -y -qq "$@" >> "$log" 2>&1 || { tail -5 "$log" >&2; no "apt-get $1 failed"; }; }
 
 if ! command -v slurmctld slurmd slurmdbd munged mariadbd > /dev/null; then
@@ -49,7 +54,6 @@ if ! command -v apptainer > /dev/null; then
 fi
 # Whether containers can be started here at all, shown by one that holds a single program.
 probe=$(mktemp -d)
-trap 'rm -rf "$log" "$probe" "${work:-}"' EXIT
 for file in /bin/true $(ldd /bin/true | grep -o '/[^ ]*'); do cp -L --parents "$file" "$probe"; done
 apptainer -s exec "$probe" /bin/true 2> /dev/null || APPTAINER_NO_PRIVS=1 apptainer -s exec "$probe" /bin/true 2>> "$log" ||
   no "apptainer cannot start a container here: $(tail -1 "$log")"
