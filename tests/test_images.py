@@ -89,7 +89,13 @@ def test_a_second_build_finds_nothing_to_do(
     assert "it speaks\nit warns\n" in capfd.readouterr().err
     images.show(configure())
     states = dict(line.split()[:2] for line in capfd.readouterr().out.splitlines())
-    assert states == {"data": "there", "render": "missing", "train": "missing", "cpu": "there"}
+    assert states == {
+        "data": "there",
+        "render": "missing",
+        "train": "missing",
+        "cpu": "there",
+        "serve": "missing",
+    }
 
 
 def test_a_failed_build_is_one_sentence_and_leaves_no_image(configure, checkout: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -113,7 +114,7 @@ def test_a_step_that_is_told_to_end_waits_for_what_is_under_way_and_sends_nothin
                     process.terminate()
         assert run.wait(30) != 0
         step = (folder / "logs/sft/code/game-puzzle.log").read_text()
-        assert "4 requests under way are waited for, no new one is sent" in step
+        assert re.search(r"[4-8] requests under way are waited for, no new one is sent", step), step
         answered = len(answers(log))
         assert before + 7 <= answered <= before + 12, "those under way were answered, and no more"
         assert subprocess.run(words, cwd=folder).returncode == 0

@@ -99,10 +99,10 @@ def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> 
             ask("scancel", job)
             raise
         code = _exit_code(work, job, state)
-        if code is not None and code != CONTINUED:
+        if code is not None and code != CONTINUED and (code < 128 or state not in AGAIN):
             say(f"job {job} ended with exit code {code}")
             return code
-        if code is None and state not in AGAIN:
+        if code != CONTINUED and state not in AGAIN:
             raise UserError(f"job {job} ended as {state or 'unknown'} before its command did; see {work}/job-{job}.log")
         if (code == CONTINUED or state == "TIMEOUT") and saved(work) == before:
             raise UserError(
@@ -191,18 +191,21 @@ def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str])
             "  sleep 2",
             "done &",
         ]
-    end = shlex.quote(str(work / "exit"))
+    end, ended = (shlex.quote(str(work / name)) for name in ("exit", "ended"))
     meets = ["--rendezvous", str(work / "rendezvous")] if command[:2] == ["train", "grpo"] else []
     stop = shlex.quote(str(verl_stop.file(work)))
+    # The code is that of the command itself: srun's is 0 where a failed node ended the step.
+    words = f"trap : TERM; {_program([*command, *meets])}; code=$?; "
+    words += f'[ "$SLURM_PROCID" != 0 ] || echo $code > {ended}; exit $code'
     lines += [
         "# Slurm's warning before the time limit: save, end, and be sent again.",
         f"trap 'touch {stop}' USR1",
-        run_trainer + _program([*command, *meets]) + " &",
-        "trainer=$!",
-        'while kill -0 "$trainer" 2> /dev/null; do wait "$trainer"; done  # the signal interrupts a wait',
-        'wait "$trainer"',
-        "code=$?",
+        f"rm -f {ended}",
+        run_trainer + "bash -c " + shlex.quote(words) + " &",
+        "srun=$!",
+        'while kill -0 "$srun" 2> /dev/null; do wait "$srun"; done  # the signal interrupts a wait',
         f"touch {meeting}/end",
+        f"code=$(cat {ended}) || exit 1",
         f'echo "$SLURM_JOB_ID $code" > {end}.new && mv {end}.new {end}',
         "exit $code",
     ]
