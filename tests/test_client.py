@@ -252,3 +252,90 @@ async def test_the_pool_has_no_hidden_limit() -> None:
             answers = await asyncio.gather(*(it.ask(request) for _ in range(512)))
     assert [found.text for found in answers] == ["fine"] * 512 and most > 200
     assert aiohttp  # the transport that this measures
+
+
+# Several servers, and how many requests each may have at once
+
+
+async def ask_many(settings, count: int) -> list[object]:
+    """What became of `count` requests at once."""
+    from artifactscoder.llm.api import ApiEndpoint
+    from artifactscoder.llm.request import Request
+
+    async with ApiEndpoint("it", settings) as it:
+        requests = (Request([{"role": "user", "content": str(number)}], {"max_tokens": 100}) for number in range(count))
+        return await asyncio.gather(*(it.ask(request) for request in requests), return_exceptions=True)
+
+
+async def test_several_servers_share_the_load_and_one_that_is_gone_costs_nothing(unused_tcp_port: int) -> None:
+    from artifactscoder.config import Endpoint
+
+    async def fault(number: int, _: web.Request) -> web.Response:
+        await asyncio.sleep(0.02)
+        return await answer("fine")
+
+    first, second = Server(fault), Server(fault)
+    async with first.open() as one, second.open() as two:
+        urls = [one, two, f"http://127.0.0.1:{unused_tcp_port}/v1"]
+        settings = Endpoint(kind="api", url=urls, concurrency=24, patience_s=0)
+        answers = await ask_many(settings, 200)
+    assert [getattr(found, "text", found) for found in answers] == ["fine"] * 200
+    assert all(getattr(found, "attempts", 0) == 1 for found in answers), "nobody listening is no fault of a request"
+    assert min(first.received, second.received) > 60
+
+
+async def test_a_crowded_server_gets_as_many_requests_as_it_bears() -> None:
+    """A server that takes 20 at once and answers the others with 429."""
+    from artifactscoder.config import Endpoint
+
+    now = 0
+    refused: list[int] = []
+
+    async def fault(number: int, _: web.Request) -> web.Response:
+        nonlocal now
+        if now >= 20:
+            refused.append(number)
+            return web.Response(status=429)
+        now += 1
+        await asyncio.sleep(0.01)
+        now -= 1
+        return await answer("fine")
+
+    server = Server(fault)
+    async with server.open() as url:
+        answers = await ask_many(Endpoint(kind="api", url=url, concurrency=512, retries=12), 3000)
+    assert [getattr(found, "text", found) for found in answers] == ["fine"] * 3000
+    late = [number for number in refused if number > server.received / 2]
+    assert len(late) < 0.1 * server.received / 2, f"{len(late)} of the later half were refused"
+
+
+async def test_retry_after_is_kept_for_the_whole_server() -> None:
+    from artifactscoder.config import Endpoint
+
+    moments: list[float] = []
+
+    async def fault(number: int, _: web.Request) -> web.Response:
+        moments.append(asyncio.get_running_loop().time())
+        if number == 1:
+            return web.Response(status=429, headers={"Retry-After": "1"})
+        return await answer("fine")
+
+    async with Server(fault).open() as url:
+        answers = await ask_many(Endpoint(kind="api", url=url, concurrency=1), 5)
+    assert [getattr(found, "text", found) for found in answers] == ["fine"] * 5
+    assert moments[1] - moments[0] > 0.95 and moments[-1] - moments[1] < 1
+
+
+async def test_requests_and_tokens_a_minute_are_kept() -> None:
+    from artifactscoder.config import Endpoint
+
+    async def fault(number: int, _: web.Request) -> web.Response:
+        return await answer("x" * 360)  # 10 tokens in, 90 out
+
+    for limit in ({"requests_per_minute": 600}, {"tokens_per_minute": 60_000}):
+        async with Server(fault).open() as url:
+            start = asyncio.get_running_loop().time()
+            answers = await ask_many(Endpoint(kind="api", url=url, **limit), 30)
+            took = asyncio.get_running_loop().time() - start
+        assert [getattr(found, "finish", found) for found in answers] == ["stop"] * 30
+        assert 1.5 < took < 4, f"{limit}: 30 requests, 10 of them a second, took {took:.2f} s"

@@ -22,17 +22,17 @@ TIMEOUT_S = 10.0
 
 def endpoints(config: Config, profile: Profile) -> Iterator[Finding]:
     """Every endpoint in use, asked at once from this machine for its models."""
-    asked = used(config)
+    asked = [(name, settings, url) for name, settings in used(config).items() for url in settings.urls]
     with ThreadPoolExecutor(max(1, len(asked))) as pool:
-        yield from pool.map(lambda item: endpoint(*item), asked.items())
+        yield from pool.map(lambda item: endpoint(*item), asked)
 
 
-def endpoint(name: str, settings: Endpoint) -> Finding:
+def endpoint(name: str, settings: Endpoint, url: str) -> Finding:
     """GET {url}/models with the key, without a proxy, as the steps ask too."""
-    what, place = "endpoint", f"{name} at {settings.url}"
+    what, place = "endpoint", f"{name} at {url}"
     if settings.kind == "procedural":
         return ok(what, f"{name}: procedural, built in, needs nothing")
-    request = urllib.request.Request(settings.url.rstrip("/") + "/models")
+    request = urllib.request.Request(url + "/models")
     if settings.key_env:
         key = os.environ.get(settings.key_env, "")
         if not (key.isascii() and key.isprintable()):

@@ -26,13 +26,19 @@ class Endpoint(Section):
     )
     model: str = Field("procedural", description="Model name as the server knows it; part of the request digest.")
     revision: str = Field("", description="Anything that tells one state of the model from another.")
-    url: str = Field("", description="Base URL of an `api` endpoint, up to and including /v1.")
+    url: str | list[str] = Field(
+        "", description="Base URL of an `api` endpoint, up to and including /v1; several share the load."
+    )
     key_env: str = Field("", description="NAME of the environment variable that holds the key (never the key).")
     structured: Literal["json_schema", "json_object", "prompt"] = Field(
         "json_schema", description="How the server is asked for JSON; `prompt`: in words only."
     )
     vision: bool = Field(False, description="Whether messages may carry pictures.")
-    concurrency: int = Field(64, ge=1, description="Requests in flight from one job.")
+    concurrency: int = Field(
+        64, ge=1, description="Most requests in flight from one job; fewer while a server says that it is crowded."
+    )
+    requests_per_minute: float = Field(0, ge=0, description="Most requests a minute of one job; 0: no limit.")
+    tokens_per_minute: float = Field(0, ge=0, description="Most tokens a minute, in and out, of one job; 0: no limit.")
     timeout_s: float = Field(900, gt=0, description="Longest wait for one answer [s].")
     retries: int = Field(6, ge=0, description="Further attempts after 429, 5xx, time-out or a broken body.")
     patience_s: float = Field(
@@ -43,9 +49,14 @@ class Endpoint(Section):
 
     @model_validator(mode="after")
     def an_api_has_a_url(self) -> Endpoint:
-        if self.kind == "api" and not self.url.startswith(("http://", "https://")):
+        if self.kind == "api" and not all(url.startswith(("http://", "https://")) for url in self.urls or [""]):
             raise ValueError("an endpoint of kind 'api' needs `url`, beginning with http:// or https://")
         return self
+
+    @property
+    def urls(self) -> list[str]:
+        """The base URLs, without a slash at the end."""
+        return [url.rstrip("/") for url in ([self.url] if isinstance(self.url, str) else self.url)]
 
     def identity(self) -> dict[str, str]:
         """What decides its answers, as opposed to where and how fast they come."""

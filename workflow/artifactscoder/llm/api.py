@@ -1,8 +1,8 @@
 """Endpoints of kind `api`: any OpenAI-compatible server, asked over one pooled aiohttp session.
 
 Measured, that costs a tenth of the CPU of the `openai` package's own transport, and its retries can be told apart from
-ours: 429, 5xx, time-outs, resets and broken bodies are asked again with growing pauses, then `Refused` by that name; a
-server that refuses connections is tried on for `patience_s`.
+ours: 429, 5xx, time-outs, resets and broken bodies are asked again with growing pauses, then `Refused` by that name;
+where no server takes connections, they are tried on for `patience_s`. `servers` says which one is asked, and when.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from artifactscoder.config import Endpoint
 from artifactscoder.errors import UserError
 from artifactscoder.llm import drain
 from artifactscoder.llm.request import Answer, Refused, Request
+from artifactscoder.llm.servers import Servers, Verdict
 
 BACKOFF_S = 1.0
 BACKOFF_CAP_S = 60.0
@@ -32,7 +33,9 @@ class ApiEndpoint:
     def __init__(self, name: str, settings: Endpoint) -> None:
         self.name = name
         self.settings = settings
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._servers = Servers(
+            settings.urls, settings.concurrency, settings.requests_per_minute, settings.tokens_per_minute
+        )
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> ApiEndpoint:
@@ -78,56 +81,63 @@ class ApiEndpoint:
     async def ask(self, request: Request) -> Answer:
         assert self._session is not None
         body = self._body(request)
-        url = self.settings.url.rstrip("/") + "/chat/completions"
-        attempt, refused_since = 0, 0.0
-        async with self._slots:
-            while True:
+        attempt, most = 0, len(body) // 4 + int(request.sampling.get("max_tokens", 0))
+        while True:
+            server = await self._servers.take(most)
+            url, start = server.url + "/chat/completions", time.monotonic()
+            verdict: Verdict = "other"
+            after, tokens = 0.0, 0
+            try:
                 await drain.gate()
                 attempt += 1
-                start = time.monotonic()
-                try:
-                    with drain.busy():
-                        async with self._session.post(url, data=body) as response:
-                            data = await response.read()
-                            status, after = response.status, response.headers.get("Retry-After")
-                    if status == 200:
-                        return self._answer(data, time.monotonic() - start, attempt)
-                    trouble = f"HTTP {status}: {_short(data)}"
-                    if status in (401, 403):
-                        raise UserError(
-                            f"endpoint '{self.name}' at {url} refuses the key ({trouble}); "
-                            f"check {self.settings.key_env or 'key_env'}"
-                        )
-                    if status in (404, 405):
-                        raise UserError(
-                            f"endpoint '{self.name}' has no model '{self.settings.model}' at {url} ({trouble}); "
-                            "check `url` and `model` in the configuration"
-                        )
-                    if status < 500 and status not in (408, 409, 425, 429):
-                        raise Refused(f"http_{status}", trouble, attempt)
-                    reason = f"http_{status}"
-                except aiohttp.ClientConnectorError as error:
-                    # Nobody listens: no fault of the request. Tried on for `patience_s`, then the whole job stops.
-                    refused_since = refused_since or start
-                    if time.monotonic() - refused_since >= self.settings.patience_s:
-                        raise UserError(
-                            f"endpoint '{self.name}' at {self.settings.url} cannot be reached "
-                            f"({error.os_error.strerror or error}); start the server or correct `url`, then run the "
-                            "same command again"
-                        ) from None
-                    await asyncio.sleep(min(2.0, self.settings.patience_s))
-                    attempt -= 1
-                    continue
-                except TimeoutError:
-                    reason, trouble, after = "timeout", f"no answer in {self.settings.timeout_s:g} s", None
-                except aiohttp.ClientError as error:
-                    reason, trouble, after = "connection", f"{type(error).__name__}: {error}"[:200], None
-                except _Broken as error:
-                    reason, trouble, after = "broken_body", str(error), None
-                refused_since = 0.0
-                if attempt > self.settings.retries:
-                    raise Refused(reason, trouble, attempt)
-                await asyncio.sleep(_pause(attempt, after))
+                with drain.busy():
+                    async with self._session.post(url, data=body) as response:
+                        data = await response.read()
+                        status, after = response.status, _seconds(response.headers.get("Retry-After"))
+                if status == 200:
+                    answer = self._answer(data, time.monotonic() - start, attempt)
+                    verdict, tokens = "good", answer.tokens_in + answer.tokens_out
+                    return answer
+                trouble = f"HTTP {status}: {_short(data)}"
+                if status in (401, 403):
+                    raise UserError(
+                        f"endpoint '{self.name}' at {url} refuses the key ({trouble}); "
+                        f"check {self.settings.key_env or 'key_env'}"
+                    )
+                if status in (404, 405):
+                    raise UserError(
+                        f"endpoint '{self.name}' has no model '{self.settings.model}' at {url} ({trouble}); "
+                        "check `url` and `model` in the configuration"
+                    )
+                if status < 500 and status not in (408, 409, 425, 429):
+                    raise Refused(f"http_{status}", trouble, attempt)
+                reason, verdict = f"http_{status}", "crowded" if status in (429, 503) else "trouble"
+            except aiohttp.ClientConnectorError as error:
+                # Nobody listens: no fault of the request. The others are asked; once none has taken a connection for
+                # `patience_s`, the whole job stops.
+                verdict = "refused"
+                attempt -= 1
+                server.refuses(start)
+                silent = self._servers.silent_for()
+                if silent is not None and silent >= self.settings.patience_s:
+                    raise UserError(
+                        f"endpoint '{self.name}' at {', '.join(self.settings.urls)} cannot be reached "
+                        f"({error.os_error.strerror or error}); start the server or correct `url`, then run the "
+                        "same command again"
+                    ) from None
+                continue
+            except TimeoutError:
+                reason, verdict = "timeout", "trouble"
+                trouble = f"no answer in {self.settings.timeout_s:g} s"
+            except aiohttp.ClientError as error:
+                reason, verdict, trouble = "connection", "trouble", f"{type(error).__name__}: {error}"[:200]
+            except _Broken as error:
+                reason, trouble = "broken_body", str(error)
+            finally:
+                self._servers.give(server, verdict, start, after, most - tokens)
+            if attempt > self.settings.retries:
+                raise Refused(reason, trouble, attempt)
+            await asyncio.sleep(max(after, _pause(attempt)))
 
     def _answer(self, data: bytes, seconds: float, attempts: int) -> Answer:
         try:
@@ -151,13 +161,17 @@ class _Broken(Exception):
     pass
 
 
-def _pause(attempt: int, retry_after: str | None) -> float:
-    """Seconds before the next attempt: what the server asks for, else doubling with jitter."""
+def _seconds(retry_after: str | None) -> float:
+    """A Retry-After header in seconds; 0 without one, or where it is a date."""
     try:
-        asked = float(retry_after) if retry_after else 0.0
+        return max(0.0, float(retry_after or 0))
     except ValueError:
-        asked = 0.0
-    return max(asked, random.uniform(0.5, 1.0) * min(BACKOFF_CAP_S, BACKOFF_S * 2 ** (attempt - 1)))
+        return 0.0
+
+
+def _pause(attempt: int) -> float:
+    """Seconds before the next attempt: doubling, with jitter."""
+    return random.uniform(0.5, 1.0) * min(BACKOFF_CAP_S, BACKOFF_S * 2 ** (attempt - 1))
 
 
 def _short(data: bytes) -> str:
