@@ -1,9 +1,9 @@
 """The servers of one endpoint: who takes the next request, how many at once, and when a sick one is asked again.
 
 Each server has a limit of its own on what is in flight. It begins low, doubles until the first sign of crowding, falls
-by three tenths at each sign and climbs back by one a round (AIMD, as TCP does). Signs are 429 and 503 always, time-outs,
-resets and other 5xx only where they are more than stray ones. Retry-After is kept for the whole server. One that takes
-no connection rests, longer each time, while the others go on. Waiting is first come, first served.
+by three tenths at each sign and climbs back by one a round (AIMD, as TCP does). Signs are 429 and 503 always, and
+time-outs, resets and other 5xx where they are more than stray ones. Retry-After is kept for the whole server. One that
+takes no connection rests, longer each time, while the others go on. Waiting is first come, first served.
 """
 
 from __future__ import annotations
