@@ -60,6 +60,13 @@ def slurm(*words: str) -> str:
     return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
+def resume() -> None:
+    """Bring nodes back that a test took down; some come back by themselves."""
+    for line in slurm("sinfo", "-h", "-N", "-o", "%N %T").splitlines():
+        if "down" in line:
+            subprocess.run(["scontrol", "update", f"nodename={line.split()[0]}", "state=resume"], capture_output=True)
+
+
 def live(folder: Path) -> dict[str, str]:
     """The jobs of this folder that wait or run: id -> comment, which names the rule or the script."""
     rows = [line.split("|") for line in slurm("squeue", "-h", "-o", "%i|%k|%Z").splitlines()]

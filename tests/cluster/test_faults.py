@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from line import accounted, command, live, profile, slurm, until
+from line import accounted, command, live, profile, resume, slurm, until
 
 from artifactscoder import tables
 from artifactscoder.ledger import beside
@@ -54,7 +54,7 @@ def test_a_shard_that_loses_its_job_goes_on_where_it_was(tmp_path: Path, fault: 
             node = slurm("squeue", "-h", "-j", job, "-o", "%N").strip()
             slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
             until(lambda: node not in slurm("squeue", "-h", "-j", job, "-o", "%N"), 60)
-            slurm("scontrol", "update", f"nodename={node}", "state=resume")
+            resume()
         else:
             slurm("srun", "--partition=cpu", "--account=lab", "--nodes=3", "--exclusive", "true")
         over = time.time()

@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
-from line import accounted, command, live, processes, profile, slurm, until
+from line import accounted, command, live, processes, profile, resume, slurm, until
 
 from checkout import checkout, snakemake
 
@@ -54,7 +55,8 @@ def run(data: Path, folder: Path, sft: dict, grpo: dict, **resources: dict) -> I
         yield folder, command(folder, profile(folder, **resources), files, "results/train/grpo/manifest.json")
     except BaseException:
         for process in processes(folder):
-            process.kill()
+            with suppress(psutil.Error):
+                process.kill()
         for job in live(folder):
             slurm("scancel", job)
         raise
@@ -171,7 +173,7 @@ def test_grpo_survives_every_fault_and_never_runs_twice_at_once(data: Path, tmp_
             until(lambda: "RUNNING" not in slurm("squeue", "-h", "--me", f"--name={name}", "-o", "%T"), 200, log)
             until(lambda: steps(folder) >= at + 2, 500, log)  # Slurm itself starts it again, after two minutes
             (third,) = leaders(folder)
-            slurm("scontrol", "update", f"nodename={node}", "state=resume")
+            resume()
 
             # The job is cancelled: an error that names it; the next start goes on.
             slurm("scancel", third)
@@ -181,9 +183,7 @@ def test_grpo_survives_every_fault_and_never_runs_twice_at_once(data: Path, tmp_
         finally:
             watching.set()
             watcher.join()
-            for line in slurm("sinfo", "-h", "-N", "-o", "%N %T").splitlines():
-                if "down" in line:
-                    slurm("scontrol", "update", f"nodename={line.split()[0]}", "state=resume")
+            resume()
         assert most[0] == 1
         manifest = json.loads((folder / "results/train/grpo/manifest.json").read_text())
         assert manifest["final_step"] == 30
