@@ -9,7 +9,8 @@ stop() {
   for _ in $(seq 100); do kill -0 "$pid" 2> /dev/null || break; sleep 0.1; done
 }
 [ -e "$LAB/run/slurmctld.pid" ] && timeout 20 scancel --user=root 2> /dev/null
-for file in "$LAB"/run/slurmd-*.pid "$LAB"/run/slurmctld.pid "$LAB"/run/slurmdbd.pid "$LAB"/run/mariadbd.pid; do stop "$file"; done
+for file in "$LAB"/run/slurmd-*.pid "$LAB"/run/slurmctld.pid "$LAB"/run/slurmdbd.pid "$LAB"/run/mariadbd.pid "$LAB"/run/munged.pid; do stop "$file"; done
+rm -f "$LAB"/run/munged.pid
 for name in slurm gres slurmdbd cgroup; do
   [ "$(readlink "/etc/slurm/$name.conf")" = "$LAB/etc/$name.conf" ] && rm -f "/etc/slurm/$name.conf"
 done

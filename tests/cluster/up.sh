@@ -36,8 +36,11 @@ wait_for() { # what, seconds, command ...
 grep -q 'test cluster$' /etc/hosts || echo "127.0.0.1 ${nodes[*]} # artifactscoder test cluster" >> /etc/hosts
 install -d -o munge -g munge -m 0755 /run/munge
 [ -s /etc/munge/munge.key ] || runuser -u munge -- mungekey
-munge -n > /dev/null 2>&1 || runuser -u munge -- munged
-wait_for munge 10 munge -n
+if ! munge -n > /dev/null 2>&1; then
+  runuser -u munge -- munged
+  wait_for munge 10 munge -n
+  cp /run/munge/munged.pid "$LAB/run/munged.pid"
+fi
 
 data=$LAB/state/mysql socket=$LAB/run/mysql.sock
 [ -d "$data/mysql" ] || mariadb-install-db --no-defaults --user=root --datadir="$data" \
