@@ -31,12 +31,13 @@ def test_a_red_line_stops_the_run_before_anything_is_submitted(tmp_path: Path) -
 def test_a_killed_controller_leaves_no_job_and_nothing_is_asked_twice(tmp_path: Path) -> None:
     log = tmp_path / "answers.log"
     (tmp_path / "run").mkdir()
-    with checkout(tmp_path / "run") as folder, server(log) as url:
+    with checkout(tmp_path / "run") as folder, server(log, delay=8) as url:  # jobs that outlast a new start
         files = [folder / "profiles/demo/recipe.yaml", overlay(folder, url, SMALL)]
         words = command(folder, profile(folder), files, *TARGETS)
         with open(folder / "first.log", "w") as output:
             first = subprocess.Popen(words, cwd=folder, stdout=output, stderr=output)
-        until(lambda: live(folder), told=(folder / "first.log").read_text)
+        told = (folder / "first.log").read_text
+        until(lambda: any("sft_code" in comment for comment in live(folder).values()), 200, told)
         first.kill()
         first.wait()
         assert live(folder), "the job outlives its controller"
