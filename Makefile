@@ -34,7 +34,7 @@ cluster-up: ## install and start a real Slurm and Apptainer for tests on this ma
 cluster-down: ## stop it
 	@tests/cluster/down.sh
 
-test-cluster: setup-test cluster-up containers-cpu ## the tests that need a Slurm (about 45 minutes)
+test-cluster: setup-test cluster-up containers-cpu ## the tests that need a Slurm (about an hour)
 	@python -m pytest -n 0 -m cluster
 
 test-cluster-smoke: setup-test ## of those, the demo's whole line once; skipped with a line where Slurm cannot be installed

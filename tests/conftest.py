@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seed files are named relative to the root of the checkout."""
     monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture(scope="session")
+def running_slurm() -> None:
+    """For tests on a real cluster."""
+    try:
+        up = " UP" in subprocess.run(["scontrol", "ping"], capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        up = False
+    if not up:
+        pytest.skip("no Slurm answers `scontrol ping` here: make cluster-up starts one")
 
 
 Configure = Callable[..., Config]

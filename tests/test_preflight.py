@@ -420,18 +420,8 @@ def test_red_lines_are_the_same_words_without_the_network(profile, settings, mon
 # The real ones
 
 
-@pytest.fixture(scope="session")
-def live() -> None:
-    try:
-        up = " UP" in subprocess.run(["scontrol", "ping"], capture_output=True, text=True, timeout=10).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        up = False
-    if not up:
-        pytest.skip("no Slurm answers `scontrol ping` here; tests/cluster/up.sh starts one")
-
-
 @pytest.fixture
-def real(live, profile, tmp_path: Path, server: str):
+def real(running_slurm, profile, tmp_path: Path, server: str):
     """Runs the command against the Slurm that is up; keywords change the profile's defaults or the configuration."""
     base = tmp_path / "base"
     base.mkdir()

@@ -163,12 +163,7 @@ def test_the_last_failure_names_its_logs_and_their_last_words(tmp_path: Path) ->
 
 
 @pytest.mark.cluster
-def test_on_a_real_cluster_jobs_of_this_folder_are_seen(tmp_path: Path) -> None:
-    try:
-        if " UP" not in subprocess.run(["scontrol", "ping"], capture_output=True, text=True, timeout=10).stdout:
-            raise OSError
-    except (OSError, subprocess.TimeoutExpired):
-        pytest.skip("no Slurm answers `scontrol ping` here; tests/cluster/up.sh starts one")
+def test_on_a_real_cluster_jobs_of_this_folder_are_seen(running_slurm, tmp_path: Path) -> None:
     account = next(iter(slurm.associations()), ("",))[0]
     options = [f"--account={account}"] * bool(account) + ["--parsable", "--mem=100", "--output=/dev/null", "--time=2"]
     sent = []

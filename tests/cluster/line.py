@@ -73,9 +73,9 @@ def live(folder: Path) -> dict[str, str]:
     return {row[0]: row[1] for row in rows if row[2] == str(folder)}
 
 
-def accounted(folder: Path, *more: str) -> list[dict[str, str]]:
+def accounted(folder: Path) -> list[dict[str, str]]:
     """All jobs of this folder that the accounting knows of the last two hours, components of a job one by one."""
-    names = ["JobID", "JobName", "State", "Partition", "NodeList", "AllocTRES", "Comment", "WorkDir", *more]
+    names = ["JobID", "JobName", "State", "Partition", "NodeList", "AllocTRES", "Comment", "WorkDir"]
     text = slurm("sacct", "-X", "-n", "-P", "-S", "now-2hours", "-o", ",".join(names))
     rows = [dict(zip(names, line.split("|"), strict=True)) for line in text.splitlines()]
     return [row for row in rows if row["WorkDir"] == str(folder)]
@@ -91,7 +91,7 @@ def processes(folder: Path) -> dict[psutil.Process, str]:
     return found
 
 
-def until(true: Callable[[], object], seconds: float = 120, told: Callable[[], str] = lambda: "") -> None:
+def until(true: Callable[[], object], seconds: float = 90, told: Callable[[], str] = lambda: "") -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, f"it did not happen in time\n{told()}"

@@ -9,11 +9,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from line import slurm, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -42,17 +41,9 @@ class Launch:
         return self.output.read_text()
 
 
-def until(true: Callable[[], object], seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.3)
-
-
 def live(work: Path) -> list[str]:
     """Ids of the live jobs of a work folder."""
-    text = subprocess.run(["squeue", "-h", "-o", "%i %o"], capture_output=True, text=True, timeout=30).stdout
-    return [line.split()[0] for line in text.splitlines() if str(work) in line]
+    return [line.split()[0] for line in slurm("squeue", "-h", "-o", "%i %o").splitlines() if str(work) in line]
 
 
 def served(work: Path) -> bool:
@@ -72,8 +63,8 @@ def test_a_killed_controller_attaches_to_its_job_and_gets_its_exit_code(tmp_path
     assert live(work) == jobs
     (work / "service/end").touch()
     assert second.process.wait(90) == 0 and live(work) == []
-    gpus = subprocess.run(["sacct", "-X", "-n", "-P", "-j", jobs[0], "-o", "NodeList,AllocTRES"], capture_output=True)
-    assert b"gn0" in gpus.stdout and b"gres/gpu=8" in gpus.stdout
+    gpus = slurm("sacct", "-X", "-n", "-P", "-j", jobs[0], "-o", "NodeList,AllocTRES")
+    assert "gn0" in gpus and "gres/gpu=8" in gpus
 
 
 def test_a_stopped_controller_cancels_its_job(tmp_path: Path) -> None:
@@ -104,7 +95,7 @@ def test_a_cancelled_job_is_an_error_that_names_the_log(tmp_path: Path) -> None:
     launch = Launch(work)
     until(lambda: served(work))
     job = live(work)[0]
-    subprocess.run(["scancel", job], check=True)
+    slurm("scancel", job)
     assert launch.process.wait(120) == 2
     assert f"job {job} ended as CANCELLED" in launch.said() and f"job-{job}.log" in launch.said()
 

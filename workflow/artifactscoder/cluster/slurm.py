@@ -116,7 +116,9 @@ def mend_plugin() -> None:
     start again; on both they wait for ever. tests/cluster/test_faults.py hangs without this.
     """
     plugin: Any = sys.modules.get("snakemake_executor_plugin_slurm")
-    query = plugin and plugin.query_job_status
+    if plugin is None:
+        return
+    query = plugin.query_job_status
 
     async def query_job_status(command: str, logger: Any) -> tuple[dict[str, str] | None, float | None]:
         states, seconds = await query(command, logger)
@@ -128,8 +130,7 @@ def mend_plugin() -> None:
                 states |= dict.fromkeys(gone, "CANCELLED")
         return states, seconds
 
-    if plugin:
-        plugin.query_job_status = query_job_status
+    plugin.query_job_status = query_job_status
 
 
 def here() -> bool:

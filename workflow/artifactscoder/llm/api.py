@@ -113,19 +113,7 @@ class ApiEndpoint:
                     raise Refused(f"http_{status}", trouble, attempt)
                 reason, verdict = f"http_{status}", "crowded" if status in (429, 503) else "trouble"
             except aiohttp.ClientConnectorError as error:
-                # Nobody listens: no fault of the request. The others are asked; once none has taken a connection for
-                # `patience_s`, the whole job stops.
-                verdict = "refused"
-                attempt -= 1
-                server.refuses(start)
-                silent = self._servers.silent_for()
-                if silent is not None and silent >= self.settings.patience_s:
-                    raise UserError(
-                        f"endpoint '{self.name}' at {', '.join(self.settings.urls)} cannot be reached "
-                        f"({error.os_error.strerror or error}); start the server or correct `url`, then run the "
-                        "same command again"
-                    ) from None
-                continue
+                verdict, trouble = "refused", str(error.os_error.strerror or error)
             except TimeoutError:
                 reason, verdict = "timeout", "trouble"
                 trouble = f"no answer in {self.settings.timeout_s:g} s"
@@ -135,6 +123,17 @@ class ApiEndpoint:
                 reason, trouble = "broken_body", str(error)
             finally:
                 self._servers.give(server, verdict, start, after, most - tokens)
+            if verdict == "refused":
+                # Nobody listens: no fault of the request. The others are asked; once none has taken a connection for
+                # `patience_s`, the whole job stops.
+                attempt -= 1
+                silent = self._servers.silent_for()
+                if silent is not None and silent >= self.settings.patience_s:
+                    raise UserError(
+                        f"endpoint '{self.name}' at {', '.join(self.settings.urls)} cannot be reached ({trouble}); "
+                        "start the server or correct `url`, then run the same command again"
+                    )
+                continue
             if attempt > self.settings.retries:
                 raise Refused(reason, trouble, attempt)
             await asyncio.sleep(max(after, _pause(attempt)))

@@ -38,18 +38,14 @@ class Server:
         self._last_cut = 0.0
         self._trouble = 0.0
 
-    def refuses(self, started: float) -> None:
-        """It takes no connection: it rests, and the requests go elsewhere."""
-        now = time.monotonic()
-        self.refused_since = self.refused_since or started
-        if now >= self.rests_until:
-            self.rests_until = now + self._rest_s
-            self._rest_s = min(LONGEST_REST_S, 2 * self._rest_s)
-
     def judge(self, verdict: Verdict, started: float, retry_after: float) -> None:
         """Take note of how a request ended that was sent at `started` (time.monotonic)."""
         now = time.monotonic()
-        if verdict == "refused":
+        if verdict == "refused":  # it takes no connection: it rests, and the requests go elsewhere
+            self.refused_since = self.refused_since or started
+            if now >= self.rests_until:
+                self.rests_until = now + self._rest_s
+                self._rest_s = min(LONGEST_REST_S, 2 * self._rest_s)
             return
         self.refused_since, self._rest_s = 0.0, REST_S
         self._trouble = MEMORY * self._trouble + (1 - MEMORY) * (verdict in ("crowded", "trouble"))

@@ -5,8 +5,7 @@ beside it `curve.parquet` (a row a step) and `rewards.parquet` (a row a scored s
 `python -m verl.trainer.main_ppo`, started as a child under guard (`supervise`). On one node it starts Ray itself and
 the guard ends it, daemons and all, on any way out; on several nodes Ray must run already and `RAY_ADDRESS` name it.
 A job that was killed goes on from its last whole checkpoint, one that is asked to stop (`verl_stop`) saves another
-first; the step that the last checkpoint names is compared with
-the step asked for, because an exit code proves nothing.
+first; the step that the last checkpoint names is compared with the step asked for, because an exit code proves nothing.
 
 The reward is `reward_function.compute_score`, called in Ray actors as each answer is complete.
 """
