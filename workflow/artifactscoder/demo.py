@@ -29,6 +29,7 @@ def run(arguments: list[str]) -> int:
     if not Path("workflow/Snakefile").exists():
         raise UserError("there is no workflow/Snakefile here; run this in the root of the checkout")
     start = time.time()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # its words stand between Snakemake's
     folder = Path(".snakemake")
     folder.mkdir(exist_ok=True)
     with open(folder / "demo.lock", "w") as lock:  # noqa: SIM117 - the lock outlives what follows
