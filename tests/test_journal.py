@@ -89,10 +89,10 @@ async def test_finished_shards_are_folded_into_one_file(tmp_path: Path) -> None:
     for part in range(4):
         async with Journal(tmp_path, shared=True) as journal:
             await journal.put(f"k{part}", {"answer": part})
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.glob("*.jsonl"))) == 4
     async with Journal(tmp_path) as journal:
         pass
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(tmp_path.glob("*.jsonl"))) == 1
     async with Journal(tmp_path) as journal:
         assert [journal.get(f"k{part}") for part in range(4)] == [{"answer": part} for part in range(4)]
 

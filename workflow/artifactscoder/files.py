@@ -13,13 +13,14 @@ def temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a small file so that it is there whole or not at all."""
+def write_bytes(path: Path, data: bytes, sync: bool = True) -> None:
+    """Write a small file so that it is there whole or not at all; without `sync` a power cut may take it back."""
     draft = temporary(path)
     with open(draft, "wb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
     os.replace(draft, path)
 
 

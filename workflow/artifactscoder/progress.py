@@ -4,28 +4,61 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 
 EVERY_S = 10.0
+RECENT = 6  # the rate is that of the last minute: what a resumed step recalled at its start says nothing of the rest
 
 
 class Progress:
-    """A line every ten seconds: done, rate, seconds left; and one at the end."""
+    """A line every ten seconds: done, rate, time left; and one at the end."""
 
     def __init__(self, name: str, total: int | None) -> None:
         self.name, self.total = name, total
         self.done = 0
+        self.rate = 0.0  # of the last minute [1/s]
         self.start = self.last = time.monotonic()
+        self._points = deque([(self.start, 0)], maxlen=RECENT + 1)
 
-    def step(self, note: str = "") -> None:
+    @property
+    def left_s(self) -> float | None:
+        """Seconds still to go; none where that is not known."""
+        return (self.total - self.done) / self.rate if self.total and self.rate else None
+
+    def due(self) -> bool:
+        """Count one more; true when it is time for a line."""
         self.done += 1
         now = time.monotonic()
-        if now - self.last >= EVERY_S:
-            self.last = now
-            rate = self.done / (now - self.start)
-            left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate else ""
-            of = f"/{self.total}" if self.total else ""
-            print(f"{self.name}: {self.done}{of}, {rate:.1f}/s{left}{note}", file=sys.stderr, flush=True)
+        if now - self.last < EVERY_S:
+            return False
+        self.last = now
+        self._points.append((now, self.done))
+        before, done = self._points[0]
+        self.rate = (self.done - done) / (now - before)
+        return True
+
+    def say(self, note: str = "") -> None:
+        left = f", {duration(self.left_s)} left" if self.left_s is not None else ""
+        of = f"/{self.total}" if self.total else ""
+        print(f"{self.name}: {self.done}{of}, {self.rate:.1f}/s{left}{note}", file=sys.stderr, flush=True)
+
+    def step(self, note: str = "") -> None:
+        """Count one more, and say so when it is time."""
+        if self.due():
+            self.say(note)
 
     def end(self, note: str) -> None:
-        seconds = time.monotonic() - self.start
-        print(f"{self.name}: {note} in {seconds:.1f} s", file=sys.stderr, flush=True)
+        print(f"{self.name}: {note} in {duration(time.monotonic() - self.start)}", file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """4.2 s, 12 min, 3 h 20 min, 2 d 4 h"""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"

@@ -27,6 +27,7 @@ from artifactscoder import tables
 from artifactscoder.cluster import plan, slurm
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
+from artifactscoder.progress import duration
 from artifactscoder.train import runs
 
 SAMPLE = 4 << 20  # bytes of a journal's file that are counted; the rest is estimated
@@ -167,7 +168,7 @@ def entered(results: Path, step: str, shard: str) -> int | None:
 
 
 def _ago(seconds: float) -> str:
-    return f"{runs.duration(max(0.0, seconds))} ago"
+    return f"{duration(max(0.0, seconds))} ago"
 
 
 def training(config: Config) -> Iterator[str]:

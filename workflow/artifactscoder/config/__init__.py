@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from artifactscoder import files
 from artifactscoder.config.base import Section
 from artifactscoder.config.data import CptSettings, RlSettings, SeedSettings, SftDataSettings
-from artifactscoder.config.engines import Endpoint, ImageSettings, RenderSettings, RewardSettings, Roles
+from artifactscoder.config.engines import BudgetSettings, Endpoint, ImageSettings, RenderSettings, RewardSettings, Roles
 from artifactscoder.config.train import EvalSettings, TrainSettings
 from artifactscoder.errors import UserError
 
@@ -36,6 +36,7 @@ class Config(Section):
     seed: int = Field(0, ge=0, description="Seed of every draw that is made here (not of the models).")
     endpoints: dict[str, Endpoint] = Field(description="Where answers come from, by name.")
     roles: Roles = Field(description="Which endpoint plays which role.")
+    budget: BudgetSettings = BudgetSettings()
     seeds: SeedSettings = SeedSettings()
     sft: SftDataSettings = SftDataSettings()
     cpt: CptSettings = CptSettings()

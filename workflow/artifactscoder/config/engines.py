@@ -39,7 +39,9 @@ class Endpoint(Section):
     )
     requests_per_minute: float = Field(0, ge=0, description="Most requests a minute of one job; 0: no limit.")
     tokens_per_minute: float = Field(0, ge=0, description="Most tokens a minute, in and out, of one job; 0: no limit.")
-    timeout_s: float = Field(900, gt=0, description="Longest wait for one answer [s].")
+    stream: bool = Field(True, description="Whether answers are read as they grow: silence and loops are noticed.")
+    idle_s: float = Field(300, gt=0, description="Longest silence in a streamed answer, its queueing included [s].")
+    timeout_s: float = Field(3600, gt=0, description="Longest wait for one answer [s].")
     retries: int = Field(6, ge=0, description="Further attempts after 429, 5xx, time-out or a broken body.")
     patience_s: float = Field(
         300, ge=0, description="How long an endpoint that refuses connections is tried before the job stops [s]."
@@ -58,9 +60,25 @@ class Endpoint(Section):
         """The base URLs, without a slash at the end."""
         return [url.rstrip("/") for url in ([self.url] if isinstance(self.url, str) else self.url)]
 
+    @property
+    def window(self) -> int:
+        """Rows of a step that are worth having under way at once: some wait for rendering, retries or a re-ask."""
+        return 4 * self.concurrency
+
+    def cost(self, tokens_in: int, tokens_out: int) -> float:
+        """Price of an answer."""
+        return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
+
     def identity(self) -> dict[str, str]:
         """What decides its answers, as opposed to where and how fast they come."""
         return {"kind": self.kind, "model": self.model, "revision": self.revision}
+
+
+class BudgetSettings(Section):
+    """What the answers of a run may cost, all that the journal holds included; a run that has spent it stops."""
+
+    cost: float = Field(0, ge=0, description="Most money, by the endpoints' prices; 0: no limit.")
+    tokens: int = Field(0, ge=0, description="Most tokens, in and out; 0: no limit.")
 
 
 class Roles(Section):

@@ -32,6 +32,6 @@ async def run(config: Config, input: Path, shard: str, output: Path) -> Ledger:
             work,
             output,
             PAGE,
-            4 * coder.settings.concurrency,
+            [coder],
             Progress(f"cpt/code {shard}", tables.count(input)),
         )

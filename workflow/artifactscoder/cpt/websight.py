@@ -76,7 +76,7 @@ async def run(config: Config, source: Path, shard: int, output: Path) -> Ledger:
             lambda row: _page(config, teacher, coder, row),
             output,
             PAGE,
-            4 * coder.settings.concurrency,
+            [teacher, coder],
             Progress(f"cpt/websight {name}", end - start),
         )
 

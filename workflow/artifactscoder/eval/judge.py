@@ -71,6 +71,6 @@ async def run(config: Config, input: Path, name: str, output: Path) -> Ledger:
             work,
             output,
             JUDGED,
-            4 * judge.settings.concurrency,
+            [judge],
             Progress(f"eval/judge {name}", tables.count(input)),
         )

@@ -56,6 +56,7 @@ async def run(config: Config, input: Path, name: str, output: Path, browsers: in
             work,
             output,
             RENDERED,
-            4 * browsers,
+            [],
             Progress(f"eval/render {name}", tables.count(input)),
+            window=4 * browsers,
         )

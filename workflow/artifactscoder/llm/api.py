@@ -2,7 +2,8 @@
 
 Measured, that costs a tenth of the CPU of the `openai` package's own transport, and its retries can be told apart from
 ours: 429, 5xx, time-outs, resets and broken bodies are asked again with growing pauses, then `Refused` by that name;
-where no server takes connections, they are tried on for `patience_s`. `servers` says which one is asked, and when.
+where no server takes connections, they are tried on for `patience_s`. `servers` says which one is asked, and when,
+`stream` reads answers as they grow. HTTP/1.1 over kept connections: HTTP/2 would save none of what was measured.
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import resource
+import socket
+import sys
 import time
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any
 
@@ -22,6 +27,7 @@ from artifactscoder.errors import UserError
 from artifactscoder.llm import drain
 from artifactscoder.llm.request import Answer, Refused, Request
 from artifactscoder.llm.servers import Servers, Verdict
+from artifactscoder.llm.stream import Broken, completion
 
 BACKOFF_S = 1.0
 BACKOFF_CAP_S = 60.0
@@ -37,21 +43,18 @@ class ApiEndpoint:
             settings.urls, settings.concurrency, settings.requests_per_minute, settings.tokens_per_minute
         )
         self._session: aiohttp.ClientSession | None = None
+        self._uncounted = False
 
     async def __aenter__(self) -> ApiEndpoint:
-        headers = {"Content-Type": "application/json"}
-        if variable := self.settings.key_env:
-            key = os.environ.get(variable)
-            if not key:
-                raise UserError(
-                    f"endpoint '{self.name}' takes its key from the environment variable {variable}, which is not "
-                    f"set; run `export {variable}=...` first"
-                )
-            headers["Authorization"] = f"Bearer {key}"
+        _allow_files(self.settings.concurrency + 1000)
         self._session = aiohttp.ClientSession(
-            headers=headers,
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=self.settings.timeout_s, sock_connect=20),
+            headers={"Content-Type": "application/json", **authorization(self.name, self.settings)},
+            connector=aiohttp.TCPConnector(limit=0, socket_factory=_socket),
+            timeout=aiohttp.ClientTimeout(
+                total=self.settings.timeout_s,
+                sock_connect=20,
+                sock_read=self.settings.idle_s if self.settings.stream else None,
+            ),
         )
         return self
 
@@ -61,109 +64,182 @@ class ApiEndpoint:
         if self._session is not None:
             await self._session.close()
 
-    def _body(self, request: Request) -> bytes:
-        body: dict[str, Any] = {
-            "model": self.settings.model,
-            "messages": request.messages,
-            **request.sampling,
-        }
-        if request.schema is not None:
-            if self.settings.structured == "json_schema":
-                # Not `strict`, which some servers grant to a part of JSON Schema only: the form is checked here anyway.
-                body["response_format"] = {
-                    "type": "json_schema",
-                    "json_schema": {"name": "answer", "schema": request.schema},
-                }
-            elif self.settings.structured == "json_object":
-                body["response_format"] = {"type": "json_object"}
-        return orjson.dumps(body)
-
     async def ask(self, request: Request) -> Answer:
-        assert self._session is not None
-        body = self._body(request)
-        attempt, most = 0, len(body) // 4 + int(request.sampling.get("max_tokens", 0))
+        values = body(self.settings, request)
+        if self.settings.stream:
+            values |= {"stream": True, "stream_options": {"include_usage": True}}
+        data = orjson.dumps(values)
+        attempt, most = 0, len(data) // 4 + int(request.sampling.get("max_tokens", 0))
         while True:
             server = await self._servers.take(most)
-            url, start = server.url + "/chat/completions", time.monotonic()
-            verdict: Verdict = "other"
-            after, tokens = 0.0, 0
+            start = time.monotonic()
+            trouble: _Trouble | None = None
+            used = 0
             try:
                 await drain.gate()
                 attempt += 1
                 with drain.busy():
-                    async with self._session.post(url, data=body) as response:
-                        data = await response.read()
-                        status, after = response.status, _seconds(response.headers.get("Retry-After"))
-                if status == 200:
-                    answer = self._answer(data, time.monotonic() - start, attempt)
-                    verdict, tokens = "good", answer.tokens_in + answer.tokens_out
-                    return answer
-                trouble = f"HTTP {status}: {_short(data)}"
-                if status in (401, 403):
-                    raise UserError(
-                        f"endpoint '{self.name}' at {url} refuses the key ({trouble}); "
-                        f"check {self.settings.key_env or 'key_env'}"
-                    )
-                if status in (404, 405):
-                    raise UserError(
-                        f"endpoint '{self.name}' has no model '{self.settings.model}' at {url} ({trouble}); "
-                        "check `url` and `model` in the configuration"
-                    )
-                if status < 500 and status not in (408, 409, 425, 429):
-                    raise Refused(f"http_{status}", trouble, attempt)
-                reason, verdict = f"http_{status}", "crowded" if status in (429, 503) else "trouble"
+                    answer = await self._post(server.url + "/chat/completions", data, attempt)
+                used = answer.tokens_in + answer.tokens_out
+                return answer
             except aiohttp.ClientConnectorError as error:
-                verdict, trouble = "refused", str(error.os_error.strerror or error)
-            except TimeoutError:
-                reason, verdict = "timeout", "trouble"
-                trouble = f"no answer in {self.settings.timeout_s:g} s"
+                trouble = _Trouble("connection", str(error.os_error.strerror or error), "refused")
+            except TimeoutError as error:
+                silent = self.settings.stream and "reading data" in str(error)
+                limit = self.settings.idle_s if silent else self.settings.timeout_s
+                words = f"{'not a byte more' if silent else 'no answer'} in {limit:g} s"
+                trouble = _Trouble("timeout", words, "trouble")
             except aiohttp.ClientError as error:
-                reason, verdict, trouble = "connection", "trouble", f"{type(error).__name__}: {error}"[:200]
-            except _Broken as error:
-                reason, trouble = "broken_body", str(error)
+                trouble = _Trouble("connection", f"{type(error).__name__}: {error}"[:200], "trouble")
+            except Broken as error:
+                trouble = _Trouble("broken_body", str(error), "trouble")
+            except _Trouble as error:
+                trouble = error
             finally:
-                self._servers.give(server, verdict, start, after, most - tokens)
-            if verdict == "refused":
+                verdict = trouble.verdict if trouble else "good" if used else "other"
+                self._servers.give(server, verdict, start, trouble.after if trouble else 0.0, most - used)
+            if trouble.verdict == "refused":
                 # Nobody listens: no fault of the request. The others are asked; once none has taken a connection for
                 # `patience_s`, the whole job stops.
                 attempt -= 1
-                silent = self._servers.silent_for()
-                if silent is not None and silent >= self.settings.patience_s:
+                silent_for = self._servers.silent_for()
+                if silent_for is not None and silent_for >= self.settings.patience_s:
                     raise UserError(
                         f"endpoint '{self.name}' at {', '.join(self.settings.urls)} cannot be reached ({trouble}); "
                         "start the server or correct `url`, then run the same command again"
                     )
                 continue
             if attempt > self.settings.retries:
-                raise Refused(reason, trouble, attempt)
-            await asyncio.sleep(max(after, _pause(attempt)))
+                raise Refused(trouble.reason, str(trouble), attempt)
+            await asyncio.sleep(max(trouble.after, _pause(attempt)))
 
-    def _answer(self, data: bytes, seconds: float, attempts: int) -> Answer:
-        try:
-            payload = orjson.loads(data)
-            choice = payload["choices"][0]
-            message, usage = choice["message"], payload.get("usage") or {}
-            return Answer(
-                text=message.get("content") or "",
-                finish=choice.get("finish_reason") or "stop",
-                tokens_in=int(usage.get("prompt_tokens") or 0),
-                tokens_out=int(usage.get("completion_tokens") or 0),
-                seconds=seconds,
-                attempts=attempts,
-                reasoning=message.get("reasoning_content") or message.get("reasoning") or "",
+    async def _post(self, url: str, data: bytes, attempt: int) -> Answer:
+        """One attempt. Raises _Trouble where another may help, Refused where none will, UserError where none can."""
+        assert self._session is not None
+        start = time.monotonic()
+        async with self._session.post(url, data=data) as response:
+            if response.status == 200:
+                if response.content_type == "text/event-stream":
+                    payload: Any = await completion(response)
+                else:
+                    payload = _parsed(await response.read())
+                answer = answer_of(payload, time.monotonic() - start, attempt)
+                if not answer.tokens_out and answer.text:
+                    self._warn_of_uncounted()
+                return answer
+            text = _short(await response.read())
+            status, after = response.status, _seconds(response.headers.get("Retry-After"))
+        words = f"HTTP {status}: {text}"
+        if status in (401, 403):
+            raise UserError(
+                f"endpoint '{self.name}' at {url} refuses the key ({words}); check {self.settings.key_env or 'key_env'}"
             )
-        except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError, ValueError):
-            raise _Broken(f"the body is not a chat completion: {_short(data)}") from None
+        if status in (404, 405):
+            raise UserError(
+                f"endpoint '{self.name}' has no model '{self.settings.model}' at {url} ({words}); "
+                "check `url` and `model` in the configuration"
+            )
+        if status < 500 and status not in (408, 409, 425, 429):
+            raise Refused(f"http_{status}", words, attempt)
+        raise _Trouble(f"http_{status}", words, "crowded" if status in (429, 503) else "trouble", after)
+
+    def _warn_of_uncounted(self) -> None:
+        if not self._uncounted:
+            self._uncounted = True
+            more = "; `stream: false` may bring it" if self.settings.stream else ""
+            words = f"endpoint '{self.name}' sends no `usage`: its tokens and cost are counted as 0{more}"
+            print(words, file=sys.stderr, flush=True)
 
 
-class _Broken(Exception):
-    pass
+class _Trouble(Exception):
+    """An attempt that failed; another may not."""
+
+    def __init__(self, reason: str, text: str, verdict: Verdict, after: float = 0.0) -> None:
+        super().__init__(text)
+        self.reason, self.verdict, self.after = reason, verdict, after
+
+
+def authorization(name: str, settings: Endpoint) -> dict[str, str]:
+    """The header that carries the key, from the environment variable that the endpoint names."""
+    variable = settings.key_env
+    if not variable:
+        return {}
+    key = os.environ.get(variable)
+    if not key:
+        raise UserError(
+            f"endpoint '{name}' takes its key from the environment variable {variable}, which is not set; "
+            f"run `export {variable}=...` first"
+        )
+    return {"Authorization": f"Bearer {key}"}
+
+
+def body(settings: Endpoint, request: Request) -> dict[str, Any]:
+    """A request as `/chat/completions` takes it."""
+    out: dict[str, Any] = {"model": settings.model, "messages": request.messages, **request.sampling}
+    if request.schema is not None:
+        if settings.structured == "json_schema":
+            # Not `strict`, which some servers grant to a part of JSON Schema only: the form is checked here anyway.
+            schema = {"name": "answer", "schema": request.schema}
+            out["response_format"] = {"type": "json_schema", "json_schema": schema}
+        elif settings.structured == "json_object":
+            out["response_format"] = {"type": "json_object"}
+    return out
+
+
+def answer_of(payload: Any, seconds: float, attempts: int) -> Answer:
+    """The Answer in a chat completion. Raises Broken where it is none."""
+    try:
+        choice = payload["choices"][0]
+        message, usage = choice["message"], payload.get("usage") or {}
+        return Answer(
+            text=message.get("content") or "",
+            finish=choice.get("finish_reason") or "stop",
+            tokens_in=int(usage.get("prompt_tokens") or 0),
+            tokens_out=int(usage.get("completion_tokens") or 0),
+            seconds=seconds,
+            attempts=attempts,
+            reasoning=message.get("reasoning_content") or message.get("reasoning") or "",
+        )
+    except (LookupError, TypeError, AttributeError, ValueError):
+        raise Broken(f"the body is not a chat completion: {_short(orjson.dumps(payload))}") from None
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise Broken(f"the body is not a chat completion: {_short(data)}") from None
+
+
+def _socket(address: Any) -> socket.socket:
+    """A socket whose dead peer is noticed in two minutes, also where nothing is streamed."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, name):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made
+
+
+def _allow_files(count: int) -> None:
+    """Raise this process' limit of open files, as far as it may: every request in flight is a connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _seconds(retry_after: str | None) -> float:
-    """A Retry-After header in seconds; 0 without one, or where it is a date."""
+    """A Retry-After header in seconds; 0 without one, or where it cannot be read."""
+    if not retry_after:
+        return 0.0
     try:
-        return max(0.0, float(retry_after or 0))
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
     except ValueError:
         return 0.0
 

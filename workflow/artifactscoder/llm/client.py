@@ -19,10 +19,12 @@ from pydantic import BaseModel, ValidationError
 
 from artifactscoder.config import Config
 from artifactscoder.config.engines import Sampling
+from artifactscoder.html import repetition
 from artifactscoder.html.extract import thoughts
 from artifactscoder.journal import Journal
 from artifactscoder.ledger import Usage
 from artifactscoder.llm import drain
+from artifactscoder.llm.budget import Budget
 from artifactscoder.llm.endpoint import open_endpoint
 from artifactscoder.llm.prompts import Message
 from artifactscoder.llm.request import Answer, Refused, Request
@@ -55,6 +57,7 @@ class Client:
         self.name, self.settings = config.endpoint(role)
         self.journal = journal
         self.asked = self.recalled = 0
+        self._budget = Budget(config.budget, config.journal, journal)
         self._endpoint = open_endpoint(self.name, self.settings)
 
     @property
@@ -85,21 +88,27 @@ class Client:
         if entry is not None:
             self.recalled += 1
             answer = Answer(**entry["answer"])
+            cost = entry["paid"][2] if "paid" in entry else self.settings.cost(answer.tokens_in, answer.tokens_out)
         else:
+            await self._budget.check()
             self.asked += 1
             try:
                 answer = await self._endpoint.ask(request)
             except Refused as refusal:
                 raise Unusable("failed", refusal.reason, str(refusal), Usage(attempts=refusal.attempts)) from None
+            cost = self.settings.cost(answer.tokens_in, answer.tokens_out)
+            paid = (answer.tokens_in, answer.tokens_out, cost, round(answer.seconds, 3))
             with drain.busy():
-                await self.journal.put(key, {"answer": asdict(answer)})
+                await self.journal.put(key, {"answer": asdict(answer)}, paid)
         usage = Usage(
             attempts=answer.attempts,
             tokens_in=answer.tokens_in,
             tokens_out=answer.tokens_out,
-            cost=(answer.tokens_in * self.settings.price_in + answer.tokens_out * self.settings.price_out) / 1e6,
+            cost=cost,
             seconds=round(answer.seconds, 3),
         )
+        if answer.finish == "repeated" or (answer.finish == "length" and repetition.loops(answer.text, 2000)):
+            raise Unusable("rejected", "repeated", "the answer repeats one passage over and over", usage)
         if answer.finish == "length":
             raise Unusable("rejected", "truncated", "the answer was cut off at max_tokens", usage)
         if answer.finish == "content_filter":

@@ -1,15 +1,15 @@
 """The one loop of every step that asks: rows in, outcomes out, in the rows' order, each id accounted for.
 
-Rows are read as they are needed; at most `window` of them are under way, so memory does not grow with the table.
-Outcomes are written in the order of the rows, whatever order the answers come in: the same answers give the same
-table, byte for byte.
+Rows are read as they are needed, and what is finished before its turn waits in at most HELD bytes, so memory does not
+grow with the table. Outcomes are written in the order of the rows, whatever order the answers come in: the same
+answers give the same table, byte for byte.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +22,11 @@ from artifactscoder.config import Config
 from artifactscoder.journal import Journal
 from artifactscoder.ledger import Ledger, Status, Usage
 from artifactscoder.llm.client import Client, Unusable
+from artifactscoder.llm.meter import Meter
 from artifactscoder.progress import Progress
 from artifactscoder.tables import Row
+
+HELD = 128 << 20  # bytes of rows that wait for their turn
 
 
 @dataclass
@@ -59,35 +62,69 @@ async def in_order(
     work: Callable[[Row], Awaitable[list[Outcome]]],
     output: Path,
     schema: pa.Schema,
-    window: int,
+    clients: Sequence[Client],
     progress: Progress,
+    window: int = 0,
 ) -> Ledger:
-    """Work on every row, `window` at a time; write table and ledger; returns the ledger for its counts."""
+    """Work on every row; write table and ledger; returns the ledger for its counts.
+
+    Under way at once are as many rows as the `clients` can use, or `window` where that is more.
+    """
     ledger = Ledger(ledgers.beside(output))
+    most = max([window, *(client.settings.window for client in clients)])
+    meter = Meter(progress, [client.journal for client in clients], output)
     under_way: deque[asyncio.Task[list[Outcome]]] = deque()
+    waiting = held = 0  # rows that are finished before their turn, and their bytes
+    broken: list[asyncio.Task[list[Outcome]]] = []
+    moved = asyncio.Event()
+
+    def finished(task: asyncio.Task[list[Outcome]]) -> None:
+        nonlocal waiting, held
+        moved.set()
+        if task.cancelled() or task.exception() is not None:
+            broken.append(task)
+            return
+        waiting += 1
+        held += _size(task.result())
+        meter.finished([(outcome.status, outcome.usage) for outcome in task.result()])
 
     with tables.Writer(output, schema) as writer:
 
-        async def settle() -> None:
-            for outcome in await under_way.popleft():
-                ledger.leave(outcome.id, outcome.status, outcome.reason, outcome.detail, outcome.usage)
-                if outcome.status == "ok" and outcome.row is not None:
-                    writer.write(outcome.row)
-                c = ledger.counts
-                progress.step(f", {c['rejected']} rejected, {c['failed']} failed")
+        def settle() -> None:
+            """Write what has its turn."""
+            nonlocal waiting, held
+            if broken:
+                broken[0].result()
+            while under_way and under_way[0].done():
+                outcomes = under_way.popleft().result()
+                waiting -= 1
+                held -= _size(outcomes)
+                for outcome in outcomes:
+                    ledger.leave(outcome.id, outcome.status, outcome.reason, outcome.detail, outcome.usage)
+                    if outcome.status == "ok" and outcome.row is not None:
+                        writer.write(outcome.row)
+
+        async def until(enough: Callable[[], bool]) -> None:
+            settle()
+            while not enough():
+                moved.clear()
+                await moved.wait()
+                settle()
 
         try:
             for row in rows:
+                # One slow answer at the head must not hold up the others: they go on until HELD is full.
+                await until(lambda: len(under_way) - waiting < most and held < HELD)
                 ledger.enter(entered(row))
-                under_way.append(asyncio.create_task(_coroutine(work, row)))
-                if len(under_way) >= window:
-                    await settle()
-            while under_way:
-                await settle()
+                task = asyncio.create_task(_coroutine(work, row))
+                task.add_done_callback(finished)
+                under_way.append(task)
+            await until(lambda: not under_way)
         finally:
             for task in under_way:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
+            meter.close()
         # The ledger goes first: a table that is there always has its accounts beside it.
         ledger.close()
     progress.end(ledger.summary())
@@ -96,3 +133,9 @@ async def in_order(
 
 async def _coroutine(work: Callable[[Row], Awaitable[list[Outcome]]], row: Row) -> list[Outcome]:
     return await work(row)
+
+
+def _size(outcomes: list[Outcome]) -> int:
+    """Bytes of the rows, near enough."""
+    rows = [outcome.row for outcome in outcomes if outcome.row]
+    return sum(len(value) for row in rows for value in row.values() if isinstance(value, str | bytes))

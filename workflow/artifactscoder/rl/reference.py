@@ -35,6 +35,6 @@ async def run(config: Config, input: Path, output: Path) -> Ledger:
             work,
             output,
             PAGE,
-            4 * reference.settings.concurrency,
+            [reference],
             Progress("rl/reference", tables.count(input)),
         )

@@ -44,6 +44,7 @@ async def run(config: Config, input: Path, output: Path, browsers: int) -> Ledge
             work,
             output,
             PAGE,
-            4 * browsers,
+            [],
             Progress("rl/valid", tables.count(input)),
+            window=4 * browsers,
         )

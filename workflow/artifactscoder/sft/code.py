@@ -34,6 +34,6 @@ async def run(config: Config, input: Path, shard: str, output: Path) -> Ledger:
             work,
             output,
             PAGE,
-            4 * coder.settings.concurrency,
+            [coder],
             Progress(f"sft/code {shard}", tables.count(input)),
         )

@@ -55,8 +55,9 @@ async def run(config: Config, input: Path, shard: str, output: Path, browsers: i
             lambda row: _page(config, judge, recorded, dimensions, row),
             output,
             scored(dimension["slug"] for dimension in dimensions),
-            max(4 * judge.settings.concurrency, 2 * browsers),
+            [judge],
             Progress(f"sft/score {shard}", tables.count(input)),
+            window=2 * browsers,
         )
 
 

@@ -46,7 +46,7 @@ async def run(config: Config, category: str, output: Path) -> Ledger:
             lambda row: _subcategory(config, teacher, found[0]["name"], row),
             output,
             TASK,
-            4 * teacher.settings.concurrency,
+            [teacher],
             Progress(f"sft/tasks {category}", len(rows)),
         )
 

@@ -42,7 +42,7 @@ async def run(config: Config, input: Path, shard: str, output: Path) -> Ledger:
             lambda row: _task(config, teacher, kinds, row),
             output,
             VARIANT,
-            4 * teacher.settings.concurrency,
+            [teacher],
             Progress(f"sft/variants {shard}", total * len(kinds)),
         )
 

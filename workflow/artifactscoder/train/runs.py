@@ -12,7 +12,6 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
-import math
 import os
 import re
 import shutil
@@ -31,6 +30,7 @@ from pydantic import BaseModel
 from artifactscoder import files, tables
 from artifactscoder.config.trainers import OPERATIONAL
 from artifactscoder.errors import UserError
+from artifactscoder.progress import duration
 from artifactscoder.train import verl_stop
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
@@ -264,18 +264,6 @@ class Steps:
                 shown.append(f"{duration(statistics.median(self._times) * (self.total - step))} left")
             say(self.step, f"step {step} of {self.total}, " + ", ".join(shown))
         return bool(complete)
-
-
-def duration(seconds: float) -> str:
-    """Two units at most: `3 d 4 h`, `12 min`, `40 s`."""
-    whole = math.ceil(seconds)
-    if whole < 100:
-        return f"{whole} s"
-    minutes = math.ceil(whole / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    hours = minutes // 60
-    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 def plain(line: str) -> str:

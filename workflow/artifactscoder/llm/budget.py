@@ -1,0 +1,76 @@
+"""The budget of a run: no request is sent once its answers have cost so much; those under way are waited for.
+
+Every job knows its own costs as they come and reads what the others paid from the journal's `paid.json` files, seldom
+while the end is far and every few seconds when it is near. So a run ends at the budget, give or take what was in
+flight and what the others paid since the last look. A higher budget and the same command go on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import orjson
+
+from artifactscoder.config.engines import BudgetSettings
+from artifactscoder.journal import PAID, Journal, Paid
+from artifactscoder.llm import drain
+
+NEAR_S, FAR_S = 2.0, 300.0
+
+
+def paid(root: Path) -> dict[Path, Paid]:
+    """What was paid for the answers of each journal folder below `root`, as their jobs last said."""
+    out: dict[Path, Paid] = {}
+    for path in root.rglob(f"*{PAID}"):
+        try:
+            values = orjson.loads(path.read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            continue  # moved away while it was read; the next look sees it
+        total = out.setdefault(path.parent, Paid())
+        for name in vars(total):
+            setattr(total, name, getattr(total, name) + values[name])
+    return out
+
+
+class Budget:
+    """`check` before every request."""
+
+    def __init__(self, settings: BudgetSettings, root: Path, journal: Journal) -> None:
+        self.settings, self.root, self.journal = settings, root, journal
+        self._others = (0.0, 0)
+        self._next_look = 0.0
+        self._last: tuple[float, float] | None = None
+
+    async def check(self) -> None:
+        """Returns while there is money left; else ends the step in order (llm/drain.py)."""
+        if not (self.settings.cost or self.settings.tokens):
+            return
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._look(now)
+        cost, tokens = self._spent()
+        for what, spent, limit in (("cost", cost, self.settings.cost), ("tokens", tokens, self.settings.tokens)):
+            if limit and spent >= limit:
+                await drain.stop(
+                    f"the budget is spent: {what} {spent:,.6g} of budget.{what} {limit:,.6g}; nothing is lost: raise "
+                    f"budget.{what} in the configuration and run the same command again"
+                )
+
+    def _spent(self) -> tuple[float, int]:
+        own = self.journal.paid
+        return self._others[0] + own.cost, self._others[1] + own.tokens_in + own.tokens_out
+
+    def _look(self, now: float) -> None:
+        """Sum up the others, and look again when a quarter of what is left may be spent."""
+        others = [one for folder, one in paid(self.root).items() if folder != self.journal.folder]
+        self._others = (sum(one.cost for one in others), sum(one.tokens_in + one.tokens_out for one in others))
+        cost, tokens = self._spent()
+        limits = ((cost, self.settings.cost), (tokens, self.settings.tokens))
+        share = max(spent / limit for spent, limit in limits if limit)
+        wait = NEAR_S
+        if self._last is not None and share > self._last[1]:
+            rate = (share - self._last[1]) / (now - self._last[0])
+            wait = min(FAR_S, max(NEAR_S, (1 - share) / rate / 4))
+        self._last = (now, share)
+        self._next_look = now + wait
