@@ -60,16 +60,25 @@ class Connection(asyncio.Protocol):
         if not gap:
             return
         lines = head.lower().split(b"\r\n")
-        length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
+        length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
         if len(body) < length:
             return
         self.data = body[length:]
+        self.last = b"\r\nconnection: close" in head.lower()
         loop = asyncio.get_running_loop()
-        if b'"stream":true' in body or b'"stream": true' in body:
-            for number, event in enumerate(EVENTS):
+        if head.startswith(b"GET"):  # what models there are, or whether it is well
+            self.answer(_http("application/json", b'{"object": "list", "data": [{"id": "bench"}]}'))
+        elif b'"stream":true' in body or b'"stream": true' in body:
+            for number, event in enumerate(EVENTS[:-1]):
                 loop.call_later(LATENCY_S * (number + 1) / len(EVENTS), self.transport.write, event)
+            loop.call_later(LATENCY_S, self.answer, EVENTS[-1])
         else:
-            loop.call_later(LATENCY_S, self.transport.write, WHOLE)
+            loop.call_later(LATENCY_S, self.answer, WHOLE)
+
+    def answer(self, data: bytes) -> None:
+        self.transport.write(data)
+        if self.last:
+            self.transport.close()
 
 
 async def main() -> None:

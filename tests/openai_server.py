@@ -46,6 +46,8 @@ class Server:
         sampling = {name: values[name] for name in ("temperature", "top_p", "max_tokens")}
         text, finish = answer(Request(values["messages"], sampling, schema, 0))
         await asyncio.sleep(self.delay)
+        if request.transport is None:
+            raise ConnectionError("the client is gone: nothing is answered")
         digest = hashlib.sha256(body).hexdigest()
         self.answered[digest] += 1
         if self.log is not None:

@@ -316,14 +316,14 @@ async def test_retry_after_is_kept_for_the_whole_server() -> None:
 
     async def fault(number: int, _: web.Request) -> web.Response:
         moments.append(asyncio.get_running_loop().time())
-        if number == 1:
+        if moments[-1] - moments[0] < 1:
             return web.Response(status=429, headers={"Retry-After": "1"})
         return await answer("fine")
 
     async with Server(fault).open() as url:
-        answers = await ask_many(Endpoint(kind="api", url=url, concurrency=1), 5)
-    assert [getattr(found, "text", found) for found in answers] == ["fine"] * 5
-    assert moments[1] - moments[0] > 0.95 and moments[-1] - moments[1] < 1
+        answers = await ask_many(Endpoint(kind="api", url=url, concurrency=1), 50)
+    assert [getattr(found, "text", found) for found in answers] == ["fine"] * 50
+    assert sum(moment - moments[0] < 1 for moment in moments) <= 3, "the others kept away"
 
 
 async def test_requests_and_tokens_a_minute_are_kept() -> None:

@@ -36,6 +36,8 @@ class Extraction:
 
 def thoughts(answer: str) -> tuple[str, str]:
     """An answer without its <think> parts, and those parts. An unclosed <think> is all thought."""
+    if "think>" not in answer and "think>" not in answer.lower():
+        return answer, ""
     kept = "\n".join(_THINK.findall(answer))
     rest = _THINK.sub("", answer)
     low = rest.lower()

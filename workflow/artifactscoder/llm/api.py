@@ -141,7 +141,7 @@ class ApiEndpoint:
             )
         if status < 500 and status not in (408, 409, 425, 429):
             raise Refused(f"http_{status}", words, attempt)
-        raise _Trouble(f"http_{status}", words, "crowded" if status in (429, 503) else "trouble", after)
+        raise _Trouble(f"http_{status}", words, "trouble", after)
 
     def _warn_of_uncounted(self) -> None:
         if not self._uncounted:

@@ -10,7 +10,6 @@ guessed out of text.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -43,7 +42,7 @@ class Unusable(Exception):
 
 def request_key(identity: dict[str, str], request: Request) -> str:
     """The digest that names a request: model and revision, messages, sampling, schema and sample index."""
-    canonical = orjson.dumps([identity, asdict(request)], option=orjson.OPT_SORT_KEYS)
+    canonical = orjson.dumps([identity, vars(request)], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()[:32]
 
 
@@ -99,7 +98,7 @@ class Client:
             cost = self.settings.cost(answer.tokens_in, answer.tokens_out)
             paid = (answer.tokens_in, answer.tokens_out, cost, round(answer.seconds, 3))
             with drain.busy():
-                await self.journal.put(key, {"answer": asdict(answer)}, paid)
+                await self.journal.put(key, {"answer": vars(answer)}, paid)
         usage = Usage(
             attempts=answer.attempts,
             tokens_in=answer.tokens_in,

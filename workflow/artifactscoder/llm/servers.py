@@ -1,9 +1,11 @@
 """The servers of one endpoint: who takes the next request, how many at once, and when a sick one is asked again.
 
 Each server has a limit of its own on what is in flight. It begins low, doubles until the first sign of crowding, falls
-by three tenths at each sign and climbs back by one a round (AIMD, as TCP does). Signs are 429 and 503 always, and
-time-outs, resets and other 5xx where they are more than stray ones. Retry-After is kept for the whole server. One that
-takes no connection rests, longer each time, while the others go on. Waiting is first come, first served.
+by three tenths at each sign and climbs back by a fiftieth a round (AIMD, as TCP does). Signs are 429, 5xx, time-outs
+and resets where they are more than a tenth of the latest answers: a few are the way of every large server, and to
+yield to each would leave a dozen requests in flight. Then Retry-After is kept for the whole server, else for the one
+request. A server that takes no connection rests, longer each time, while the others go on. Waiting is first come,
+first served.
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ from typing import Literal
 
 FIRST_LIMIT = 32
 SMALLEST_SHARE = 0.7  # of the limit that a sign of crowding leaves
-STRAY = 0.1  # troubles among the latest answers that are no sign of crowding
-MEMORY = 0.95  # weight of what was, against the latest answer
+STRAY = 0.1  # share of troubles among the latest answers that is no sign of crowding
+MEMORY = 0.995  # weight of what was, against the latest answer
+DOUBT = 10  # good answers that a server is credited with at first
+CLIMB = 0.02  # of the limit, a round
 REST_S = 1.0  # first rest of a server that refuses connections; doubles
 LONGEST_REST_S = 30.0
 
-Verdict = Literal["good", "crowded", "trouble", "refused", "other"]
+Verdict = Literal["good", "trouble", "refused", "other"]
 
 
 class Server:
@@ -36,7 +40,7 @@ class Server:
         self._rest_s = REST_S
         self._climbing_fast = True
         self._last_cut = 0.0
-        self._trouble = 0.0
+        self._trouble = self._weight = 0.0
 
     def judge(self, verdict: Verdict, started: float, retry_after: float) -> None:
         """Take note of how a request ended that was sent at `started` (time.monotonic)."""
@@ -48,15 +52,19 @@ class Server:
                 self._rest_s = min(LONGEST_REST_S, 2 * self._rest_s)
             return
         self.refused_since, self._rest_s = 0.0, REST_S
-        self._trouble = MEMORY * self._trouble + (1 - MEMORY) * (verdict in ("crowded", "trouble"))
-        if retry_after:
+        if verdict == "other":
+            return
+        self._trouble = MEMORY * self._trouble + (verdict == "trouble")
+        self._weight = MEMORY * self._weight + 1
+        if verdict == "trouble" and self._trouble > STRAY * (self._weight + DOUBT):
             self.rests_until = max(self.rests_until, now + retry_after)
-        if verdict == "crowded" or (verdict == "trouble" and self._trouble > STRAY):
             self._climbing_fast = False
             if started >= self._last_cut:  # what was sent before the last cut says nothing about it
                 self.limit, self._last_cut = max(1.0, self.limit * SMALLEST_SHARE), now
+                self._trouble = self._weight = 0.0
         elif verdict == "good" and self.in_flight + 1 >= 0.8 * self.limit:
-            self.limit = min(self.most, self.limit + (1.0 if self._climbing_fast else 1.0 / self.limit))
+            step = 1.0 if self._climbing_fast else max(1.0, CLIMB * self.limit) / self.limit
+            self.limit = min(self.most, self.limit + step)
 
 
 class Servers:

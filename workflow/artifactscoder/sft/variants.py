@@ -34,7 +34,6 @@ class Variants(BaseModel):
 async def run(config: Config, input: Path, shard: str, output: Path) -> Ledger:
     """Ask for the variants of every task of `input` and write table and ledger."""
     kinds = seeds.variants(config)
-    total = tables.count(input)
     async with generate.roles(config, "sft/variants", shard, "teacher") as [teacher]:
         return await generate.in_order(
             tables.rows(input, ["id", "category", "title", "description"]),
@@ -43,7 +42,7 @@ async def run(config: Config, input: Path, shard: str, output: Path) -> Ledger:
             output,
             VARIANT,
             [teacher],
-            Progress(f"sft/variants {shard}", total * len(kinds)),
+            Progress(f"sft/variants {shard}", tables.count(input)),
         )
 
 
