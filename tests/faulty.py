@@ -123,7 +123,8 @@ class Faulty:
             await asyncio.sleep(0.1)
         if request.transport is None:
             raise ConnectionError("the client is gone: nothing is answered")
-        self.answered(body)
+        if kind not in ("empty", "length"):  # those are asked again in the same words
+            self.answered(body)
         await response.write(event({"content": text[half:]}, finish) + event(None) + b"data: [DONE]\n\n")
         await response.write_eof()
         return response
