@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,11 +46,15 @@ def unusable(ids: list[str], trouble: Unusable) -> list[Outcome]:
 
 
 @asynccontextmanager
-async def roles(config: Config, step: str, shard: str, *names: str) -> AsyncIterator[list[Client]]:
-    """Clients for several roles over the one journal of (step, shard)."""
+async def roles(
+    config: Config, step: str, shard: str, *names: str, endpoints: Sequence[str] = ()
+) -> AsyncIterator[list[Client]]:
+    """Clients for several roles, then for the named endpoints, over the one journal of (step, shard)."""
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(Journal(config.journal / step / shard))
-        yield [await stack.enter_async_context(Client(config, name, journal)) for name in names]
+        clients = [Client(config, name, journal) for name in names]
+        clients += [Client(config, "", journal, endpoint=name) for name in endpoints]
+        yield [await stack.enter_async_context(client) for client in clients]
 
 
 async def in_order(
