@@ -78,6 +78,16 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def a_judge_asked_again_can_differ(self) -> Config:
+        settings = self.sft.score
+        if settings.times > 1 and settings.sampling.temperature == 0:
+            raise ValueError(
+                f"sft.score.times is {settings.times}, but at sft.score.sampling.temperature 0 a judge repeats itself; "
+                "ask once, or set a temperature above 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def selected_pages_can_be_trained_on(self) -> Config:
         if self.sft.select.max_tokens > self.train.sft.max_tokens:
             raise ValueError(

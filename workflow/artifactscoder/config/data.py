@@ -117,15 +117,6 @@ class ScoreSettings(Section):
     )
     sampling: Sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=8192)
 
-    @model_validator(mode="after")
-    def asking_again_can_differ(self) -> ScoreSettings:
-        if self.times > 1 and self.sampling.temperature == 0:
-            raise ValueError(
-                f"times is {self.times} at sampling.temperature 0, where a judge repeats itself; "
-                "ask once, or set a temperature above 0"
-            )
-        return self
-
 
 class CalibrateSettings(Section):
     """sft/calibrate: from when on a judge is fit, measured on pages of known levels."""
