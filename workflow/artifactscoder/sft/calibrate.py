@@ -131,7 +131,5 @@ def _lines(config: Config, name: str, found: list[dict[str, Any]], ledger: Path)
     for row in found:
         numbers = (_number(row["error"]), _number(row["bias"], "+"), _number(row["kappa"]), _number(row["repeat"]))
         yield f"{row['dimension']:<28}{row['levels']:>7}" + "".join(f"{text:>8}" for text in numbers)
-    yield (
-        f"{cost.attempts} attempts for {least} answers, {cost.tokens_in:,} prompt and {cost.tokens_out:,} answer tokens, "
-        f"cost {cost.cost:.2f}"
-    )
+    tokens = f"{cost.tokens_in:,} prompt and {cost.tokens_out:,} answer tokens"
+    yield f"{cost.attempts} attempts for {least} answers, {tokens}, cost {cost.cost:.2f}"
