@@ -113,7 +113,7 @@ async def test_two_judges_give_two_votes_a_mean_and_a_measure_of_agreement(confi
     assert found["percent", "model-a"]["bias"] == pytest.approx(-3.125) and found["percent", ""]["votes"] == 2
     assert found["percent", "model-a"]["kappa"] is None, "one vote has nothing to agree with"
 
-    shown = build.environment().get_template("judges.html.j2")
+    shown = build.templates().get_template("judges.html.j2")
     text = shown.render(judging=data.judges(tmp_path / "agreement.parquet"))
     assert "model-b" in text and "0.93" in text and "+0.3" in text and "nothing is known of agreement" not in text
 
@@ -229,7 +229,7 @@ def test_a_judge_that_pays_for_length_is_shown_to(value, overall, within, config
     for row in rows:
         assert overall[0] <= row["length"] <= overall[1] and within[0] <= row["length_within"] <= within[1]
         assert row["kappa"] is None and row["spread"] is None
-    text = build.environment().get_template("judges.html.j2").render(judging=data.judges(tmp_path / "out.parquet"))
+    text = build.templates().get_template("judges.html.j2").render(judging=data.judges(tmp_path / "out.parquet"))
     assert "nothing is known of agreement" in text and f"{rows[0]['length']:+.2f}" in text
 
 

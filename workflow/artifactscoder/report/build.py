@@ -40,58 +40,53 @@ def run(config: Config, results: Path, graph: Path, output: Path) -> None:
     problems = [problem for account in books for problem in account.problems]
     for problem in problems:
         print(f"report: the accounts do not balance: {problem}", file=sys.stderr)
-    page = (
-        environment()
-        .get_template("template.html.j2")
-        .render(
-            made=time.strftime("%Y-%m-%d %H:%M"),
-            procedural=data.procedural(scored.makers),
-            makers=dict(scored.makers),
-            judges=dict(scored.judges),
-            tiny=config.train.tiny_model is not None,
-            headline=_headline(results, books, evaluation),
-            accounts=books,
-            balanced=not problems,
-            problems=problems,
-            steps=STEPS,
-            funnel=charts.draw(charts.funnel(_funnel(books)), "Records by step: ok, rejected, failed"),
-            reasons=_chart_reasons(books),
-            levels=charts.draw(charts.levels(_levels(scored)), "Share of pages at each level, by dimension"),
-            percents=charts.draw(
-                charts.histogram(
-                    [{"percent": value} for value in scored.percents],
-                    "percent",
-                    "weighted score [%]",
-                    config.sft.select.min_percent,
-                ),
-                "Distribution of the weighted score",
+    environment = templates()
+    page = environment.get_template("template.html.j2").render(
+        made=time.strftime("%Y-%m-%d %H:%M"),
+        procedural=data.procedural(scored.makers),
+        makers=dict(scored.makers),
+        judges=dict(scored.judges),
+        tiny=config.train.tiny_model is not None,
+        headline=_headline(results, books, evaluation),
+        accounts=books,
+        balanced=not problems,
+        problems=problems,
+        steps=STEPS,
+        funnel=charts.draw(charts.funnel(_funnel(books)), "Records by step: ok, rejected, failed"),
+        reasons=_chart_reasons(books),
+        levels=charts.draw(charts.levels(_levels(scored)), "Share of pages at each level, by dimension"),
+        percents=charts.draw(
+            charts.histogram(
+                [{"percent": value} for value in scored.percents],
+                "percent",
+                "weighted score [%]",
+                config.sft.select.min_percent,
             ),
-            threshold=config.sft.select.min_percent,
-            judging=data.judges(results / "sft/agreement/agreement.parquet"),
-            tiles=_by_domain(tiles),
-            most=max(1, max(tile["pages"] for tile in tiles)),
-            kinds=charts.draw(charts.heat(kinds, "category", "kind", "pages"), "Selected pages by category and kind"),
-            tokens=_chart_sums(books, "tokens_out", "answer tokens"),
-            seconds=_seconds(books),
-            sft=_chart_curve(results / "train/sft/curve.parquet", {"loss": "training loss"}, "loss"),
-            grpo=charts.draw(
-                charts.lines(rewards, "mean over the step's answers"), "Parts of the reward over training"
-            ),
-            differing=differing,
-            training_steps=steps,
-            evaluation=evaluation,
-            models=charts.draw(charts.models(evaluation), "Checklist score by model"),
-            answers=data.side_by_side(config, results),
-            gallery=scored.gallery,
-            rulegraph=rulegraph.draw(graph),
-        )
+            "Distribution of the weighted score",
+        ),
+        threshold=config.sft.select.min_percent,
+        judging=data.judges(results / "sft/agreement/agreement.parquet"),
+        tiles=_by_domain(tiles),
+        most=max(1, max(tile["pages"] for tile in tiles)),
+        kinds=charts.draw(charts.heat(kinds, "category", "kind", "pages"), "Selected pages by category and kind"),
+        tokens=_chart_sums(books, "tokens_out", "answer tokens"),
+        seconds=_seconds(books),
+        sft=_chart_curve(results / "train/sft/curve.parquet", {"loss": "training loss"}, "loss"),
+        grpo=charts.draw(charts.lines(rewards, "mean over the step's answers"), "Parts of the reward over training"),
+        differing=differing,
+        training_steps=steps,
+        evaluation=evaluation,
+        models=charts.draw(charts.models(evaluation), "Checklist score by model"),
+        answers=data.side_by_side(config, results),
+        gallery=scored.gallery,
+        rulegraph=rulegraph.draw(graph),
     )
     files.write_bytes(output, page.encode())
     progress.end(f"{output} ({len(page) / 1e6:.1f} MB)")
 
 
-def environment() -> Environment:
-    """Templates of this folder; text of models is escaped, and a name that nothing fills is an error."""
+def templates() -> Environment:
+    """The templates of this folder; text of models is escaped, and a name that nothing fills is an error."""
     loader = FileSystemLoader(Path(__file__).parent)
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 
