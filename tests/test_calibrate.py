@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from aiohttp import web
 
 from artifactscoder import seeds, tables
 from artifactscoder.errors import UserError
 from artifactscoder.render import RenderOptions, RenderPool
 from artifactscoder.sft import calibrate
 from checkout import ROOT
+from openai_server import completion
 from test_score import Judge, number_of, page
 
 CONFIGS = ["--config", "config.yaml", "--config", "profiles/demo/recipe.yaml"]
@@ -51,15 +53,20 @@ async def command(folder: Path, overlay: dict, *arguments: str) -> tuple[int, st
     return process.returncode, said
 
 
-async def test_a_judge_of_the_gold_levels_is_fit_and_one_that_always_says_10_is_not(tmp_path) -> None:
+async def test_a_judge_of_the_gold_levels_is_fit_one_that_always_says_10_or_leaves_a_page_out_is_not(tmp_path) -> None:
+    def leaves_out(html: str, slug: str, number: int) -> float | web.Response:
+        return web.json_response(completion("no")) if number_of(html) == 3 else LEVELS[number_of(html)].get(slug, 5)
+
     right = Judge(lambda html, slug, number: LEVELS[number_of(html)].get(slug, 5))
     kind = Judge(lambda html, slug, number: 10)
-    async with right.open() as url, kind.open() as other:
+    mute = Judge(leaves_out)
+    async with right.open() as url, kind.open() as other, mute.open() as third:
         endpoints = {
             "right": {"kind": "api", "url": url, "model": "right-model"},
             "kind": {"kind": "api", "url": other, "model": "kind-model", "price_in": 200.0},
+            "mute": {"kind": "api", "url": third, "model": "mute-model"},
         }
-        settings = {"judges": ["right", "kind"], "group": 5}
+        settings = {"judges": ["right", "kind", "mute"], "group": 5}
         overlay = {"endpoints": endpoints, "sft": {"score": settings}, "seeds": {"gold": str(own_gold(tmp_path))}}
         code, said = await command(tmp_path, overlay)
         received = [right.received, kind.received]
@@ -68,6 +75,7 @@ async def test_a_judge_of_the_gold_levels_is_fit_and_one_that_always_says_10_is_
     assert code == 1 and "right is fit to judge" in said and "Traceback" not in said
     assert "kind is not fit: its mean error is 6.07 points (sft.calibrate.max_error is 2.0); its agreement" in said
     assert "with gold is 0.00 (sft.calibrate.min_agreement is 0.6)\n" in said
+    assert "mute is not fit: 1 of 3 gold pages have no verdict (1 bad_json)\n" in said
     assert alone == 0 and "right is fit" in again and [right.received, kind.received] == received == [15, 15]
     assert "15 attempts for 15 answers, 150 prompt" in said and "cost 0.03" in said
 
@@ -84,23 +92,6 @@ async def test_the_table_tells_error_bias_agreement_and_repeatability(configure)
     assert (row["error"], row["bias"], row["repeat"]) == (1.25, 0.0, 1.25)
     # By hand: squared distances of (0, 0), (0, 1), (4, 4), (4, 3) are 0, 1, 0, 1; by chance the mean is 6.5.
     assert row["kappa"] == pytest.approx(1 - 0.5 / 6.5, abs=1e-6)
-
-
-async def test_a_page_without_a_verdict_makes_a_judge_unfit(tmp_path) -> None:
-    from aiohttp import web
-
-    from openai_server import completion
-
-    def rule(html: str, slug: str, number: int) -> float | web.Response:
-        return web.json_response(completion("no")) if number_of(html) == 3 else LEVELS[number_of(html)].get(slug, 5)
-
-    async with Judge(rule).open() as url:
-        endpoints = {"it": {"kind": "api", "url": url, "model": "m"}}
-        overlay = {
-            "endpoints": endpoints, "sft": {"score": {"judges": ["it"]}}, "seeds": {"gold": str(own_gold(tmp_path))}
-        }  # fmt: skip
-        code, said = await command(tmp_path, overlay)
-    assert code == 1 and "it is not fit: 1 of 3 gold pages have no verdict (1 bad_json)\n" in said
 
 
 async def test_the_gold_pages_render_and_fail_where_they_say_so(configure) -> None:
