@@ -74,11 +74,7 @@ MODELS = {
 
 # Keys travel in the environment only, and their absence is noticed before anything runs.
 KEYS = sorted(
-    {
-        CONFIG.endpoints[name].key_env
-        for name in CONFIG.roles.model_dump().values()
-        if CONFIG.endpoints[name].key_env
-    }
+    {endpoint.key_env for endpoint in CONFIG.in_use.values() if endpoint.key_env}
 )
 
 

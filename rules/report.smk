@@ -20,6 +20,7 @@ rule report:
     input:
         rulegraph=rules.rulegraph.output,
         data=rules.data.input,
+        agreement=rules.sft_agreement.output.table,
         cpt=rules.cpt.input,
         curves=[rules.train_sft.output.curve, rules.train_grpo.output.curve],
         table=rules.eval_table.output.table,

@@ -204,6 +204,29 @@ rule sft_score:
         " --browsers {threads} --output {output.table:q} 2> {log:q}"
 
 
+rule sft_agreement:
+    input:
+        tables=expand(rules.sft_score.output.table, category=CATEGORIES),
+    output:
+        table=f"{RESULTS}/sft/agreement/agreement.parquet",
+    log:
+        "logs/sft/agreement.log",
+    benchmark:
+        "benchmarks/sft/agreement.tsv"
+    container:
+        image("data")
+    resources:
+        mem_mb=4000,
+    params:
+        config=CONFIG_FILE,
+        recipe=digest("sft/agreement", SEED_ROWS["dimensions"]),
+    message:
+        "sft/agreement: whether judges agree, and whether length pays"
+    shell:
+        "artifactscoder sft agreement --config {params.config:q} --input {input.tables:q}"
+        " --output {output.table:q} 2> {log:q}"
+
+
 rule sft_select:
     input:
         tables=expand(rules.sft_score.output.table, category=CATEGORIES),

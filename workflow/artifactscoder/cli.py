@@ -50,6 +50,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "manifest": ("--manifest", {"type": Path, "required": True, "help": "manifest to write when all is done"}),
     "checkpoint": ("--checkpoint", {"type": Path, "required": True, "help": "manifest of train/sft or train/grpo"}),
     "folder": ("--output", {"type": Path, "required": True, "dest": "folder", "help": "folder to write"}),
+    "calibration": ("--output", {"type": Path, "dest": "folder", "help": "folder (default: RESULTS/sft/calibrate)"}),
     "results": ("--results", {"type": Path, "required": True, "help": "folder of all results"}),
     "rulegraph": ("--rulegraph", {"type": Path, "required": True, "help": "rulegraph in dot, drawn into the page"}),
     "rendezvous": ("--rendezvous", {"type": Path, "help": "folder in which services and trainer meet"}),
@@ -121,6 +122,11 @@ COMMANDS: dict[str, Command] = {
     "sft rules": Command("sft.rules", "input output", lambda m, c, a: m.run(c, a.input, a.output)),
     "sft score": Command(
         "sft.score", "input output browsers", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output, a.browsers)
+    ),
+    "sft agreement": Command("sft.agreement", "inputs output", lambda m, c, a: m.run(c, a.inputs, a.output)),
+    "sft calibrate": Command(
+        "sft.calibrate", "calibration browsers", lambda m, c, a: m.run(c, a.folder, a.browsers),
+        "the judges' scores of pages of known levels",
     ),
     "sft select": Command("sft.select", "inputs model output", lambda m, c, a: m.run(c, a.inputs, a.model, a.output)),
     "rl prompts": Command("rl.prompts", "output", lambda m, c, a: m.run(c, a.output)),

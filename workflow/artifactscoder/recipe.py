@@ -51,8 +51,9 @@ STEPS: dict[str, Step] = {
     "sft/dedup": Step("near-duplicate pages removed", ("sft.dedup",)),
     "sft/rules": Step("pages that cannot work removed", ("sft.rules",)),
     "sft/score": Step(
-        "25 dimensions judged on page and rendering", ("sft.score", "render"), ("judge",), ("sft_score",)
+        "25 dimensions judged on page and rendering", ("sft.score", "render"), ("judge",), ("sft_score",), version=2
     ),
+    "sft/agreement": Step("whether judges agree, and whether length pays", ("sft.score.weights",)),
     "sft/select": Step("the best, fairly spread: sft_train.parquet", ("sft.select",)),
     "rl/prompts": Step("task families times tech stacks", ("rl.prompts", "seed"), (), ("rl_task",)),
     "rl/reference": Step("a reference page for each prompt", ("rl.reference",), ("reference",), ("rl_reference",)),
@@ -87,9 +88,16 @@ def depends(config: Config, name: str) -> dict[str, Any]:
     return {
         "version": step.version,
         "settings": {path: configs.select(config, path) for path in step.settings},
-        "roles": {role: config.endpoint(role)[1].identity() for role in step.roles},
+        "roles": {role: _identity(config, role) for role in step.roles},
         "prompts": prompts.digest(step.prompts),
     }
+
+
+def _identity(config: Config, role: str) -> Any:
+    """Who plays a role; several judges play theirs together."""
+    if role == "judge" and config.sft.score.judges:
+        return [config.endpoints[name].identity() for name in config.sft.score.judges]
+    return config.endpoint(role)[1].identity()
 
 
 def digest(config: Config, name: str, *more: Any) -> str:

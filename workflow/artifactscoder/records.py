@@ -53,11 +53,15 @@ LEDGER = columns(
 
 
 def scored(dimensions: Iterable[str]) -> pa.Schema:
-    """Columns of sft/score: the page, one column a dimension, the total, the evidence and the picture."""
+    """Columns of sft/score: the page, one column a dimension, the total, the votes, the evidence and the picture.
+
+    `votes`: JSON list of {judge, time, scores, reasons}, the last two by dimension. Scores are means over the votes,
+    `spread` is the mean over the dimensions of the standard deviation between them [points], empty for one vote.
+    """
     schema = PAGE
-    for name in ("percent", *(f"score:{slug}" for slug in dimensions)):
+    for name in ("percent", "spread", *(f"score:{slug}" for slug in dimensions)):
         schema = schema.append(pa.field(name, REAL))
-    for name, type_ in (("reasons", TEXT), ("evidence", TEXT), ("judge", TEXT), ("screenshot", BYTES)):
+    for name, type_ in (("reasons", TEXT), ("votes", TEXT), ("evidence", TEXT), ("judge", TEXT), ("screenshot", BYTES)):
         schema = schema.append(pa.field(name, type_))
     return schema
 

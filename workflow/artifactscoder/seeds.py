@@ -101,6 +101,25 @@ def dimensions(config: Config) -> list[Seed]:
     return [{**row, "weight": weights.get(row["slug"], 1.0)} for row in rows]
 
 
+def gold(config: Config) -> list[Seed]:
+    """Pages of known levels: slug, prompt, `html` (of the file that `page` names), and `levels` by dimension."""
+    path = config.seeds.gold
+    levels = {row["slug"]: {float(level) for level in row["levels"]} for row in dimensions(config)}
+    out = []
+    for row in _lines(path, ("slug", "page", "prompt", "levels"), "slug"):
+        for name, level in row["levels"].items():
+            if name not in levels:
+                raise UserError(f"{path}: {row['slug']} gives '{name}', which {config.seeds.dimensions} does not hold")
+            if level not in levels[name]:
+                raise UserError(f"{path}: {row['slug']} gives {name} the level {level!r}, which does not exist")
+        try:
+            html = (path.parent / row["page"]).read_text(encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{path}: cannot read {path.parent / row['page']} ({error.strerror})") from None
+        out.append({**row, "html": html})
+    return out
+
+
 def cpt_roots(config: Config) -> list[Seed]:
     """The roots of the topic tree that are grown."""
     rows = _lines(config.seeds.cpt_roots, ("slug", "name", "brief"), "slug")

@@ -106,8 +106,8 @@ def binds(config: Config, profile: Profile) -> Iterator[Finding]:
 
 
 def used(config: Config) -> dict[str, Endpoint]:
-    """The endpoints that roles use, by name."""
-    return {name: config.endpoints[name] for name in dict.fromkeys(config.roles.model_dump().values())}
+    """The endpoints that roles and judges use, by name."""
+    return config.in_use
 
 
 def keys(config: Config, profile: Profile) -> Iterator[Finding]:

@@ -60,7 +60,8 @@ def files(config: Config) -> dict[str, int]:
     each = shards(config)
     tables = sum(each.values())
     signatures = each["sft/dedup"] + each["cpt/dedup"]
-    others = 2 + 2 + 1  # pairs of SFT and CPT, WebSight's list and stand-in rows, the table of the evaluation
+    # Pairs of SFT and CPT, WebSight's list and stand-in rows, the judges' agreement, the table of the evaluation.
+    others = 2 + 2 + 1 + 1
     jobs = tables + signatures + others
     ranks = [(t.world_size, t.keep_checkpoints + 1) for t in (config.train.sft, config.train.grpo)]
     outputs = 2 * tables + signatures + others + 20  # 20: manifests, curves, report, configuration

@@ -61,6 +61,34 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def judges_are_endpoints_that_differ(self) -> Config:
+        labels: dict[str, str] = {}
+        for name in self.sft.score.judges:
+            if name not in self.endpoints:
+                known = ", ".join(self.endpoints)
+                raise ValueError(
+                    f"sft.score.judges names the endpoint '{name}', which endpoints does not define ({known})"
+                )
+            label = self.endpoints[name].label
+            if label in labels:  # the journal would give the second one the first one's answers
+                raise ValueError(
+                    f"sft.score.judges names '{labels[label]}' and '{name}', which are the same judge ({label}); "
+                    "name it once and set sft.score.times"
+                )
+            labels[label] = name
+        return self
+
+    @model_validator(mode="after")
+    def a_judge_asked_again_can_differ(self) -> Config:
+        settings = self.sft.score
+        if settings.times > 1 and settings.sampling.temperature == 0:
+            raise ValueError(
+                f"sft.score.times is {settings.times}, but at sft.score.sampling.temperature 0 a judge repeats itself; "
+                "ask once, or set a temperature above 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def selected_pages_can_be_trained_on(self) -> Config:
         if self.sft.select.max_tokens > self.train.sft.max_tokens:
             raise ValueError(
@@ -73,6 +101,17 @@ class Config(Section):
         """Name and settings of the endpoint that plays `role`."""
         name = getattr(self.roles, role)
         return name, self.endpoints[name]
+
+    @property
+    def judges(self) -> list[str]:
+        """Names of the endpoints that score pages."""
+        return self.sft.score.judges or [self.roles.judge]
+
+    @property
+    def in_use(self) -> dict[str, Endpoint]:
+        """The endpoints that roles and judges use, by name."""
+        played = {**self.roles.model_dump(), "judge": self.judges[0]}
+        return {name: self.endpoints[name] for name in dict.fromkeys([*played.values(), *self.judges])}
 
 
 def from_dict(values: dict[str, Any], where: str = "config.yaml") -> Config:

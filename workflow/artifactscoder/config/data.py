@@ -24,6 +24,10 @@ class SeedSettings(Section):
     dimensions: Path = Field(
         SEEDS / "dimensions.jsonl", description="25 scoring dimensions: slug, name, question, five levels."
     )
+    gold: Path = Field(
+        SEEDS / "gold/gold.jsonl",
+        description="Pages of known levels for sft/calibrate: slug, page (a file beside it), prompt, levels, shows.",
+    )
     cpt_roots: Path = Field(SEEDS / "cpt_roots.jsonl", description="25 roots of the topic tree.")
     cpt_fillers: Path = Field(
         SEEDS / "cpt_fillers.jsonl", description="What {audience}, {style} and {feature} may be: slug, values."
@@ -101,7 +105,26 @@ class ScoreSettings(Section):
         0, ge=0, le=5, description="Pictures shown to the judge; 0 where it reads text only (evidence is text)."
     )
     asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
+    judges: list[str] = Field(
+        default_factory=list,
+        description="Endpoints that judge every page, by name; their mean counts. Empty: the role `judge` alone.",
+    )
+    times: int = Field(
+        1, ge=1, le=20, description="How often each judge is asked about a page; more than once needs a temperature."
+    )
+    group: int = Field(
+        0, ge=0, description="Dimensions of one request, in the seed file's order; 0: all at once, 1: one by one."
+    )
     sampling: Sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=8192)
+
+
+class CalibrateSettings(Section):
+    """sft/calibrate: from when on a judge is fit, measured on pages of known levels."""
+
+    max_error: float = Field(2.0, gt=0, le=10, description="Most mean distance from the gold level [points of 10].")
+    min_agreement: float = Field(
+        0.6, ge=-1, le=1, description="Least quadratically weighted kappa with the gold levels (0: chance, 1: equal)."
+    )
 
 
 class SelectSettings(Section):
@@ -127,6 +150,7 @@ class SftDataSettings(Section):
     dedup: DedupSettings = DedupSettings(threshold=0.8, bands=18, rows=7)
     rules: RulesSettings = RulesSettings()
     score: ScoreSettings = ScoreSettings()
+    calibrate: CalibrateSettings = CalibrateSettings()
     select: SelectSettings = SelectSettings()
 
 

@@ -69,6 +69,16 @@ class Endpoint(Section):
         """Price of an answer."""
         return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
 
+    @property
+    def maker(self) -> str:
+        """What the tables call the maker of an answer; what no model made says so."""
+        return self.kind if self.kind == "procedural" else self.model
+
+    @property
+    def label(self) -> str:
+        """The maker with its revision: tells any two from one another that can answer differently."""
+        return f"{self.maker}@{self.revision}" if self.revision and self.kind == "api" else self.maker
+
     def identity(self) -> dict[str, str]:
         """What decides its answers, as opposed to where and how fast they come."""
         return {"kind": self.kind, "model": self.model, "revision": self.revision}

@@ -27,9 +27,9 @@ from artifactscoder.llm.budget import Budget
 from artifactscoder.llm.endpoint import open_endpoint
 from artifactscoder.llm.prompts import Message
 from artifactscoder.llm.request import Answer, Refused, Request
-from artifactscoder.records import PROCEDURAL
 
 Form = TypeVar("Form", bound=BaseModel)
+SAMPLE = 1000  # places in the journal for the re-asks of one sample
 
 
 class Unusable(Exception):
@@ -47,13 +47,13 @@ def request_key(identity: dict[str, str], request: Request) -> str:
 
 
 class Client:
-    """One role of the configuration, answering through one journal.
+    """One role of the configuration (or the `endpoint` of that name), answering through one journal.
 
     `asked` counts the requests that went to the endpoint, `recalled` those that the journal answered.
     """
 
-    def __init__(self, config: Config, role: str, journal: Journal) -> None:
-        self.name, self.settings = config.endpoint(role)
+    def __init__(self, config: Config, role: str, journal: Journal, endpoint: str = "") -> None:
+        self.name, self.settings = (endpoint, config.endpoints[endpoint]) if endpoint else config.endpoint(role)
         self.journal = journal
         self.asked = self.recalled = 0
         self._budget = Budget(config.budget, config.journal, journal)
@@ -62,7 +62,7 @@ class Client:
     @property
     def maker(self) -> str:
         """What the tables call the maker of an answer; what no model made says so."""
-        return PROCEDURAL if self.settings.kind == "procedural" else self.settings.model
+        return self.settings.maker
 
     async def __aenter__(self) -> Client:
         await self._endpoint.__aenter__()
@@ -117,15 +117,18 @@ class Client:
         return answer, usage, key
 
     async def ask_json(
-        self, messages: list[Message], sampling: Sampling, form: type[Form], asks: int
+        self, messages: list[Message], sampling: Sampling, form: type[Form], asks: int, sample: int = 0
     ) -> tuple[Form, Usage, str]:
-        """An answer of the given form, its cost with all re-asks, and the key of the request that gave it."""
+        """An answer of the given form, its cost with all re-asks, and the key of the request that gave it.
+
+        `sample`: which of several answers to the same request, from 0; each has a place of its own in the journal.
+        """
         schema = form.model_json_schema()
         total = Usage()
         reason, detail = "", ""
         for turn in range(asks):
             try:
-                answer, usage, key = await self.ask(messages, sampling, schema, index=turn)
+                answer, usage, key = await self.ask(messages, sampling, schema, index=SAMPLE * sample + turn)
             except Unusable as trouble:
                 total += trouble.usage
                 if trouble.status == "failed" or turn == asks - 1:

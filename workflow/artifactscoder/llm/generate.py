@@ -49,11 +49,15 @@ def unusable(ids: list[str], trouble: Unusable) -> list[Outcome]:
 
 
 @asynccontextmanager
-async def roles(config: Config, step: str, shard: str, *names: str) -> AsyncIterator[list[Client]]:
-    """Clients for several roles over the one journal of (step, shard)."""
+async def roles(
+    config: Config, step: str, shard: str, *names: str, endpoints: Sequence[str] = ()
+) -> AsyncIterator[list[Client]]:
+    """Clients for several roles, then for the named endpoints, over the one journal of (step, shard)."""
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(Journal(config.journal / step / shard))
-        yield [await stack.enter_async_context(Client(config, name, journal)) for name in names]
+        clients = [Client(config, name, journal) for name in names]
+        clients += [Client(config, "", journal, endpoint=name) for name in endpoints]
+        yield [await stack.enter_async_context(client) for client in clients]
 
 
 async def in_order(
@@ -65,13 +69,15 @@ async def in_order(
     clients: Sequence[Client],
     progress: Progress,
     window: int = 0,
+    per_row: int = 1,
 ) -> Ledger:
     """Work on every row; write table and ledger; returns the ledger for its counts.
 
-    Under way at once are as many rows as the `clients` can use, or `window` where that is more.
+    Under way at once are as many rows as the `clients` can use, each of which asks one of them `per_row` times at
+    once, or `window` where that is more.
     """
     ledger = Ledger(ledgers.beside(output))
-    most = max([window, *(client.settings.window for client in clients)])
+    most = max([window, *(-(-client.settings.window // per_row) for client in clients)])
     meter = Meter(progress, [client.journal for client in clients], output)
     under_way: deque[asyncio.Task[list[Outcome]]] = deque()
     waiting = held = 0  # rows that are finished before their turn, and their bytes

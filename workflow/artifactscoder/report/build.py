@@ -40,9 +40,7 @@ def run(config: Config, results: Path, graph: Path, output: Path) -> None:
     problems = [problem for account in books for problem in account.problems]
     for problem in problems:
         print(f"report: the accounts do not balance: {problem}", file=sys.stderr)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    environment = templates()
     page = environment.get_template("template.html.j2").render(
         made=time.strftime("%Y-%m-%d %H:%M"),
         procedural=data.procedural(scored.makers),
@@ -67,6 +65,7 @@ def run(config: Config, results: Path, graph: Path, output: Path) -> None:
             "Distribution of the weighted score",
         ),
         threshold=config.sft.select.min_percent,
+        judging=data.judges(results / "sft/agreement/agreement.parquet"),
         tiles=_by_domain(tiles),
         most=max(1, max(tile["pages"] for tile in tiles)),
         kinds=charts.draw(charts.heat(kinds, "category", "kind", "pages"), "Selected pages by category and kind"),
@@ -84,6 +83,12 @@ def run(config: Config, results: Path, graph: Path, output: Path) -> None:
     )
     files.write_bytes(output, page.encode())
     progress.end(f"{output} ({len(page) / 1e6:.1f} MB)")
+
+
+def templates() -> Environment:
+    """The templates of this folder; text of models is escaped, and a name that nothing fills is an error."""
+    loader = FileSystemLoader(Path(__file__).parent)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 
 
 def _headline(results: Path, books: list[accounts.Account], evaluation: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -126,7 +131,7 @@ def _levels(scored: data.Scores) -> list[dict[str, Any]]:
             "dimension": f"{slug} ({mean(slug):.1f})",
             "level": level,
             "rank": rank,
-            "share": scored.levels[slug][float(level)] / scored.pages,
+            "share": scored.levels[slug][float(level)] / max(1, scored.votes),
         }
         for slug in sorted(scored.levels, key=mean, reverse=True)
         for rank, level in enumerate(charts.LEVELS)

@@ -20,9 +20,10 @@ BEST, BORDER, WORST = 24, 8, 8
 
 @dataclass
 class Scores:
-    """What the scored pages show together, and the ones for the gallery."""
+    """What the scored pages show together, and the ones for the gallery. `levels` counts single votes."""
 
     pages: int = 0
+    votes: int = 0
     makers: Counter[str] = field(default_factory=Counter)
     judges: Counter[str] = field(default_factory=Counter)
     levels: dict[str, Counter[float]] = field(default_factory=dict)
@@ -35,7 +36,7 @@ def scores(config: Config, results: Path) -> Scores:
     slugs = [dimension["slug"] for dimension in seeds.dimensions(config)]
     out = Scores(levels={slug: Counter() for slug in slugs})
     selected = set(tables.column(results / "sft/select/sft_train.parquet", "id"))
-    small = ["id", "group", "percent", "maker", "judge", *(f"score:{slug}" for slug in slugs)]
+    small = ["id", "group", "percent", "maker", "judge", "votes"]
     best: dict[str, list[tuple[float, str]]] = {}
     worst: list[tuple[float, str]] = []
     border: list[tuple[float, str]] = []
@@ -45,8 +46,10 @@ def scores(config: Config, results: Path) -> Scores:
             out.makers[row["maker"]] += 1
             out.judges[row["judge"]] += 1
             out.percents.append(row["percent"])
-            for slug in slugs:
-                out.levels[slug][row[f"score:{slug}"]] += 1
+            for vote in json.loads(row["votes"]):
+                out.votes += 1
+                for slug, score in vote["scores"].items():
+                    out.levels[slug][score] += 1
             if row["id"] in selected:
                 best.setdefault(row["group"], []).append((-row["percent"], row["id"]))
             worst.append((row["percent"], row["id"]))
@@ -123,6 +126,20 @@ def coverage(config: Config, results: Path) -> tuple[Rows, Rows]:
         for kind in seeds.variants(config)
     ]
     return tiles, kinds
+
+
+def judges(path: Path) -> dict[str, Any]:
+    """The table of sft/agreement as the report shows it: `whole` by judge, all votes first, and `dimensions`."""
+    rows = list(tables.rows(path))
+    whole = [row for row in rows if row["dimension"] == "percent"]
+    names = [row["judge"] for row in whole if row["judge"]]
+    biases = {(row["dimension"], row["judge"]): row["bias"] for row in rows}
+    dimensions = [
+        {**row, "biases": [biases[row["dimension"], name] for name in names] if len(names) > 1 else []}
+        for row in rows
+        if not row["judge"] and row["dimension"] != "percent"
+    ]
+    return {"whole": whole if len(whole) > 2 else whole[:1], "names": names, "dimensions": dimensions}
 
 
 def curve(path: Path, names: dict[str, str]) -> Rows:

@@ -1,32 +1,43 @@
-"""sft/score: every page rendered, then judged on 25 dimensions with the evidence of the rendering before the judge.
+"""sft/score: every page rendered, then judged on 25 dimensions with the evidence of the rendering before the judges.
 
-In: the pages that pass the rules. Out: the page with one column a dimension (0, 2.5, 5, 7.5 or 10), the weighted
-percentage computed here, the judge's reasons, the evidence and a picture. A page that does not render is rejected
-before anybody pays for its judging; an answer that is not of the form is asked again and then `rejected`; a judge
-that cannot be reached stops the job. Renderings are recorded in the journal like answers, so a resumed or repeated
-job renders nothing twice and asks with the same evidence.
+In: the pages that pass the rules. Out: the page with one column a dimension, the weighted percentage computed here,
+every single answer (`votes`), how far they differ, the evidence and a picture. One judge is asked once for all
+dimensions, unless `sft.score` names several `judges`, more `times`, or a smaller `group`: the cost is their product.
+Asked for everything at once, a judge lets one dimension colour the next; one by one, the page is paid for 25 times.
+
+All of a page's requests go out together. A page is scored when every judge has answered on every dimension, and only
+then: the mean of fewer votes would not compare. A page that does not render is rejected before anybody pays for its
+judging; an answer that is not of the form is asked again and then `rejected`; a judge that cannot be reached stops the
+job. Renderings are recorded in the journal like answers, so a resumed or repeated job renders nothing twice and asks
+with the same evidence.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from artifactscoder import files, seeds, tables
 from artifactscoder.config import Config
-from artifactscoder.ledger import Ledger
+from artifactscoder.ledger import Ledger, Usage
 from artifactscoder.llm import generate, prompts
 from artifactscoder.llm.client import Client, Unusable
 from artifactscoder.llm.forms import Judgement, judgement
 from artifactscoder.llm.generate import Outcome, unusable
 from artifactscoder.progress import Progress
 from artifactscoder.records import PAGE, scored
-from artifactscoder.render import RecordedPool, RenderOptions, RenderPool
+from artifactscoder.render import RecordedPool, Render, RenderOptions, RenderPool
 from artifactscoder.seeds import Seed
 from artifactscoder.tables import Row
 
 LEVELS = [0.0, 2.5, 5.0, 7.5, 10.0]
+Scores = dict[str, float]
 
 
 def form(slugs: list[str]) -> type[Judgement]:
@@ -34,65 +45,154 @@ def form(slugs: list[str]) -> type[Judgement]:
     return judgement("scores", "dimension", "score", slugs, LEVELS)
 
 
-def percent(scores: dict[str, float], dimensions: list[Seed]) -> float:
+def percent(scores: Scores, dimensions: list[Seed]) -> float:
     """Weighted share of the maximum [%]."""
     most = sum(10 * dimension["weight"] for dimension in dimensions)
     return 100 * sum(scores[d["slug"]] * d["weight"] for d in dimensions) / most
 
 
+def groups(dimensions: list[Seed], size: int) -> list[list[Seed]]:
+    """The dimensions of each request, `size` at a time in their order; 0: all in one."""
+    size = size or len(dimensions)
+    return [dimensions[start : start + size] for start in range(0, len(dimensions), size)]
+
+
+def spread(votes: list[Scores]) -> float | None:
+    """Mean over the dimensions of the standard deviation between votes [points of 10]; none for a single vote."""
+    if len(votes) < 2:
+        return None
+    return statistics.fmean(statistics.pstdev(vote[slug] for vote in votes) for slug in votes[0])
+
+
 async def run(config: Config, input: Path, shard: str, output: Path, browsers: int) -> Ledger:
     """Render and judge every page of `input` and write table and ledger."""
+    rows = tables.rows(input, PAGE.names, batch=32)
+    return await judged(config, "sft/score", shard, rows, tables.count(input), output, browsers)
+
+
+async def judged(
+    config: Config, step: str, shard: str, rows: Iterable[Row], count: int, output: Path, browsers: int
+) -> Ledger:
+    """Render and judge `count` pages through the journal of (step, shard); write table and ledger."""
     dimensions = seeds.dimensions(config)
-    options = RenderOptions(**config.render.model_dump(), screenshots=max(1, config.sft.score.screenshots))
+    settings = config.sft.score
+    options = RenderOptions(**config.render.model_dump(), screenshots=max(1, settings.screenshots))
     async with (
-        generate.roles(config, "sft/score", shard, "judge") as [judge],
+        generate.roles(config, step, shard, endpoints=config.judges) as judges,
         RenderPool(options, browsers=browsers) as pool,
     ):
-        recorded = RecordedPool(pool, judge.journal)
+        recorded = RecordedPool(pool, judges[0].journal)
         return await generate.in_order(
-            tables.rows(input, PAGE.names, batch=32),
+            rows,
             lambda row: [row["id"]],
-            lambda row: _page(config, judge, recorded, dimensions, row),
+            lambda row: _page(config, judges, recorded, dimensions, row),
             output,
             scored(dimension["slug"] for dimension in dimensions),
-            [judge],
-            Progress(f"sft/score {shard}", tables.count(input)),
+            judges,
+            Progress(f"{step} {shard}", count),
             window=2 * browsers,
+            per_row=settings.times * len(groups(dimensions, settings.group)),
         )
 
 
-async def _page(config: Config, judge: Client, pool: RecordedPool, dimensions: list[Seed], row: Row) -> list[Outcome]:
+@dataclass
+class _Reply:
+    """What one request gave: an answer for one group of dimensions, or the trouble that stands in its place."""
+
+    judge: str
+    time: int
+    usage: Usage
+    answer: Judgement | None = None
+    trouble: Unusable | None = None
+
+
+async def _page(
+    config: Config, judges: list[Client], pool: RecordedPool, dimensions: list[Seed], row: Row
+) -> list[Outcome]:
     render = await pool.render(row["html"])
     verdict = render.verdict
     if not verdict.rendered:
         detail = (verdict.script_errors or verdict.console_errors or [""])[0]
         return [Outcome(row["id"], "rejected", f"not_rendered_{verdict.reason}", detail)]
+    asked = [
+        _ask(config, judge, time, group, row, render)
+        for judge in judges
+        for time in range(config.sft.score.times)
+        for group in groups(dimensions, config.sft.score.group)
+    ]
+    replies = await _together(asked)
+    usage = sum((reply.usage for reply in replies), Usage())
+    troubles = [reply for reply in replies if reply.trouble is not None]
+    if troubles:
+        return _lost(row["id"], troubles, usage, alone=len(judges) == 1)
+    votes = _votes(replies)
+    slugs = [dimension["slug"] for dimension in dimensions]
+    scores = {slug: statistics.fmean(vote["scores"][slug] for vote in votes) for slug in slugs}
+    apart = spread([vote["scores"] for vote in votes])
+    full = {
+        **row,
+        "percent": round(percent(scores, dimensions), 4),
+        "spread": None if apart is None else round(apart, 4),
+        **{f"score:{slug}": scores[slug] for slug in slugs},
+        "reasons": json.dumps(votes[0]["reasons"], ensure_ascii=False),
+        "votes": json.dumps(votes, ensure_ascii=False),
+        "evidence": json.dumps(verdict.evidence(), ensure_ascii=False),
+        "judge": ", ".join(dict.fromkeys(judge.maker for judge in judges)),
+        "screenshot": render.screenshots[0],
+    }
+    return [Outcome(row["id"], usage=usage, row=full)]
+
+
+async def _ask(config: Config, judge: Client, time: int, group: list[Seed], row: Row, render: Render) -> _Reply:
     settings = config.sft.score
     shown = render.screenshots[: settings.screenshots] if judge.settings.vision else []
     messages = prompts.load("sft_score").fill(
         [files.data_url(shot) for shot in shown],
         prompt=row["prompt"],
-        evidence=json.dumps(verdict.evidence(), ensure_ascii=False),
-        dimensions="\n".join(_describe(dimension) for dimension in dimensions),
+        evidence=json.dumps(render.verdict.evidence(), ensure_ascii=False),
+        dimensions="\n".join(_describe(dimension) for dimension in group),
         nonce=hashlib.sha256(row["html"].encode()).hexdigest()[:16],
         html=row["html"],
     )
-    slugs = [dimension["slug"] for dimension in dimensions]
+    shape = form([dimension["slug"] for dimension in group])
+    label = judge.settings.label
     try:
-        answer, usage, _ = await judge.ask_json(messages, settings.sampling, form(slugs), settings.asks)
+        answer, usage, _ = await judge.ask_json(messages, settings.sampling, shape, settings.asks, sample=time)
     except Unusable as trouble:
-        return unusable([row["id"]], trouble)
-    scores = answer.values()
-    full = {
-        **row,
-        "percent": round(percent(scores, dimensions), 4),
-        **{f"score:{slug}": scores[slug] for slug in slugs},
-        "reasons": json.dumps(answer.reasons(), ensure_ascii=False),
-        "evidence": json.dumps(verdict.evidence(), ensure_ascii=False),
-        "judge": judge.maker,
-        "screenshot": render.screenshots[0],
-    }
-    return [Outcome(row["id"], usage=usage, row=full)]
+        return _Reply(label, time, trouble.usage, trouble=trouble)
+    return _Reply(label, time, usage, answer)
+
+
+async def _together(work: list[Any]) -> list[_Reply]:
+    """All at once, in their order; an error that ends the job (a judge that is not there) ends the others too."""
+    under_way = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*under_way)
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+
+def _lost(id_: str, troubles: list[_Reply], usage: Usage, alone: bool) -> list[Outcome]:
+    """A page that some request gave no answer for: the first failure names it, or else the first rejection."""
+    first = min(troubles, key=lambda reply: reply.trouble is not None and reply.trouble.status != "failed")
+    trouble = first.trouble
+    assert trouble is not None
+    detail = trouble.detail if alone else f"{first.judge}: {trouble.detail}"
+    return unusable([id_], Unusable(trouble.status, trouble.reason, detail, usage))
+
+
+def _votes(replies: list[_Reply]) -> list[dict[str, Any]]:
+    """The answers on all groups put together, one vote a judge and time, in the order of asking."""
+    votes: dict[tuple[str, int], dict[str, Any]] = {}
+    for reply in replies:
+        assert reply.answer is not None
+        empty = {"judge": reply.judge, "time": reply.time, "scores": {}, "reasons": {}}
+        vote = votes.setdefault((reply.judge, reply.time), empty)
+        vote["scores"].update(reply.answer.values())
+        vote["reasons"].update(reply.answer.reasons())
+    return list(votes.values())
 
 
 def _describe(dimension: Seed) -> str:
