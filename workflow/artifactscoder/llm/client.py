@@ -55,7 +55,7 @@ class Client:
         self.name, self.settings = config.endpoint(role)
         self.journal = journal
         self.asked = self.recalled = 0
-        self._endpoint = open_endpoint(self.name, self.settings)
+        self._endpoint = open_endpoint(self.name, self.settings, journal.folder)
 
     @property
     def maker(self) -> str:

