@@ -11,6 +11,15 @@ if CONFIG.launcher == "slurm":
         train_grpo,
 
 
+def judge_of_grpo(wildcards):
+    """No file: said while the plan is made, and not after days of other steps."""
+    try:
+        CONFIG.judge_of_grpo()
+    except UserError as error:
+        raise WorkflowError(str(error))
+    return []
+
+
 rule train_tiny_model:
     input:
         tables=expand(f"{RESULTS}/sft/rules/{{category}}.parquet", category=CATEGORIES)
@@ -83,6 +92,7 @@ rule train_grpo:
         train=f"{RESULTS}/rl/parquet/rl_train.parquet",
         val=f"{RESULTS}/rl/parquet/rl_val.parquet",
         model=f"{RESULTS}/train/sft/export/manifest.json",
+        judge=judge_of_grpo,
     output:
         manifest=f"{RESULTS}/train/grpo/manifest.json",
         curve=f"{RESULTS}/train/grpo/curve.parquet",

@@ -73,6 +73,16 @@ class Config(Section):
         name = getattr(self.roles, role)
         return name, self.endpoints[name]
 
+    def judge_of_grpo(self) -> Endpoint:
+        """The judge of train/grpo, whose reward workers all ask at once. Raises UserError where each would start one."""
+        name, settings = self.endpoint("vision_judge")
+        if settings.hosted:
+            raise UserError(
+                f"roles.vision_judge is '{name}', of kind {settings.kind}: each reward worker of train/grpo would start "
+                "a server of its own; start one beside it and name it by an endpoint of kind api"
+            )
+        return settings
+
 
 def from_dict(values: dict[str, Any], where: str = "config.yaml") -> Config:
     """Validate a merged configuration; every mistake in it becomes one sentence."""
