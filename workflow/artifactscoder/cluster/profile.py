@@ -126,7 +126,9 @@ class Profile:
         own = rules().get(rule, {})
         threads = number(self.threads.get(rule, own.get("_threads", 1))) or 1
         if step := own.get("_asks"):
-            own = own | serving.resources(config, step, own["mem_mb"], int(threads), plain(self.set.get("train_sft", {})))
+            own = own | serving.resources(
+                config, step, own["mem_mb"], int(threads), plain(self.set.get("train_sft", {}))
+            )
         return {**self.defaults, **own, **self.set.get(rule, {}), "_threads": threads}
 
     def asks(self, config: Config) -> list[Ask]:
@@ -174,7 +176,7 @@ def rules(folder: Path = RULES) -> dict[str, dict[str, Any]]:
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A rule's resources as numbers and texts, for the first attempt: from a profile's YAML, or as Snakemake has them."""
+    """A rule's resources as numbers and texts, for the first attempt; from a profile's YAML or from Snakemake."""
     out: dict[str, Any] = {}
     for name, value in values.items():
         value = getattr(value, "raw", value)  # Snakemake's Resource, with the text that it was read from

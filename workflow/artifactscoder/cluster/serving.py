@@ -43,12 +43,13 @@ def resources(config: Config, step: str, mem_mb: int, threads: int, node: Mappin
         whole = {**NODE, **{key: value for key, value in node.items() if value not in (None, "")}}
         share = min(1.0, gpus / max(1, whole["gpu"]))
         out |= {key: whole[key] for key in ("slurm_partition", "slurm_account", "runtime") if key in whole}
-        cpus = max(threads, int(whole["cpus_per_task"] * share))
-        return out | {"gpu": gpus, "nodes": 1, "cpus_per_task": cpus, "mem_mb": int(whole["mem_mb"] * share)}
+        out |= {"gpu": gpus, "nodes": 1, "mem_mb": int(whole["mem_mb"] * share)}
+        return out | {"cpus_per_task": max(threads, int(whole["cpus_per_task"] * share))}
     for server in hosted:
         given = server.arguments.get("threads") if isinstance(server.arguments, dict) else None
         threads += int(given or 0)
         path = Path(server.path)
         mem_mb += 2000 + (round(1.5 * path.stat().st_size / 1e6) if path.is_file() else 0)
-    cpus = {"cpus_per_task": threads} if hosted else {}
-    return out | cpus | {"mem_mb": mem_mb}
+    if hosted:
+        out["cpus_per_task"] = threads
+    return out | {"mem_mb": mem_mb}

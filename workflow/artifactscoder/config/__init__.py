@@ -74,12 +74,12 @@ class Config(Section):
         return name, self.endpoints[name]
 
     def judge_of_grpo(self) -> Endpoint:
-        """The judge of train/grpo, whose reward workers all ask at once. Raises UserError where each would start one."""
+        """The judge that the reward workers of train/grpo ask. Raises UserError where each would start a server."""
         name, settings = self.endpoint("vision_judge")
         if settings.hosted:
             raise UserError(
-                f"roles.vision_judge is '{name}', of kind {settings.kind}: each reward worker of train/grpo would start "
-                "a server of its own; start one beside it and name it by an endpoint of kind api"
+                f"roles.vision_judge is '{name}', of kind {settings.kind}: each reward worker of train/grpo would "
+                "start a server of its own; start one yourself and name it by an endpoint of kind api"
             )
         return settings
 

@@ -29,13 +29,17 @@ class Endpoint(Section):
     """A place that answers requests."""
 
     kind: Literal["api", "vllm", "sglang", "llamacpp", "procedural"] = Field(
-        description="`api`: any OpenAI-compatible server. `vllm`, `sglang`, `llamacpp`: hosted, each job starts a server "
-        "of its own and ends it. `procedural`: built in, no model, for demo and tests."
+        description="`api`: any OpenAI-compatible server. `vllm`, `sglang`, `llamacpp`: hosted, each job starts its "
+        "own server and ends it. `procedural`: built in, no model, for demo and tests."
     )
     model: str = Field("procedural", description="Model name as the server knows it; part of the request digest.")
     revision: str = Field(
         "", description="Anything that tells one state of the model from another: weights, quantisation."
     )
+    url: str | list[str] = Field(
+        "", description="Base URL of an `api` endpoint, up to and including /v1; several share the load."
+    )
+    key_env: str = Field("", description="NAME of the environment variable that holds the key (never the key).")
     path: str = Field("", description="What a hosted server loads: a model folder, a name on the hub, a GGUF file.")
     command: str = Field(
         "", description="What starts a hosted server, where it is not `vllm serve` or the like: `llama-server`."
@@ -47,10 +51,6 @@ class Endpoint(Section):
         None, ge=0, description="GPUs of a hosted server; the default is 8, a node, and none for `llamacpp`."
     )
     start_s: float = Field(1800, gt=0, description="Longest wait until a hosted server answers a first request [s].")
-    url: str | list[str] = Field(
-        "", description="Base URL of an `api` endpoint, up to and including /v1; several share the load."
-    )
-    key_env: str = Field("", description="NAME of the environment variable that holds the key (never the key).")
     structured: Literal["json_schema", "json_object", "prompt"] = Field(
         "json_schema", description="How the server is asked for JSON; `prompt`: in words only."
     )
@@ -93,11 +93,8 @@ class Endpoint(Section):
     @property
     def flags(self) -> set[str]:
         """The names in `arguments`, without dashes."""
-        return {word.partition("=")[0].lstrip("-") for word in self.arguments if not self.listed or word[:1] == "-"}
-
-    @property
-    def listed(self) -> bool:
-        return isinstance(self.arguments, list)
+        listed = isinstance(self.arguments, list)
+        return {word.partition("=")[0].lstrip("-") for word in self.arguments if word[:1] == "-" or not listed}
 
     @property
     def job_gpus(self) -> int:

@@ -2,10 +2,11 @@
 
 In: a model folder or a GGUF file, and how to start its server. Out: answers, through the same client as those of any
 other server (`api`). A shard is then a job that needs nobody's service; its price is the start, a minute or more of a
-large model's loading. Ready is a server that has answered a small real request: one that says it is healthy may still
-die of the first. Roles that name the same endpoint share one server. It stands under a guard (`guard`), so none of its
-processes outlives this one, also when a SIGKILL ends it. A server that ends by itself stops the job at once, with the
-end of its log, for no request could succeed any more.
+large model's loading, which a job whose answers are all in the journal does not pay. Ready is a server that has
+answered a small real request: one that says it is healthy may still die of the first. Roles that name the same
+endpoint share one server. It stands under a guard (`guard`), so none of its processes outlives this one, also when a
+SIGKILL ends it. A server that ends by itself stops the job at once, with the end of its log, for no request could
+succeed any more.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -44,110 +46,95 @@ _running: dict[str, _Server] = {}  # servers of this process, by the endpoint's 
 
 
 class HostedEndpoint:
-    """One role's way to a server of this job; the first one in starts it, the last one out ends it."""
+    """One role's way to a server of this job; its first question starts it, the last role out ends it."""
 
     def __init__(self, name: str, settings: Endpoint, folder: Path) -> None:
         """`folder`: where the server's log goes."""
         self.name, self.settings, self.folder = name, settings, folder
         self._server: _Server | None = None
-        self._api: ApiEndpoint | None = None
 
     async def __aenter__(self) -> HostedEndpoint:
-        server = _running.get(self.name)
-        if server is None:
-            server = _running[self.name] = _Server(self.name, self.settings, self.folder)
-        await server.enter()
-        try:
-            here = {"kind": "api", "url": server.url, "key_env": ""}
-            self._api = ApiEndpoint(self.name, self.settings.model_copy(update=here))
-            await self._api.__aenter__()
-        except BaseException:
-            await server.leave()
-            raise
-        self._server = server
+        if self.name not in _running:
+            _running[self.name] = _Server(self.name, self.settings, self.folder)
+        self._server = _running[self.name]
+        self._server.users += 1
         return self
 
     async def ask(self, request: Request) -> Answer:
-        assert self._server is not None and self._api is not None
-        ended = self._server.ended
-        asking = asyncio.ensure_future(self._api.ask(request))
-        try:
-            await asyncio.wait({asking, ended}, return_when=asyncio.FIRST_COMPLETED)
-            if not asking.done():
-                raise self._server.dead("ended while it was asked")
-            try:
-                return asking.result()
-            except Refused as refusal:
-                if not refusal.reason.startswith("http_4"):
-                    await asyncio.wait({ended}, timeout=DYING_S)
-                if ended.done():
-                    raise self._server.dead("ended while it was asked") from None
-                raise
-        finally:
-            if not asking.done():
-                asking.cancel()
-                await asyncio.wait({asking})
+        assert self._server is not None
+        return await self._server.ask(request)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._server is not None and self._api is not None
-        try:
-            await self._api.__aexit__(kind, error, trace)
-        finally:
-            await self._server.leave()
+        assert self._server is not None
+        self._server.users -= 1
+        if not self._server.users:
+            del _running[self.name]
+            await self._server.stop()
 
 
 class _Server:
-    """A server under guard, and how many endpoints use it. `ended` is done once it has ended by itself."""
+    """A server under guard, started by the first question: a job whose answers are all recorded starts none."""
 
     def __init__(self, name: str, settings: Endpoint, folder: Path) -> None:
         self.name, self.settings = name, settings
         self.log = folder / f"{name}.server.log"
-        self.url = ""
+        self.users = 0
         self.devices: list[str] = []
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._users = 0
-        self._starting = asyncio.Lock()
+        self._api: ApiEndpoint | None = None
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # done when it ended by itself
+        self._asking: set[asyncio.Task[Any]] = set()
+        self._start: asyncio.Task[None] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None  # to the guard: closed on either side, it says that this side ended
         self._port: socket.socket | None = None
 
-    async def enter(self) -> None:
-        """Start it, or wait until who came first has; raises UserError when it does not come up."""
-        self._users += 1
+    async def ask(self, request: Request) -> Answer:
+        if self._start is None:
+            self._start = asyncio.create_task(self._started())
+        await asyncio.shield(self._start)
+        assert self._api is not None
+        task = asyncio.current_task()
+        assert task is not None
+        if self._ended.done():
+            raise self._dead("ended while it was asked")
+        # In the caller's own task: in another one, an answer would be on its way for a moment in which nobody counts it
+        # as under way, and an orderly end (drain) would lose it.
+        self._asking.add(task)
         try:
-            async with self._starting:
-                if not self.url:
-                    await self._start()
-        except BaseException:
-            await self.leave()
+            return await self._api.ask(request)
+        except asyncio.CancelledError:
+            if not self._ended.done() or task.uncancel():
+                raise
+            raise self._dead("ended while it was asked") from None
+        except Refused as refusal:
+            self._asking.discard(task)
+            if not refusal.reason.startswith("http_4"):
+                await asyncio.wait({self._ended}, timeout=DYING_S)
+            if self._ended.done():
+                raise self._dead("ended while it was asked") from None
             raise
+        finally:
+            self._asking.discard(task)
 
-    async def leave(self) -> None:
-        """End it, when nobody else uses it."""
-        self._users -= 1
-        if self._users == 0:
-            if _running.get(self.name) is self:
-                del _running[self.name]
-            await self._stop()
-
-    async def _start(self) -> None:
-        start = command_of(self.name, self.settings)
+    async def _started(self) -> None:
+        """Start it and wait for its first answer; raises UserError when it does not come up."""
+        command = command_of(self.name, self.settings)
         self.devices = _devices(self.name, self.settings.job_gpus)
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "VLLM_NO_USAGE_STATS": "1"}
         if self.devices:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(self.devices)
         self._port, port = _reserve()
+        command += ["--host", "127.0.0.1", "--port", str(port)]
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._line, far = socket.socketpair()
-        command = [*start, "--host", "127.0.0.1", "--port", str(port)]
         with far, open(self.log, "wb") as log:
             log.write(f"+ {shlex.join(command)}\n".encode())
             log.flush()
             self._guard = subprocess.Popen(
                 guarded(command, STOP_S, signal.SIGINT),
-                stdin=far,
+                stdin=far.fileno(),
                 stdout=log,
                 stderr=log,
                 env=environment,
@@ -155,33 +142,42 @@ class _Server:
             )
         asyncio.get_running_loop().add_reader(self._line, self._on_end)
         _say(f"endpoint '{self.name}': {self.settings.kind} starts, its log is {self.log}")
-        await self._until_ready(f"http://127.0.0.1:{port}/v1")
-        self.url = f"http://127.0.0.1:{port}/v1"
-        _say(f"endpoint '{self.name}': ready")
+        start, url = time.monotonic(), f"http://127.0.0.1:{port}/v1"
+        await self._until_ready(url)
+        _say(f"endpoint '{self.name}': ready after {time.monotonic() - start:.0f} s")
+        self._api = ApiEndpoint(self.name, self.settings.model_copy(update={"kind": "api", "url": url, "key_env": ""}))
+        await self._api.__aenter__()
 
     def _on_end(self) -> None:
         assert self._line is not None
         asyncio.get_running_loop().remove_reader(self._line)
-        if not self.ended.done():
-            self.ended.set_result(None)
+        self._ended.set_result(None)
+        for task in self._asking:
+            task.cancel()
 
     async def _until_ready(self, url: str) -> None:
-        asking = asyncio.ensure_future(_answers(url, self.settings.model))
+        asking = asyncio.ensure_future(_refusal(url, self.settings.model))
         try:
-            await asyncio.wait({asking, self.ended}, timeout=self.settings.start_s, return_when=asyncio.FIRST_COMPLETED)
-            if self.ended.done():
-                raise self.dead("ended before it answered")
+            limit = self.settings.start_s
+            both: set[asyncio.Future[Any]] = {asking, self._ended}
+            await asyncio.wait(both, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            if self._ended.done():
+                raise self._dead("ended before it answered")
             if not asking.done():
-                limit = f"has not answered a first request within start_s = {self.settings.start_s:g} s"
-                raise self.dead(limit)
+                raise self._dead(f"has not answered a first request within start_s = {limit:g} s")
             if refusal := asking.result():
-                raise self.dead(f"refuses a first small request ({refusal})")
+                raise self._dead(f"refuses a first small request ({refusal})")
         finally:
-            asking.cancel()
-            await asyncio.wait({asking})
+            await _cancelled(asking)
 
-    async def _stop(self) -> None:
+    async def stop(self) -> None:
         """Close the line to the guard, which then ends all; returns when nothing of the server lives."""
+        if self._start is not None:
+            await _cancelled(self._start)
+            if not self._start.cancelled():
+                self._start.exception()  # it was raised where somebody asked
+        if self._api is not None:
+            await self._api.__aexit__(None, None, None)
         if self._line is not None:
             asyncio.get_running_loop().remove_reader(self._line)
             self._line.close()
@@ -190,12 +186,19 @@ class _Server:
         if self._port is not None:
             self._port.close()
 
-    def dead(self, what: str) -> UserError:
+    def _dead(self, what: str) -> UserError:
         """The sentence for a server that cannot be used, with the end of its log."""
         return UserError(
             f"the {self.settings.kind} server of endpoint '{self.name}' {what}; the end of its log {self.log}: "
             f"{_tail(self.log)}"
         )
+
+
+async def _cancelled(task: asyncio.Future[Any]) -> None:
+    """Cancel a task, if it is not done, and wait until it is."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
 
 
 def command_of(name: str, settings: Endpoint) -> list[str]:
@@ -245,8 +248,8 @@ def _reserve() -> tuple[socket.socket, int]:
     return held, held.getsockname()[1]
 
 
-async def _answers(url: str, model: str) -> str:
-    """Ask until a small chat is answered; what the server says where it refuses for good, else nothing."""
+async def _refusal(url: str, model: str) -> str:
+    """Ask until a small chat is answered: nothing then, and where the server refuses for good, what it says."""
     message = {"role": "user", "content": "Say hello."}
     body: dict[str, Any] = {"model": model, "messages": [message], "max_tokens": 8, "temperature": 0}
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
