@@ -115,14 +115,16 @@ GPU_NODE = plain(workflow.resource_settings.overwrite_resources.get("train_sft",
 
 
 def asking(step, mem_mb):
-    """Resources of a rule that asks: more memory at each attempt, and a GPU node's where the job starts a server."""
+    """Resources of a step that asks: more memory at each attempt, and a GPU node's where the job starts a server."""
 
     def asked(threads):
         return serving.resources(CONFIG, step, mem_mb, threads, GPU_NODE)
 
     more = {}
     if "cpus_per_task" in asked(1):
-        more["cpus_per_task"] = lambda wildcards, threads: asked(threads)["cpus_per_task"]
+        more["cpus_per_task"] = lambda wildcards, threads: asked(threads)[
+            "cpus_per_task"
+        ]
     if "gpu" not in asked(1):
         more["mem_mb"] = lambda wildcards, attempt: asked(1)["mem_mb"] * attempt
     return asked(1) | more
@@ -154,3 +156,12 @@ def manifest_of(wildcards):
     if wildcards.model == "base":
         return BASE_MANIFEST
     return f"{MODELS[wildcards.model]}/manifest.json"
+
+
+def judge_of_grpo(wildcards):
+    """No file: said while the plan is made, and not after days of other steps."""
+    try:
+        CONFIG.judge_of_grpo()
+    except UserError as error:
+        raise WorkflowError(str(error))
+    return []

@@ -11,15 +11,6 @@ if CONFIG.launcher == "slurm":
         train_grpo,
 
 
-def judge_of_grpo(wildcards):
-    """No file: said while the plan is made, and not after days of other steps."""
-    try:
-        CONFIG.judge_of_grpo()
-    except UserError as error:
-        raise WorkflowError(str(error))
-    return []
-
-
 rule train_tiny_model:
     input:
         tables=expand(f"{RESULTS}/sft/rules/{{category}}.parquet", category=CATEGORIES)

@@ -75,7 +75,7 @@ def llama(configure, gguf: Path) -> Config:
     base["roles"]["teacher"] = "own"
     base["sft"].update(categories=["game-puzzle"], subcategories=2)
     base["sft"]["tasks"] |= {
-        "per_subcategory": 1, "asks": 1, "sampling": {"temperature": 0.7, "top_p": 0.9, "max_tokens": 40},
+        "per_subcategory": 1, "asks": 1, "sampling": {"temperature": 0.7, "top_p": 0.9, "max_tokens": 24},
     }  # fmt: skip
     return configs.from_dict(base)
 

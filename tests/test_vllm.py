@@ -61,15 +61,20 @@ def config(configure, model: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 
 @pytest.fixture
 def alive(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[psutil.Process]]:
-    """The processes that this test began and that are still there; none of their shared memory may be left, too."""
-    mark = uuid.uuid4().hex
+    """The processes that this test began and that are still there: by a mark in their environment, or, where a title
+    of their own is written over it, by that title."""
+    mark, began = uuid.uuid4().hex, time.time() - 1
     monkeypatch.setenv(MARK, mark)
+
+    def ours(process: psutil.Process) -> bool:
+        titled = "VLLM::" in " ".join(process.cmdline()) and process.cwd() == os.getcwd()
+        return process.environ().get(MARK) == mark or (titled and process.create_time() >= began)
 
     def processes() -> list[psutil.Process]:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, ProcessLookupError):
-                if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                if process.status() != psutil.STATUS_ZOMBIE and ours(process):
                     found.append(process)
         return found
 

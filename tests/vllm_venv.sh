@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Make a virtual environment with vLLM for CPUs (x86 with AVX2) and what the steps need beside it: vllm_venv.sh FOLDER
-# About 4 GB and 3 minutes. It stands apart from .venv, whose torch is another.
+# About 4 GB and 3 minutes. It stands apart from .venv, whose torch is another. Torch is the build for CPUs where pip is
+# shown one first (PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS); otherwise PyPI's, which works too and is 4 GB larger.
 set -euo pipefail
 folder=$1
 cd "$(dirname "$0")/.."
