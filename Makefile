@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup setup-test demo test check bench audit lock containers containers-cpu clean test-kill \
-  cluster-up cluster-down test-cluster test-cluster-smoke
+  test-vllm cluster-up cluster-down test-cluster test-cluster-smoke
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -27,6 +27,10 @@ test: setup-test ## the tests
 
 test-kill: setup-test ## kill -9 the demo at five random moments and start it again (about 30 minutes)
 	@python -m pytest -m slow tests/test_kill.py
+
+test-vllm: setup ## jobs that start vLLM itself, on CPUs (6 minutes, and 4 GB in .venv-vllm)
+	@PYTHON=$(CURDIR)/.venv/bin/python tests/vllm_venv.sh .venv-vllm
+	@PYTHONPATH=workflow:tests .venv-vllm/bin/python -m pytest -o addopts= -q -m vllm tests/test_vllm.py
 
 cluster-up: ## install and start a real Slurm and Apptainer for tests on this machine (root, Debian)
 	@tests/cluster/install.sh && tests/cluster/up.sh

@@ -10,7 +10,8 @@ sys.path.insert(0, workflow.basedir)
 
 from artifactscoder import config as configs
 from artifactscoder import recipe, seeds
-from artifactscoder.cluster import images, slurm
+from artifactscoder.cluster import images, serving, slurm
+from artifactscoder.cluster.profile import plain
 from artifactscoder.errors import UserError
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -74,7 +75,7 @@ MODELS = {
 
 # Keys travel in the environment only, and their absence is noticed before anything runs.
 KEYS = sorted(
-    {endpoint.key_env for endpoint in CONFIG.in_use.values() if endpoint.key_env}
+    {e.key_env for e in CONFIG.in_use.values() if e.key_env and e.kind == "api"}
 )
 
 
@@ -97,9 +98,32 @@ def digest(step, *more):
     return recipe.digest(CONFIG, step, *more)
 
 
-def image(role):
-    """The Apptainer image of a role; its name carries a digest of definition and locks, so a changed one is new."""
+def image(role, step=None):
+    """The Apptainer image of a role, or of the step's server where it starts one; its name carries a digest of
+    definition and locks, so a changed one is new."""
+    if step:
+        role = serving.image_role(CONFIG, step, role)
     return str(images.path(CONFIG, role))
+
+
+# What the profile gives a node for training; a model server that a job starts is given its share of the same.
+GPU_NODE = plain(workflow.resource_settings.overwrite_resources.get("train_sft", {}))
+
+
+def asking(step, mem_mb):
+    """Resources of a step that asks: more memory at each attempt, and a GPU node's where the job starts a server."""
+
+    def asked(threads):
+        return serving.resources(CONFIG, step, mem_mb, threads, GPU_NODE)
+
+    more = {}
+    if "cpus_per_task" in asked(1):
+        more["cpus_per_task"] = lambda wildcards, threads: asked(threads)[
+            "cpus_per_task"
+        ]
+    if "gpu" not in asked(1):
+        more["mem_mb"] = lambda wildcards, attempt: asked(1)["mem_mb"] * attempt
+    return asked(1) | more
 
 
 def websight_files():
@@ -128,3 +152,12 @@ def manifest_of(wildcards):
     if wildcards.model == "base":
         return BASE_MANIFEST
     return f"{MODELS[wildcards.model]}/manifest.json"
+
+
+def judge_of_grpo(wildcards):
+    """No file: said while the plan is made, and not after days of other steps."""
+    try:
+        CONFIG.judge_of_grpo()
+    except UserError as error:
+        raise WorkflowError(str(error))
+    return []

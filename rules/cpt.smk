@@ -53,9 +53,9 @@ rule cpt_websight:
     benchmark:
         "benchmarks/cpt/websight/{websight_shard}.tsv"
     container:
-        image("data")
+        image("data", "cpt/websight")
     resources:
-        mem_mb=4000,
+        **asking("cpt/websight", mem_mb=4000),
     params:
         config=CONFIG_FILE,
         recipe=digest("cpt/websight"),
@@ -76,9 +76,9 @@ rule cpt_tree:
     benchmark:
         "benchmarks/cpt/tree/{root}.tsv"
     container:
-        image("data")
+        image("data", "cpt/tree")
     resources:
-        mem_mb=2000,
+        **asking("cpt/tree", mem_mb=2000),
     params:
         config=CONFIG_FILE,
         recipe=lambda wildcards: digest("cpt/tree", ROOTS[wildcards.root]),
@@ -98,9 +98,9 @@ rule cpt_templates:
     benchmark:
         "benchmarks/cpt/templates.tsv"
     container:
-        image("data")
+        image("data", "cpt/templates")
     resources:
-        mem_mb=2000,
+        **asking("cpt/templates", mem_mb=2000),
     params:
         config=CONFIG_FILE,
         recipe=digest("cpt/templates"),
@@ -148,9 +148,9 @@ rule cpt_code:
     benchmark:
         "benchmarks/cpt/code/{tree_shard}.tsv"
     container:
-        image("data")
+        image("data", "cpt/code")
     resources:
-        mem_mb=4000,
+        **asking("cpt/code", mem_mb=4000),
     params:
         config=CONFIG_FILE,
         recipe=digest("cpt/code"),

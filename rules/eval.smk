@@ -64,9 +64,9 @@ rule eval_judge:
     benchmark:
         "benchmarks/eval/judge/{model}.tsv"
     container:
-        image("data")
+        image("data", "eval/judge")
     resources:
-        mem_mb=4000,
+        **asking("eval/judge", mem_mb=4000),
     params:
         config=CONFIG_FILE,
         recipe=digest("eval/judge"),

@@ -31,9 +31,9 @@ rule rl_reference:
     benchmark:
         "benchmarks/rl/reference.tsv"
     container:
-        image("data")
+        image("data", "rl/reference")
     resources:
-        mem_mb=4000,
+        **asking("rl/reference", mem_mb=4000),
     params:
         config=CONFIG_FILE,
         recipe=digest("rl/reference"),

@@ -12,9 +12,9 @@ rule sft_tasks:
         "benchmarks/sft/tasks/{category}.tsv"
     priority: 10
     container:
-        image("data")
+        image("data", "sft/tasks")
     resources:
-        mem_mb=2000,
+        **asking("sft/tasks", mem_mb=2000),
     params:
         config=CONFIG_FILE,
         recipe=lambda wildcards: digest(
@@ -41,9 +41,9 @@ rule sft_variants:
         "benchmarks/sft/variants/{category}.tsv"
     priority: 10
     container:
-        image("data")
+        image("data", "sft/variants")
     resources:
-        mem_mb=2000,
+        **asking("sft/variants", mem_mb=4000),
     params:
         config=CONFIG_FILE,
         recipe=digest("sft/variants", SEED_ROWS["variants"]),
@@ -66,9 +66,9 @@ rule sft_code:
         "benchmarks/sft/code/{category}.tsv"
     priority: 10
     container:
-        image("data")
+        image("data", "sft/code")
     resources:
-        mem_mb=4000,
+        **asking("sft/code", mem_mb=4000),
     params:
         config=CONFIG_FILE,
         recipe=digest("sft/code"),
@@ -190,10 +190,10 @@ rule sft_score:
         "benchmarks/sft/score/{category}.tsv"
     priority: 10
     container:
-        image("render")
+        image("render", "sft/score")
     threads: 8
     resources:
-        mem_mb=16000,
+        **asking("sft/score", mem_mb=16000),
     params:
         config=CONFIG_FILE,
         recipe=digest("sft/score", SEED_ROWS["dimensions"]),

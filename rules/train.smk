@@ -83,6 +83,7 @@ rule train_grpo:
         train=f"{RESULTS}/rl/parquet/rl_train.parquet",
         val=f"{RESULTS}/rl/parquet/rl_val.parquet",
         model=f"{RESULTS}/train/sft/export/manifest.json",
+        judge=judge_of_grpo,
     output:
         manifest=f"{RESULTS}/train/grpo/manifest.json",
         curve=f"{RESULTS}/train/grpo/curve.parquet",

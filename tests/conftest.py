@@ -17,7 +17,7 @@ from artifactscoder.records import PAGE
 ROOT = Path(__file__).resolve().parents[1]
 
 
-LONGEST = ("test_train", "test_kill", "test_workflow", "test_procedural", "test_llamacpp", "test_render")
+LONGEST = ("test_train", "test_kill", "test_workflow", "test_procedural", "test_hosted", "test_render")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -137,6 +137,17 @@ def test_both_forms_of_a_profile_ask_the_same(profile, form: str, settings) -> N
     assert (ask.partition, ask.cpus, ask.memory_mb) == ("cpu", 3, 16000)  # the last as the rule itself says
 
 
+def test_a_rule_that_starts_a_server_asks_for_its_share_of_a_gpu_node(profile, settings) -> None:
+    node = {"slurm_partition": "gpu", "gpu": 8, "mem_mb": "800000 * attempt", "cpus_per_task": 32, "runtime": "12h"}
+    made = profile(**SLURM, set_resources={"train_sft": node, "sft_code": {"runtime": 600}})
+    own = {"kind": "vllm", "path": "org/m", "model": "m", "gpus": 2}
+    asks = {ask.rule: ask for ask in made.asks(settings(endpoints={"own": own}, roles={"coder": "own"}))}
+    code = asks["sft_code"]
+    assert (code.partition, code.gpus, code.cpus, code.memory_mb, code.minutes) == ("gpu", 2, 8, 200_000, 600)
+    assert asks["cpt_code"].minutes == 720 and asks["cpt_websight"].gpus == 2
+    assert (asks["sft_tasks"].partition, asks["sft_tasks"].gpus, asks["sft_tasks"].memory_mb) == ("cpu", 0, 2000)
+
+
 def test_a_launched_training_counts_gpus_a_node_and_its_render_nodes(profile, settings) -> None:
     values = {
         "slurm_partition": "gpu",
@@ -322,6 +333,32 @@ def test_a_silent_endpoint_is_named(profile, settings, monkeypatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
         assert "has not answered in 0 s" in red(endpoint_checks.endpoints(settings(url), profile(cores=1)))
+
+
+def test_what_a_job_would_serve_is_looked_at(profile, settings, tmp_path) -> None:
+    made = profile(cores=1)
+
+    def said(**own: object) -> list[str]:
+        config = settings(endpoints={"own": {"model": "m", **own}}, roles={"coder": "own"})
+        return marks(endpoint_checks.endpoints(config, made))
+
+    gguf = tmp_path / "m.gguf"
+    first, second, _ = said(kind="llamacpp", path=str(gguf))
+    assert first.startswith("FAIL own:") and "cannot be read (No such file or directory)" in first
+    assert second.startswith("ok own: each job starts") and "-m artifactscoder.llm.llamacpp`, 0 GPUs" in second
+    gguf.write_bytes(b"not a model")
+    assert "is no GGUF file" in said(kind="llamacpp", path=str(gguf))[0]
+    gguf.write_bytes(b"GGUF and so on")
+    assert said(kind="llamacpp", path=str(gguf))[0].startswith("ok own:")
+    first, second, _ = said(kind="vllm", path=str(tmp_path), command="no-such-vllm serve")
+    assert "lacks config.json, tokenizer.json, model.safetensors" in first
+    assert second == "FAIL own: no-such-vllm is not here"
+    first, second, _ = said(kind="sglang", path="org/m")
+    assert "it is a name on the hub, which every node must reach" in first
+    assert second == "FAIL own: the Python package sglang is not here"
+    judge = {"own": {"kind": "vllm", "path": "org/m", "vision": True}}
+    lines = marks(endpoint_checks.endpoints(settings(endpoints=judge, roles={"vision_judge": "own"}), made))
+    assert any(line.startswith("warn roles.vision_judge is 'own', of kind vllm") for line in lines)
 
 
 def test_procedural_endpoints_need_nothing(profile, settings) -> None:

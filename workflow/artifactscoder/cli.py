@@ -207,6 +207,7 @@ def _grpo(module: Any, config: Any, args: Any) -> None:
     from artifactscoder.train.render_beside import render_beside
 
     settings = config.train.grpo
+    config.judge_of_grpo()
     # Replicas that other nodes run already, or a service beside the trainer.
     rendezvous = args.rendezvous or args.work / "rendezvous"
     if not ray_nodes.is_head(settings):

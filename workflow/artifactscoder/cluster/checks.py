@@ -72,7 +72,8 @@ def images(config: Config, profile: Profile) -> Iterator[Finding]:
         yield fail("apptainer", "is not on PATH here", "load the site's module, or install Apptainer 1.1 or newer")
     else:
         yield ok("apptainer", shutil.which("apptainer") or shutil.which("singularity") or "")
-    for role in ("data", "render", "train"):
+    serves = ["serve"] if any(endpoint.hosted for endpoint in used(config).values()) else []
+    for role in ("data", "render", "train", *serves):
         try:
             path = containers.path(config, role)
         except UserError as error:
@@ -87,7 +88,8 @@ def images(config: Config, profile: Profile) -> Iterator[Finding]:
             detail = f"{stale[0]} is of an older definition or lock; {path} is not there"
         else:
             detail = f"{path} is {'empty' if path.is_file() else 'not there'}"
-        yield fail(f"image {role}", detail, "make containers")
+        remedy = "artifactscoder images build serve" if role == "serve" else "make containers"
+        yield fail(f"image {role}", detail, remedy)
 
 
 def binds(config: Config, profile: Profile) -> Iterator[Finding]:
@@ -140,9 +142,13 @@ def model(config: Config, profile: Profile) -> Iterator[Finding]:
         yield ok("model", "made by the workflow (train.tiny_model)")
         return
     remedy = f"download the model whole into {base}, or correct train.base"
+    yield folder("model", base, "train.base", remedy)
+
+
+def folder(what: str, base: Path, key: str, remedy: str) -> Finding:
+    """Whether a model's folder in Hugging Face format is complete; `key` names it in the configuration."""
     if not base.is_dir():
-        yield fail("model", f"the folder {base} (train.base) is not there", remedy)
-        return
+        return fail(what, f"the folder {base} ({key}) is not there", remedy)
     missing = [name for name in ("config.json", "tokenizer.json") if not (base / name).is_file()]
     index, total, have = base / "model.safetensors.index.json", 0, 0
     shards = ["model.safetensors"]
@@ -151,19 +157,17 @@ def model(config: Config, profile: Profile) -> Iterator[Finding]:
             values = json.loads(index.read_text())
             shards, total = sorted(set(values["weight_map"].values())), values.get("metadata", {}).get("total_size", 0)
         except (ValueError, LookupError, TypeError, AttributeError):
-            yield fail("model", f"{index} is not an index of weights", remedy)
-            return
+            return fail(what, f"{index} is not an index of weights", remedy)
     present = [base / name for name in shards if (base / name).is_file()]
     missing += [name for name in shards if base / name not in present]
     have = sum(path.stat().st_size for path in present)
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        yield fail("model", f"{base} lacks {', '.join(missing[:3])}{more}", remedy)
-    elif have < total:
-        yield fail("model", f"the weights in {base} are {gb(have)}, their index says {gb(total)}", remedy)
-    else:
-        count = f", {len(shards)} files of weights" if index.is_file() else ""
-        yield ok("model", f"{base}: {gb(have)}{count}")
+        return fail(what, f"{base} lacks {', '.join(missing[:3])}{more}", remedy)
+    if have < total:
+        return fail(what, f"the weights in {base} are {gb(have)}, their index says {gb(total)}", remedy)
+    count = f", {len(shards)} files of weights" if index.is_file() else ""
+    return ok(what, f"{base}: {gb(have)}{count}")
 
 
 # Disk

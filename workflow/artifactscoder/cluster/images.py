@@ -5,9 +5,10 @@ images.folder. The digest is that of the definition and of all files that it cop
 image, an old one is never mistaken for it, and a second build finds nothing to do. The code is in no image: the
 checkout is bound at run time (rules/common.smk), so that a changed line needs no build.
 
-Roles: data, render, train (GPU, from verl's image), in which the rules run; serve (GPU, a model server); and cpu, the
-first three in one file from Debian's packages alone, for machines without GPU or without a registry; take it by naming
-its file as images.data, images.render, images.train.
+Roles: data, render, train (GPU, from verl's image), in which the rules run; serve (GPU, a model server beside data and
+render), for rules whose jobs start one; and cpu, all four in one file from Debian's packages alone, its server being
+llama.cpp's, for machines without GPU or without a registry; take it by naming its file as images.data, images.render,
+images.train, images.serve.
 
 Where the host's Python is the image's, the host's pip fetches the wheels first, with its own indexes, mirrors and
 folders, and the image installs from those without a network; elsewhere the image's pip asks its index. The cpu image

@@ -14,7 +14,7 @@ import operator
 import os
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from artifactscoder import config as configs
+from artifactscoder.cluster import serving
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 
@@ -120,17 +121,21 @@ class Profile:
         overlay = {key: yaml.safe_load(_text(value)) for key, value in _pairs(self.values.get("config")).items()}
         return configs.from_dict({**config.model_dump(mode="json"), **overlay}, str(self.path)) if overlay else config
 
-    def resources(self, rule: str) -> dict[str, Any]:
+    def resources(self, rule: str, config: Config) -> dict[str, Any]:
         """Resources of a rule by name, its own beneath the profile's; `_threads` are its CPUs."""
         own = rules().get(rule, {})
         threads = number(self.threads.get(rule, own.get("_threads", 1))) or 1
+        if step := own.get("_asks"):
+            own = own | serving.resources(
+                config, step, own["mem_mb"], int(threads), plain(self.set.get("train_sft", {}))
+            )
         return {**self.defaults, **own, **self.set.get(rule, {}), "_threads": threads}
 
     def asks(self, config: Config) -> list[Ask]:
         """What the jobs of every rule ask, and the render replicas of GRPO as `train_grpo (render)`."""
         out = []
         for rule in sorted({*rules(), *self.set}):
-            values = self.resources(rule)
+            values = self.resources(rule, config)
             nodes = int(number(values.get("nodes")) or 1)
             gpus = _gpus(values)
             own_job = rule in ("train_sft", "train_grpo") and config.launcher == "slurm"
@@ -163,8 +168,22 @@ def rules(folder: Path = RULES) -> dict[str, dict[str, Any]]:
         block = re.search(r"^    resources:\n((?: {8}.*\n)+)", part, re.MULTILINE)
         named = re.findall(r"^ {8}(\w+)=(\d+|\"[^\"]*\"),", block[1] if block else "", re.MULTILINE)
         out[name[1]] = {key: ast.literal_eval(value) for key, value in named}
+        if asks := re.search(r"^ {8}\*\*asking\(\"([\w/]+)\", mem_mb=(\d+)", block[1] if block else "", re.MULTILINE):
+            out[name[1]] |= {"_asks": asks[1], "mem_mb": int(asks[2])}
         if threads := re.search(r"^    threads: (\d+)", part, re.MULTILINE):
             out[name[1]]["_threads"] = int(threads[1])
+    return out
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A rule's resources as numbers and texts, for the first attempt; from a profile's YAML or from Snakemake."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        value = getattr(value, "raw", value)  # Snakemake's Resource, with the text that it was read from
+        worked_out = number(value)
+        out[name] = _text(value) if worked_out is None else int(worked_out)
+    if "runtime" in out:
+        out["runtime"] = int(_minutes(out["runtime"])) or None
     return out
 
 

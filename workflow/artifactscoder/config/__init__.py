@@ -107,11 +107,25 @@ class Config(Section):
         """Names of the endpoints that score pages."""
         return self.sft.score.judges or [self.roles.judge]
 
+    def players(self, role: str) -> list[str]:
+        """Names of the endpoints that play a role: one, or the judges."""
+        return self.judges if role == "judge" else [self.endpoint(role)[0]]
+
     @property
     def in_use(self) -> dict[str, Endpoint]:
         """The endpoints that roles and judges use, by name."""
         played = {**self.roles.model_dump(), "judge": self.judges[0]}
         return {name: self.endpoints[name] for name in dict.fromkeys([*played.values(), *self.judges])}
+
+    def judge_of_grpo(self) -> Endpoint:
+        """The judge that the reward workers of train/grpo ask. Raises UserError where each would start a server."""
+        name, settings = self.endpoint("vision_judge")
+        if settings.hosted:
+            raise UserError(
+                f"roles.vision_judge is '{name}', of kind {settings.kind}: each reward worker of train/grpo would "
+                "start a server of its own; start one yourself and name it by an endpoint of kind api"
+            )
+        return settings
 
 
 def from_dict(values: dict[str, Any], where: str = "config.yaml") -> Config:

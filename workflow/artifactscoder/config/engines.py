@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -18,18 +18,39 @@ class Sampling(Section):
     max_tokens: int = Field(8192, gt=0, description="Longest answer [tokens]; a longer one is `truncated`.")
 
 
+HOSTED = ("vllm", "sglang", "llamacpp")
+SET_BY_THE_JOB = {"host", "port", "model", "model-path", "served-model-name", "alias"}
+PARALLEL = {"tensor-parallel-size", "tp", "tp-size", "data-parallel-size", "dp", "dp-size"} | {
+    "pipeline-parallel-size", "pp", "pp-size",
+}  # fmt: skip
+
+
 class Endpoint(Section):
     """A place that answers requests."""
 
-    kind: Literal["api", "procedural"] = Field(
-        description="`api`: any OpenAI-compatible server. `procedural`: built in, no model, for demo and tests."
+    kind: Literal["api", "vllm", "sglang", "llamacpp", "procedural"] = Field(
+        description="`api`: any OpenAI-compatible server. `vllm`, `sglang`, `llamacpp`: hosted, each job starts its "
+        "own server and ends it. `procedural`: built in, no model, for demo and tests."
     )
     model: str = Field("procedural", description="Model name as the server knows it; part of the request digest.")
-    revision: str = Field("", description="Anything that tells one state of the model from another.")
+    revision: str = Field(
+        "", description="Anything that tells one state of the model from another: weights, quantisation."
+    )
     url: str | list[str] = Field(
         "", description="Base URL of an `api` endpoint, up to and including /v1; several share the load."
     )
     key_env: str = Field("", description="NAME of the environment variable that holds the key (never the key).")
+    path: str = Field("", description="What a hosted server loads: a model folder, a name on the hub, a GGUF file.")
+    command: str = Field(
+        "", description="What starts a hosted server, where it is not `vllm serve` or the like: `llama-server`."
+    )
+    arguments: dict[str, str | int | float | bool | None] | list[str] = Field(
+        {}, description="Further flags of a hosted server without their dashes, or a list of words as they are."
+    )
+    gpus: int | None = Field(
+        None, ge=0, description="GPUs of a hosted server; the default is 8, a node, and none for `llamacpp`."
+    )
+    start_s: float = Field(1800, gt=0, description="Longest wait until a hosted server answers a first request [s].")
     structured: Literal["json_schema", "json_object", "prompt"] = Field(
         "json_schema", description="How the server is asked for JSON; `prompt`: in words only."
     )
@@ -55,6 +76,49 @@ class Endpoint(Section):
             raise ValueError("an endpoint of kind 'api' needs `url`, beginning with http:// or https://")
         return self
 
+    @model_validator(mode="after")
+    def a_hosted_one_can_be_started(self) -> Endpoint:
+        if not self.hosted:
+            return self
+        if not self.path:
+            what = "the GGUF file" if self.kind == "llamacpp" else "the model's folder, or its name on the hub"
+            raise ValueError(f"an endpoint of kind '{self.kind}' needs `path`: {what}")
+        if clash := SET_BY_THE_JOB & self.flags:
+            raise ValueError(f"`arguments` may not hold {min(clash)}: the job sets it, from `path` and `model`")
+        return self
+
+    @property
+    def hosted(self) -> bool:
+        """Whether a job starts the server itself."""
+        return self.kind in HOSTED
+
+    @property
+    def flags(self) -> set[str]:
+        """The names in `arguments`, without dashes."""
+        listed = isinstance(self.arguments, list)
+        return {word.partition("=")[0].lstrip("-") for word in self.arguments if word[:1] == "-" or not listed}
+
+    @property
+    def job_gpus(self) -> int:
+        """The GPUs that a job asks for its server."""
+        if not self.hosted:
+            return 0
+        return self.gpus if self.gpus is not None else (0 if self.kind == "llamacpp" else 8)
+
+    def words(self) -> list[str]:
+        """`arguments` as a command line has them; one that is false or null is left out, one that is true stands alone.
+
+        A server on several GPUs splits the model over all of them, unless the arguments say how.
+        """
+        out = list(self.arguments) if isinstance(self.arguments, list) else []
+        if isinstance(self.arguments, dict):
+            for name, value in self.arguments.items():
+                if value is not None and value is not False:
+                    out += [f"--{name.lstrip('-')}", *([] if value is True else [str(value)])]
+        if self.job_gpus > 1 and self.kind != "llamacpp" and not PARALLEL & self.flags:
+            out += ["--tensor-parallel-size" if self.kind == "vllm" else "--tp-size", str(self.job_gpus)]
+        return out
+
     @property
     def urls(self) -> list[str]:
         """The base URLs, without a slash at the end."""
@@ -77,11 +141,18 @@ class Endpoint(Section):
     @property
     def label(self) -> str:
         """The maker with its revision: tells any two from one another that can answer differently."""
-        return f"{self.maker}@{self.revision}" if self.revision and self.kind == "api" else self.maker
+        return f"{self.maker}@{self.revision}" if self.revision and self.kind != "procedural" else self.maker
 
     def identity(self) -> dict[str, str]:
-        """What decides its answers, as opposed to where and how fast they come."""
-        return {"kind": self.kind, "model": self.model, "revision": self.revision}
+        """What decides its answers, as opposed to where and how fast they come.
+
+        A served model is the same one behind a URL and in a job, so that a change between them asks nothing again.
+        Where the name is not that of what is loaded, the latter counts too, for it may change beneath the name.
+        """
+        kind = "api" if self.hosted else self.kind
+        loaded = PurePath(self.path).name if self.hosted else self.model
+        more = {} if loaded == self.model else {"path": loaded}
+        return {"kind": kind, "model": self.model, "revision": self.revision, **more}
 
 
 class BudgetSettings(Section):

@@ -71,7 +71,8 @@ def _yaml(section: BaseModel, depth: int) -> Iterator[str]:
                 yield f"{pad}  {key}:"
                 explained = _yaml(inner, depth + 2)
                 # The keys are the same in every entry: explained once.
-                yield from explained if number == 0 else (line.split("  # ")[0] for line in explained)
+                bare = (line.split("  # ")[0].rstrip() for line in explained)
+                yield from explained if number == 0 else filter(None, bare)
         else:
             text = f"{pad}{name}: {_scalar(section, name)}"
             if len(text) + len(about) + 4 <= WIDTH:

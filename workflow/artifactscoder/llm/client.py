@@ -57,7 +57,7 @@ class Client:
         self.journal = journal
         self.asked = self.recalled = 0
         self._budget = Budget(config.budget, config.journal, journal)
-        self._endpoint = open_endpoint(self.name, self.settings)
+        self._endpoint = open_endpoint(self.name, self.settings, journal.folder)
 
     @property
     def maker(self) -> str:
