@@ -28,8 +28,8 @@ test: setup-test ## the tests
 test-kill: setup-test ## kill -9 the demo at five random moments and start it again (about 30 minutes)
 	@python -m pytest -m slow tests/test_kill.py
 
-test-vllm: setup ## jobs that start vLLM itself, on CPUs (6 minutes, and 4 GB in .venv-vllm)
-	@PYTHON=$(CURDIR)/.venv/bin/python tests/vllm_venv.sh .venv-vllm
+test-vllm: ## jobs that start vLLM itself, on CPUs (6 minutes, installing 6 more; 4 GB in .venv-vllm)
+	@tests/vllm_venv.sh .venv-vllm
 	@PYTHONPATH=workflow:tests .venv-vllm/bin/python -m pytest -o addopts= -q -m vllm tests/test_vllm.py
 
 cluster-up: ## install and start a real Slurm and Apptainer for tests on this machine (root, Debian)

@@ -133,7 +133,7 @@ async def test_an_engine_that_dies_stops_the_job(config: Config, tmp_path: Path,
 def test_kill_9_of_the_step_ends_it_and_the_next_start_completes(config: Config, tmp_path: Path, alive) -> None:
     configs.write(config, tmp_path / "config.yaml")
     output = tmp_path / "pages.parquet"
-    words = ["sft", "code", "--input", str(variants(tmp_path / "v.parquet", 300)), "--output", str(output)]
+    words = ["sft", "code", "--input", str(variants(tmp_path / "v.parquet", 80)), "--output", str(output)]
     command = [sys.executable, "-m", "artifactscoder.cli", *words, "--config", str(tmp_path / "config.yaml")]
     log, journal = tmp_path / "step.log", tmp_path / "journal/sft/code/pages"
 
@@ -151,6 +151,6 @@ def test_kill_9_of_the_step_ends_it_and_the_next_start_completes(config: Config,
         while alive():
             assert time.monotonic() < last, alive()
             time.sleep(0.1)
-        assert 10 <= kept < 300, "it was killed amid its work"
+        assert 10 <= kept < 80, "it was killed amid its work"
         assert subprocess.run(command, stderr=said).returncode == 0, log.read_text()
-    assert answers() == 300 == tables.count(beside(output)) and not alive()
+    assert answers() == 80 == tables.count(beside(output)) and not alive()
