@@ -69,6 +69,10 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         "type": Path, "action": "append", "default": [], "dest": "configs",
         "help": "configuration, as Snakemake takes it (default: config.yaml and what the profile names)",
     }),
+    "jobs": ("--jobs", {"type": int, "default": 8, "help": "jobs at once that start a server of their own (8)"}),
+    "json": ("--json", {"action": "store_true", "help": "as JSON"}),
+    "once": ("--once", {"action": "store_true", "help": "print once and end"}),
+    "yes": ("--yes", {"action": "store_true", "help": "really remove; else it is only said what would go"}),
     "profile": ("--profile", {"type": Path, "default": Path("profiles/slurm"), "help": "profile (profiles/slurm)"}),
     "only": ("--only", {"nargs": "+", "default": [], "metavar": "CHECK", "help": "these checks only: endpoints ..."}),
     "from_compute": ("--from-compute", {"action": "store_true", "help": "ask endpoints from a compute node too"}),
@@ -164,6 +168,12 @@ COMMANDS: dict[str, Command] = {
         "cluster.preflight", "configs profile only from_compute",
         lambda m, c, a: m.run(a.configs, a.profile, a.only, a.from_compute), "what would stop a run, before it starts",
     ),
+    "plan": Command(
+        "cluster.plan", "jobs json", lambda m, c, a: m.run(c, a.jobs, a.json), "what is still to ask and pay, by step"
+    ),
+    "watch": Command(
+        "cluster.watch", "once", lambda m, c, a: m.run(c, a.once), "all shards under way, live: rate, tokens, cost"
+    ),
     "status": Command("cluster.status", "", lambda m, c, a: m.run(c), "what runs now, how far, and what failed last"),
     "demo": Command("demo", "snakemake", lambda m, c, a: m.run(a.snakemake), "the whole line on this machine, offline"),
     "render serve": Command(
@@ -177,6 +187,10 @@ COMMANDS: dict[str, Command] = {
         lambda m, c, a: m.build(c, a.role), "build the Apptainer images still missing",
     ),
     "images list": Command("cluster.images", "", lambda m, c, a: m.show(c), "role, state, size and path of each image"),
+    "journal stats": Command("cluster.journals", "", lambda m, c, a: m.stats(c), "answers, tokens and cost by step"),
+    "journal prune": Command(
+        "cluster.journals", "yes", lambda m, c, a: m.prune(c, a.yes), "remove answers that no step asks for any more"
+    ),
     "config keys": Command("config", "", lambda m, c, a: _keys(m), "every key, its default and meaning"),
     "config yaml": Command("config", "", lambda m, c, a: _yaml(c), "the configuration as commented YAML"),
     "config schema": Command("config", "", lambda m, c, a: _schema(m), "the JSON schema of the configuration"),
@@ -282,17 +296,19 @@ def _summary(name: str) -> str:
     return COMMANDS[name].summary or STEPS[name.replace(" ", "/")].summary
 
 
-def _overview() -> str:
-    width = max(map(len, COMMANDS))
+def _overview(only: str = "") -> str:
+    """All subcommands, without the parts of a step (`dedup-pairs`); or those of one stage, with them."""
+    names = [name for name in COMMANDS if name.split()[0] == only or not (only or "-" in name)]
+    width = max(map(len, names))
     lines: list[str] = []
     stage = ""
-    for name in COMMANDS:
+    for name in names:
         if name.rpartition(" ")[0] != stage or not lines:  # single words stand together
             stage = name.rpartition(" ")[0]
             lines.append("")
         lines.append(f"  {name:<{width}}  {_summary(name)}")
     return (
-        "usage: artifactscoder STAGE STEP [options]     artifactscoder STAGE STEP --help\n\n"
+        "usage: artifactscoder STAGE STEP [options]     artifactscoder STAGE [STEP] --help\n\n"
         "From seed categories to a front-end code model. Each step reads files and writes files; the workflow\n"
         "(`snakemake -n` shows it) calls them in this order:\n" + "\n".join(lines) + "\n"
     )
@@ -336,7 +352,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         name, rest = _find(argv)
         if not name:
-            print(_overview())
+            stages = {word.split()[0] for word in COMMANDS}
+            print(_overview(rest[0] if rest and rest[0] in stages else ""))
             return 0
         command = COMMANDS[name]
         args = _parser(name, command).parse_args(rest)

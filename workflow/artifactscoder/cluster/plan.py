@@ -1,6 +1,8 @@
-"""What a run of the configuration will make: shards of each step, files, pages and bytes.
+"""plan: what a run of the configuration will ask and make, before it starts and as it goes.
 
-Everything is worked out from settings and seeds, nothing from what is there, so it is known before the first job.
+One screen: for each step that asks, requests, how many the journal has answered, tokens, money by the endpoints'
+prices, GPU-hours where jobs start servers of their own, time, jobs; then files and disk. Shards, files, pages and
+bytes are worked out from settings and seeds, nothing from what is there, so they are known before the first job.
 Bytes are upper estimates: 40 KB a page in each table that holds pages, and as much for its answer in the journal; a
 checkpoint holds 16 bytes a parameter (weights, masters and two moments of the optimiser).
 """
@@ -9,12 +11,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from artifactscoder import seeds
 from artifactscoder.config import Config
+from artifactscoder.journal import Paid
+from artifactscoder.llm import budget, forecast
+from artifactscoder.progress import duration
 
 PAGE_BYTES = 40_000
 PARAMETER_BYTES = 16
@@ -80,15 +86,9 @@ def pages(config: Config) -> dict[str, int]:
     """Pages by stage (sft, cpt, rl); WebSight's rows only as far as the run has counted them."""
     kinds, per = len(seeds.variants(config)), config.sft.tasks.per_subcategory
     leaves = len(seeds.cpt_roots(config)) * math.prod(config.cpt.tree.children)
-    websight = config.cpt.websight.sample
-    try:
-        counted = json.loads((config.results / "cpt/websight/source.json").read_text())["files"]
-        websight = sum(file["rows"] for file in counted)
-    except (OSError, ValueError, LookupError, TypeError):
-        pass
     return {
         "sft": sum(map(len, seeds.subcategories(config).values())) * per * kinds,
-        "cpt": leaves * config.cpt.prompts.per_leaf + websight,
+        "cpt": leaves * config.cpt.prompts.per_leaf + forecast.websight_rows(config),
         "rl": config.rl.prompts.count,
     }
 
@@ -122,3 +122,99 @@ def need(config: Config) -> Need:
         journal["cpt"],
         count * PARAMETER_BYTES * kept + exported,
     )
+
+
+def run(config: Config, jobs: int, as_json: bool) -> int:
+    """Print what is still to be asked, by step: requests, tokens, money or GPU-hours, time; and jobs and disk.
+
+    `jobs`: how many jobs that start a server of their own run at once. Returns 0.
+    """
+    held = budget.paid(config.journal)
+    rows = [_row(config, share, held, jobs) for share in forecast.shares(config, held)]
+    spent = [sum(getattr(one, name) for one in held.values()) for name in ("cost", "tokens_in", "tokens_out")]
+    room, made = need(config), files(config)
+    total = {
+        "requests": sum(row["requests"] for row in rows),
+        "to_ask": sum(row["to_ask"] for row in rows),
+        "tokens_in": sum(row["tokens_in"] for row in rows),
+        "tokens_out": sum(row["tokens_out"] for row in rows),
+        "cost": sum(row["cost"] for row in rows),
+        "gpu_hours": sum(row["gpu_hours"] or 0 for row in rows),
+        "spent": {"cost": spent[0], "tokens": spent[1] + spent[2]},
+        "jobs": made["logs"] - 10,
+        "files": sum(made.values()),
+        "disk_bytes": {"results": room.results, "journal": room.journal, "cpt": room.more_results + room.more_journal},
+    }
+    if as_json:
+        print(json.dumps({"steps": rows, "total": total}, indent=1))
+        return 0
+    for line in _screen(config, rows, total):
+        print(line)
+    return 0
+
+
+def _row(config: Config, share: forecast.Share, held: Mapping[Path, Paid], jobs: int) -> dict[str, Any]:
+    """One line: `tokens_*` and `cost` of what is still to be asked; None where nobody can tell."""
+    settings = config.endpoints[share.endpoint]
+    have = forecast.held(config, share.step, dict(held))
+    left = max(0, share.requests - round(have.answers * share.part))
+    tokens_in, tokens_out = left * share.tokens_in, left * share.tokens_out
+    servers = min(jobs, shards(config).get(share.step, 1)) if settings.hosted else len(settings.urls)
+    seconds = tokens_out / (settings.tokens_per_s * servers) if settings.tokens_per_s else None
+    seconds = 0.0 if settings.kind == "procedural" else seconds
+    gpu_hours = seconds * servers * settings.job_gpus / 3600 if settings.hosted and seconds is not None else None
+    return {
+        "step": share.step, "endpoint": share.endpoint, "requests": share.requests, "answered": share.requests - left,
+        "to_ask": left, "tokens_in": round(tokens_in), "tokens_out": round(tokens_out),
+        "measured": share.measured, "cost": settings.cost(round(tokens_in), round(tokens_out)),
+        "gpu_hours": gpu_hours, "seconds": seconds, "kind": settings.kind, "jobs": shards(config).get(share.step, 1),
+    }  # fmt: skip
+
+
+def _screen(config: Config, rows: list[dict[str, Any]], total: dict[str, Any]) -> Iterator[str]:
+    head = ("step", "endpoint", "requests", "answered", "tokens in", "tokens out", "cost", "GPU-hours", "time", "jobs")
+    table = [head]
+    for row in rows:
+        mark = "" if row["measured"] or not row["to_ask"] else "~"
+        hours = "" if row["gpu_hours"] is None else f"{row['gpu_hours']:,.0f}"
+        seconds = "?" if row["seconds"] is None else duration(row["seconds"]) if row["seconds"] else ""
+        table.append((
+            row["step"], row["endpoint"], f"{row['requests']:,}", f"{row['answered']:,}",
+            mark + short(row["tokens_in"]), mark + short(row["tokens_out"]),
+            f"{row['cost']:,.2f}" if row["cost"] else "", hours, seconds, f"{row['jobs']:,}",
+        ))  # fmt: skip
+    widths = [max(len(line[i]) for line in table) for i in range(len(head))]
+    for line in table:
+        cells = [
+            cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+    yield ""
+    yield (
+        f"still to ask: {total['to_ask']:,} requests, {short(total['tokens_in'])} tokens in, "
+        f"{short(total['tokens_out'])} out, cost {total['cost']:,.2f}, {total['gpu_hours']:,.0f} GPU-hours"
+    )
+    spent = total["spent"]
+    yield f"spent so far (journal): cost {spent['cost']:,.2f}, {short(spent['tokens'])} tokens"
+    for name, limit in (("cost", config.budget.cost), ("tokens", config.budget.tokens)):
+        if limit:
+            more = total["cost"] if name == "cost" else total["tokens_in"] + total["tokens_out"]
+            whole = spent[name] + more
+            verdict = "is enough" if whole <= limit else f"is spent at {100 * limit / whole:.0f} % of the way"
+            yield f"budget.{name} {limit:,g}: {short(whole)} are foreseen, so it {verdict}"
+    disk = " + ".join(f"{name} {short(size)}B" for name, size in total["disk_bytes"].items())
+    yield f"about {total['jobs']:,} jobs, {total['files']:,} files, at most {disk} of disk"
+    if any(not row["measured"] and row["to_ask"] and row["kind"] != "procedural" for row in rows):
+        yield "~ assumed tokens (docs/endpoints.md); the journal's own mean takes their place as answers come"
+    if any(row["seconds"] is None for row in rows):
+        yield "? no time without endpoints.NAME.tokens_per_s, what one server gives with all its requests in flight"
+    if any(row["kind"] == "procedural" for row in rows):
+        yield "procedural endpoints are built in: they cost no money and hardly time"
+
+
+def short(number: float) -> str:
+    """Three digits and a unit: 1.23 M"""
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f}"

@@ -67,6 +67,13 @@ class Endpoint(Section):
     patience_s: float = Field(
         300, ge=0, description="How long an endpoint that refuses connections is tried before the job stops [s]."
     )
+    batch: bool = Field(False, description="Whether an `api` is asked by its Batch endpoint: a day, part of the price.")
+    batch_requests: int = Field(10_000, ge=1, le=50_000, description="Most requests of one batch.")
+    batch_poll_s: float = Field(60, gt=0, description="Pause between two looks at a batch [s].")
+    batch_price: float = Field(0.5, ge=0, description="Share of the price that an answer in a batch costs.")
+    tokens_per_s: float = Field(
+        0, ge=0, description="Answer tokens a second that one server gives, for `plan`; 0: not known."
+    )
     price_in: float = Field(0.0, ge=0, description="Price of a million prompt tokens.")
     price_out: float = Field(0.0, ge=0, description="Price of a million answer tokens.")
 
@@ -119,6 +126,12 @@ class Endpoint(Section):
             out += ["--tensor-parallel-size" if self.kind == "vllm" else "--tp-size", str(self.job_gpus)]
         return out
 
+    @model_validator(mode="after")
+    def a_batch_is_one_api_s(self) -> Endpoint:
+        if self.batch and (self.kind != "api" or len(self.urls) > 1):
+            raise ValueError("`batch: true` is for an endpoint of kind 'api' with one `url`")
+        return self
+
     @property
     def urls(self) -> list[str]:
         """The base URLs, without a slash at the end."""
@@ -127,11 +140,12 @@ class Endpoint(Section):
     @property
     def window(self) -> int:
         """Rows of a step that are worth having under way at once: some wait for rendering, retries or a re-ask."""
-        return 4 * self.concurrency
+        return self.batch_requests if self.batch else 4 * self.concurrency
 
     def cost(self, tokens_in: int, tokens_out: int) -> float:
         """Price of an answer."""
-        return (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
+        price = (tokens_in * self.price_in + tokens_out * self.price_out) / 1e6
+        return price * self.batch_price if self.batch else price
 
     @property
     def maker(self) -> str:

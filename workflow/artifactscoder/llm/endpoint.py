@@ -19,4 +19,8 @@ def open_endpoint(name: str, settings: Endpoint, folder: Path) -> Asks:
         from artifactscoder.llm.procedural.endpoint import ProceduralEndpoint  # a library of pages: only when used
 
         return ProceduralEndpoint()
+    if settings.batch:
+        from artifactscoder.llm.batch import BatchEndpoint
+
+        return BatchEndpoint(name, settings, folder)
     return ApiEndpoint(name, settings)

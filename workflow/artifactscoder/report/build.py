@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from artifactscoder import files, tables
 from artifactscoder.config import Config
+from artifactscoder.llm import forecast
 from artifactscoder.progress import Progress
 from artifactscoder.recipe import STEPS
 from artifactscoder.report import accounts, charts, data, rulegraph
@@ -71,6 +72,7 @@ def run(config: Config, results: Path, graph: Path, output: Path) -> None:
         kinds=charts.draw(charts.heat(kinds, "category", "kind", "pages"), "Selected pages by category and kind"),
         tokens=_chart_sums(books, "tokens_out", "answer tokens"),
         seconds=_seconds(books),
+        spending=_spending(config, books),
         sft=_chart_curve(results / "train/sft/curve.parquet", {"loss": "training loss"}, "loss"),
         grpo=charts.draw(charts.lines(rewards, "mean over the step's answers"), "Parts of the reward over training"),
         differing=differing,
@@ -101,6 +103,29 @@ def _headline(results: Path, books: list[accounts.Account], evaluation: list[dic
         ("RL prompts", f"{ok.get('rl/parquet', 0):,}"),
         ("CPT tokens", f"{tokens:,}"),
         (f"checklist, {best['model']}", f"{best['checklist']:.1f} %"),
+    ]
+
+
+def _spending(config: Config, books: list[accounts.Account]) -> list[dict[str, Any]]:
+    """What each step was foreseen to ask, before any answer was known, and what it did ask."""
+    planned: dict[str, dict[str, float]] = {}
+    for share in forecast.shares(config):
+        row = planned.setdefault(share.step, dict.fromkeys(("requests", "tokens_in", "tokens_out", "cost"), 0.0))
+        tokens = (share.requests * share.tokens_in, share.requests * share.tokens_out)
+        cost = config.endpoints[share.endpoint].cost(round(tokens[0]), round(tokens[1]))
+        for name, value in zip(row, (share.requests, *tokens, cost), strict=True):
+            row[name] += value
+    return [
+        {
+            "step": account.step,
+            "planned": planned[account.step],
+            "actual": {
+                "requests": account.attempts,
+                **{n: getattr(account, n) for n in ("tokens_in", "tokens_out", "cost")},
+            },
+        }
+        for account in books
+        if account.attempts and account.step in planned
     ]
 
 

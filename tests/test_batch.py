@@ -1,0 +1,201 @@
+"""The Batch endpoint: what was handed in is answered once and paid for once, whatever comes between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import asynccontextmanager
+
+import pytest
+import yaml
+from aiohttp import web
+
+from artifactscoder import config as configs
+from artifactscoder import tables
+from artifactscoder.errors import UserError
+from artifactscoder.ledger import beside
+from artifactscoder.llm import batch
+from artifactscoder.llm.procedural.endpoint import answer
+from artifactscoder.llm.request import Request
+from artifactscoder.sft import tasks
+from openai_server import completion
+
+
+class BatchServer:
+    """/files and /batches. A batch is done after `looks` looks at it; `spoil` may change its lines."""
+
+    def __init__(self, looks: int = 2) -> None:
+        self.looks, self.spoil = looks, lambda number, lines: lines
+        self.files: dict[str, bytes] = {}
+        self.batches: dict[str, dict] = {}
+        self.asked: Counter[str] = Counter()  # custom ids, over all batches
+        self.forgets_to_say = False  # makes the next batch, but breaks the connection instead of answering
+        self.final = "completed"
+
+    async def upload(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        assert form["purpose"] == "batch"
+        name = f"file-{len(self.files)}"
+        self.files[name] = form["file"].file.read()  # type: ignore[union-attr]
+        return web.json_response({"id": name})
+
+    async def create(self, request: web.Request) -> web.Response:
+        values = await request.json()
+        assert values["endpoint"] == "/v1/chat/completions" and values["completion_window"] == "24h"
+        name = f"batch-{len(self.batches)}"
+        lines = [json.loads(line) for line in self.files[values["input_file_id"]].splitlines()]
+        self.asked.update(line["custom_id"] for line in lines)
+        self.batches[name] = {"id": name, "metadata": values["metadata"], "lines": lines, "seen": 0}
+        if self.forgets_to_say:
+            self.forgets_to_say = False
+            assert request.transport is not None
+            request.transport.abort()
+        return web.json_response({"id": name, "status": "validating"})
+
+    async def list(self, request: web.Request) -> web.Response:
+        data = [{"id": name, "metadata": one["metadata"]} for name, one in self.batches.items()]
+        after = request.query.get("after")
+        start = [one["id"] for one in data].index(after) + 1 if after else 0
+        return web.json_response({"data": data[start : start + 1], "has_more": start + 1 < len(data)})
+
+    async def look(self, request: web.Request) -> web.Response:
+        one = self.batches[request.match_info["id"]]
+        one["seen"] += 1
+        if one["seen"] < self.looks:
+            return web.json_response({"id": one["id"], "status": "in_progress"})
+        out = []
+        for line in one["lines"]:
+            body = line["body"]
+            sampling = {name: body[name] for name in ("temperature", "top_p", "max_tokens")}
+            text, finish = answer(Request(body["messages"], sampling, body["response_format"]["json_schema"]["schema"]))
+            response = {"status_code": 200, "body": completion(text, finish)}
+            out.append({"custom_id": line["custom_id"], "response": response, "error": None})
+        out = self.spoil(int(one["id"].split("-")[1]), out)
+        self.files[f"out-{one['id']}"] = b"\n".join(json.dumps(line).encode() for line in reversed(out))
+        errors = {"data": [{"message": "no such model"}]}
+        state = {"id": one["id"], "status": self.final, "output_file_id": f"out-{one['id']}", "errors": errors}
+        return web.json_response(state)
+
+    async def content(self, request: web.Request) -> web.Response:
+        return web.Response(body=self.files[request.match_info["id"]])
+
+    @asynccontextmanager
+    async def open(self):
+        application = web.Application(client_max_size=1 << 30)
+        application.router.add_post("/v1/files", self.upload)
+        application.router.add_get("/v1/files/{id}/content", self.content)
+        application.router.add_post("/v1/batches", self.create)
+        application.router.add_get("/v1/batches", self.list)
+        application.router.add_get("/v1/batches/{id}", self.look)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        try:
+            yield f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/v1"  # type: ignore[union-attr]
+        finally:
+            await runner.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "QUIET_S", 0.2)
+    monkeypatch.setattr(batch.api, "BACKOFF_S", 0.01)
+
+
+def by_batch(configure, url: str, **more) -> configs.Config:
+    endpoint = {
+        "kind": "api", "url": url, "model": "test", "batch": True, "batch_requests": 5, "batch_poll_s": 0.05,
+        "price_in": 2.0, "price_out": 2.0, "patience_s": 2, "retries": 2, **more,
+    }  # fmt: skip
+    sections = {"categories": ["game-puzzle"], "subcategories": 12, "tasks": {"per_subcategory": 1}}
+    return configure(url, endpoints={"it": endpoint}, sft=sections)
+
+
+async def test_a_shard_is_asked_in_batches_at_half_the_price(configure, tmp_path) -> None:
+    server = BatchServer()
+    output = tmp_path / "tasks.parquet"
+    async with server.open() as url:
+        config = by_batch(configure, url)
+        ledger = await tasks.run(config, "game-puzzle", output)
+        assert ledger.counts["ok"] == 12
+        assert [len(one["lines"]) for one in server.batches.values()] == [5, 5, 2]
+        lines = list(tables.rows(beside(output)))
+        tokens = sum(line["tokens_in"] + line["tokens_out"] for line in lines)
+        assert sum(line["cost"] for line in lines) == pytest.approx(tokens * 2 / 1e6 / 2)
+        assert not list(config.journal.rglob("*.batch-*")), "what names the batches goes when all is in the journal"
+        await tasks.run(config, "game-puzzle", output)
+    assert len(server.batches) == 3 and set(server.asked.values()) == {1}
+
+
+async def test_lines_that_failed_are_handed_in_again_and_refused_ones_are_not(configure, tmp_path) -> None:
+    server = BatchServer()
+
+    def spoil(number: int, lines: list[dict]) -> list[dict]:
+        if number == 0:
+            lines[0]["response"] = {"status_code": 500, "body": {}}
+            lines[1] = {"custom_id": lines[1]["custom_id"], "response": None, "error": {"code": "batch_expired"}}
+            lines[2]["response"] = {"status_code": 400, "body": {"error": "too long"}}
+            del lines[3]
+        return lines
+
+    server.spoil = spoil
+    output = tmp_path / "tasks.parquet"
+    async with server.open() as url:
+        ledger = await tasks.run(by_batch(configure, url), "game-puzzle", output)
+    reasons = [line["reason"] for line in tables.rows(beside(output)) if line["status"] != "ok"]
+    assert ledger.counts["ok"] == 11 and reasons == ["http_400"]
+    assert Counter(server.asked.values()) == {1: 9, 2: 3}
+
+
+async def test_a_batch_that_the_server_made_and_did_not_confirm_is_found_and_not_made_twice(
+    configure, tmp_path
+) -> None:
+    server = BatchServer()
+    server.forgets_to_say = True
+    async with server.open() as url:
+        ledger = await tasks.run(by_batch(configure, url), "game-puzzle", tmp_path / "tasks.parquet")
+    assert ledger.counts["ok"] == 12 and set(server.asked.values()) == {1}
+
+
+async def test_a_batch_that_fails_is_one_sentence(configure, tmp_path) -> None:
+    server = BatchServer()
+    server.final = "failed"
+    async with server.open() as url:
+        with pytest.raises(UserError, match=r"batch batch-\d is failed \(no such model\)"):
+            await tasks.run(by_batch(configure, url), "game-puzzle", tmp_path / "tasks.parquet")
+    assert server.batches
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_batches_outlive_the_job_and_the_next_start_takes_their_answers(configure, tmp_path, number) -> None:
+    server = BatchServer(looks=1_000_000)
+    async with server.open() as url:
+        config = by_batch(configure, url, batch_requests=100)
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+        output = tmp_path / "tasks.parquet"
+        step = ["sft", "tasks", "--config", str(path), "--category", "game-puzzle", "--output", str(output)]
+        words = [sys.executable, "-m", "artifactscoder.cli", *step]
+        process = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": "workflow"}, stderr=subprocess.PIPE)
+        while not any(one["seen"] > 1 for one in server.batches.values()):
+            assert process.poll() is None, process.stderr.read() if process.stderr else ""
+            await asyncio.sleep(0.05)
+        before = time.monotonic()
+        process.send_signal(number)
+        code = await asyncio.to_thread(process.wait, 20)
+        assert code == (143 if number == signal.SIGTERM else -9) and time.monotonic() - before < 10
+        states = [path for path in config.journal.rglob("*.batch-*")]
+        assert len(states) == 1
+        if number == signal.SIGKILL:  # as if the kill had come before the batch's id was written down
+            state = json.loads(states[0].read_bytes())
+            states[0].write_text(json.dumps({**state, "batch": None}))
+        server.looks = 1
+        ledger = await tasks.run(config, "game-puzzle", output)
+    assert ledger.counts["ok"] == 12 and len(server.batches) == 1 and set(server.asked.values()) == {1}

@@ -1,0 +1,198 @@
+"""A run can be foreseen, followed, held to a budget, and its answers looked after."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from artifactscoder import cli, progress, tables
+from artifactscoder import config as configs
+from artifactscoder.cluster import journals, plan, watch
+from artifactscoder.errors import UserError
+from artifactscoder.journal import PAID
+from artifactscoder.ledger import beside
+from artifactscoder.llm import drain, forecast
+from artifactscoder.sft import tasks
+from openai_server import Server
+
+PRICED = {"kind": "api", "model": "test", "price_in": 1.0, "price_out": 2.0, "tokens_per_s": 100, "concurrency": 2}
+
+
+def priced(configure, url: str, **sections):
+    return configure(url, endpoints={"it": {**PRICED, "url": url}}, **sections)
+
+
+def planned(capsys: pytest.CaptureFixture[str], config) -> dict:
+    assert plan.run(config, jobs=8, as_json=True) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_paper_s_numbers_are_foreseen() -> None:
+    asked = {share.step: share.requests for share in forecast.shares(configs.load([Path("config.yaml")]))}
+    assert asked["sft/tasks"] == 2_000 and asked["sft/variants"] == 20_000
+    assert asked["sft/code"] == asked["sft/score"] == 240_000 and asked["rl/reference"] == 2_000
+
+
+async def test_a_plan_believes_the_journal_more_than_its_assumptions(configure, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(forecast, "ENOUGH", 2)
+    async with Server().open() as url:
+        config = priced(configure, url)
+        before = {row["step"]: row for row in planned(capsys, config)["steps"]}
+        ledger = await tasks.run(config, "game-puzzle", config.results / "sft/tasks/game-puzzle.parquet")
+        assert ledger.counts["ok"]
+        after = planned(capsys, config)
+    rows = {row["step"]: row for row in after["steps"]}
+    assert before["sft/tasks"]["to_ask"] == 4 and not before["sft/tasks"]["measured"]
+    assert rows["sft/tasks"]["to_ask"] == 2 and rows["sft/tasks"]["measured"]
+    lines = list(tables.rows(beside(config.results / "sft/tasks/game-puzzle.parquet")))
+    spent, tokens = sum(line["cost"] for line in lines), sum(line["tokens_out"] for line in lines)
+    assert after["total"]["spent"]["cost"] == pytest.approx(spent) and spent > 0
+    assert rows["sft/tasks"]["tokens_out"] == tokens, "two subcategories are answered, two are to come"
+    assert rows["sft/tasks"]["seconds"] == pytest.approx(tokens / 100)
+    plan.run(config.model_copy(update={"budget": configs.BudgetSettings(cost=spent)}), 8, False)
+    screen = capsys.readouterr().out
+    assert "so it is spent at" in screen and "~ assumed tokens" in screen
+
+
+def test_a_spent_budget_stops_in_order_and_a_higher_one_goes_on(configure, tmp_path) -> None:
+    server = Server(delay=0.05)
+    sections = {"sft": {"categories": ["game-puzzle"], "subcategories": 25, "tasks": {"per_subcategory": 2}}}
+
+    async def work(budget: float) -> None:
+        nonlocal received
+        async with server.open() as url:
+            config = priced(configure, url, budget={"cost": budget}, **sections)
+            received = server.received
+            await tasks.run(config, "game-puzzle", tmp_path / "tasks.parquet")
+
+    def run(budget: float) -> None:
+        drain.run(work(budget))
+
+    received = 0
+    with pytest.raises(UserError, match=r"the budget is spent: cost .* of budget.cost .*; nothing is lost: raise"):
+        run(0.002)
+    first = server.received
+    spent = json.loads(next((tmp_path / "journal").rglob(PAID)).read_bytes())
+    assert 2 < first < 25 and spent["cost"] >= 0.002, "it stopped on the way"
+    assert spent["answers"] == first == sum(server.answered.values()), "what was under way is answered and recorded"
+    with pytest.raises(UserError, match="the budget is spent"):
+        run(0.002)
+    assert server.received == first, "a spent budget asks nothing"
+    run(100)
+    assert server.received == 25 and max(server.answered.values()) == 1 and (tmp_path / "tasks.parquet").exists()
+
+
+def test_others_of_the_run_count_against_the_budget(configure, tmp_path) -> None:
+    folder = tmp_path / "journal/cpt/code/games-00"
+    folder.mkdir(parents=True)
+    paid = {"answers": 9, "tokens_in": 900, "tokens_out": 100, "cost": 5.0, "seconds": 1.0}
+    (folder / PAID).write_text(json.dumps(paid))
+    for limit in ({"cost": 5}, {"tokens": 1000}):
+        config = priced(configure, "http://127.0.0.1:9/v1", budget=limit)
+        with pytest.raises(UserError, match="the budget is spent"):
+            asyncio.run(tasks.run(config, "game-puzzle", tmp_path / "tasks.parquet"))
+
+
+def test_watch_shows_a_shard_on_its_way(configure, monkeypatch) -> None:
+    async def run() -> list[str]:
+        async with Server(delay=0.2).open() as url:
+            sections = {"categories": ["game-puzzle"], "subcategories": 25, "tasks": {"per_subcategory": 1}}
+            config = priced(configure, url, sft=sections)
+            output = config.results / "sft/tasks/game-puzzle.parquet"
+            step = asyncio.create_task(tasks.run(config, "game-puzzle", output))
+            lines: list[str] = []
+            while not step.done():
+                await asyncio.sleep(0.05)
+                seen = list(watch.screen(config))
+                if "sft/tasks" in seen[1] and " 0/" not in seen[1]:
+                    lines = seen
+            await step
+            assert list(watch.screen(config))[1] == "no step asks just now"
+            return lines
+
+    monkeypatch.setattr(progress, "EVERY_S", 0.1)
+    lines = asyncio.run(run())
+    assert "game-puzzle" in lines[1] and "/25" in lines[1] and lines[-2].startswith("1 under way, 0 silent"), lines
+
+
+def test_watch_tells_a_silent_shard(configure) -> None:
+    config = configure()
+    path = config.results / "sft/code/.game-puzzle.progress.json"
+    path.parent.mkdir(parents=True)
+    paid = {"answers": 3, "cost": 1.5}
+    values = dict(name="x", done=5, total=9, rate=1.0, left_s=4.0, tokens_per_s=7.0, paid=paid, ok=3, rejected=1)
+    path.write_text(json.dumps({**values, "failed": 1, "time": time.time() - 3600, "host": "cn01", "pid": 1}))
+    lines = list(watch.screen(config))
+    assert "silent for 60 min" in lines[1] and lines[-2].startswith("0 under way, 1 silent; 0.0 rows/s")
+
+
+async def test_answers_that_nothing_asks_for_any_more_can_be_removed(configure, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(journals, "QUIET_S", 0)
+    server = Server()
+    async with server.open() as url:
+        sections = {"categories": ["game-puzzle"], "subcategories": 3}
+        old = priced(configure, url, sft={**sections, "tasks": {"per_subcategory": 2}})
+        new = priced(configure, url, sft={**sections, "tasks": {"per_subcategory": 3}})
+        output = tmp_path / "tasks.parquet"
+        for config in (old, new):
+            await tasks.run(config, "game-puzzle", output)
+        assert server.received == 6
+        await asyncio.to_thread(journals.stats, new)
+        assert capsys.readouterr().out.splitlines()[1].split()[-1] == "3", "the old prompt's answers are unused"
+        await asyncio.to_thread(journals.prune, new, False)
+        assert "would be removed" in capsys.readouterr().out
+        await asyncio.to_thread(journals.prune, new, True)
+        capsys.readouterr()
+        await asyncio.to_thread(journals.prune, new, True)
+        assert "nothing to remove" in capsys.readouterr().out
+        await tasks.run(new, "game-puzzle", output)
+        assert server.received == 6, "what is used has stayed"
+        await tasks.run(old, "game-puzzle", output)
+        assert server.received == 9, "what was removed is asked again"
+        other = priced(configure, url, sft={"categories": ["tool-calculator"], "subcategories": 1})
+        await asyncio.to_thread(journals.prune, other, True)
+    assert not (old.journal / "sft/tasks/game-puzzle").exists(), "a shard that is no more has gone"
+
+
+def test_the_commands_run_by_hand(tmp_path, capsys) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(yaml.safe_dump({"results": str(tmp_path / "results"), "journal": str(tmp_path / "journal")}))
+    more = ["--config", "config.yaml", "--config", str(overlay)]
+    for words in (["plan"], ["watch", "--once"], ["journal", "stats"], ["journal", "prune"]):
+        assert cli.main([*words, *more]) == 0, words
+    out = capsys.readouterr().out
+    assert "240,000" in out and "no step asks just now" in out and "no answers in" in out and "nothing to remove" in out
+
+
+@pytest.mark.parametrize("answers", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_resuming_with_a_full_journal_is_quick(answers: int, tmp_path: Path) -> None:
+    """100,000 answers of 4 KB: ready to ask in less than five seconds, and in straight proportion."""
+    program = """
+import asyncio, sys, time
+from pathlib import Path
+from artifactscoder.journal import Journal
+async def main(folder, count):
+    async with Journal(folder, shared=True) as journal:
+        await asyncio.gather(*(journal.put(f"{i:032x}", {"answer": {"text": "x" * 4096}}, (1, 2, 0.5, 0.1))
+                               for i in range(count)))
+    start = time.perf_counter()
+    async with Journal(folder, shared=True) as journal:
+        opened = time.perf_counter() - start
+        assert len(journal) == count and journal.paid.answers == count
+        assert all(len(journal.get(f"{i:032x}")["answer"]["text"]) == 4096 for i in range(count))
+        print(opened, time.perf_counter() - start)
+asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+"""
+    words = [sys.executable, "-c", program, str(tmp_path / "journal"), str(answers)]
+    run = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "workflow"})
+    assert run.returncode == 0, run.stderr[-1000:]
+    opened, read = map(float, run.stdout.split())
+    assert read < 5 * answers / 100_000 * (5 if answers < 100_000 else 1), (opened, read)

@@ -1,0 +1,107 @@
+"""journal: what answers there are and what they cost, and those that nothing asks for any more.
+
+A complete run of a shard leaves the list of answers that it did not need (journal.py): those of an older prompt, model
+or seed. They are kept, for a setting changed on Tuesday may be changed back on Wednesday; `prune` removes them, and
+the journals of shards that the configuration no longer has. It prints what would go, and removes it with `--yes`. A
+shard that is being written (an answer within the last ten minutes) is left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from pathlib import Path
+
+import orjson
+
+from artifactscoder import seeds
+from artifactscoder.cluster.plan import JOURNALS, short
+from artifactscoder.config import Config
+from artifactscoder.journal import UNUSED, Journal
+from artifactscoder.llm import budget, forecast
+
+QUIET_S = 600
+
+
+def stats(config: Config) -> int:
+    """A line a step: shards, files, bytes, answers, tokens, cost, and answers that the last complete runs did not use.
+
+    Returns 0.
+    """
+    held = budget.paid(config.journal)
+    head = ("step", "shards", "files", "bytes", "answers", "tokens in", "tokens out", "cost", "unused")
+    table = [head]
+    for step in JOURNALS:
+        folders = [folder for folder in (config.journal / step).glob("*") if folder.is_dir()]
+        files = [path for folder in folders for path in folder.glob("*.jsonl")]
+        if not files:
+            continue
+        one = forecast.held(config, step, held)
+        size = sum(path.stat().st_size for path in files)
+        table.append((
+            step, f"{len(folders):,}", f"{len(files):,}", short(size) + "B", f"{one.answers:,}", short(one.tokens_in),
+            short(one.tokens_out), f"{one.cost:,.2f}", f"{sum(len(unused(folder)) for folder in folders):,}",
+        ))  # fmt: skip
+    widths = [max(len(line[i]) for line in table) for i in range(len(head))]
+    for line in table:
+        cells = zip(line, widths, strict=True)
+        print("  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(cells)).rstrip())
+    if len(table) == 1:
+        print(f"no answers in {config.journal}")
+    return 0
+
+
+def unused(folder: Path) -> list[str]:
+    """Keys of the answers that the last complete run of a shard did not ask for."""
+    try:
+        return list(orjson.loads((folder / UNUSED).read_bytes()))
+    except (OSError, orjson.JSONDecodeError):
+        return []
+
+
+def prune(config: Config, yes: bool) -> int:
+    """Remove unused answers, and shards that are no more; without `yes` say what would go. Returns 0."""
+    count = size = 0
+    for step in JOURNALS:
+        for folder in sorted(folder for folder in (config.journal / step).glob("*") if folder.is_dir()):
+            files = list(folder.glob("*.jsonl"))
+            if any(time.time() - path.stat().st_mtime < QUIET_S for path in files):
+                if unused(folder) or _gone(config, step, folder.name):
+                    print(f"{step}/{folder.name}: left alone, it was written within the last {QUIET_S // 60} minutes")
+                continue
+            before = sum(path.stat().st_size for path in files)
+            if _gone(config, step, folder.name):
+                print(f"{step}/{folder.name}: the shard is not in the configuration any more, {short(before)}B")
+                count, size = count + 1, size + before
+                if yes:
+                    shutil.rmtree(folder)
+            elif stale := unused(folder):
+                what = asyncio.run(_without(folder, set(stale), yes))
+                print(f"{step}/{folder.name}: {len(stale):,} answers, {short(what)}B")
+                count, size = count + 1, size + what
+    if not count:
+        print("nothing to remove")
+    else:
+        print(f"{short(size)}B in {count} shards " + ("removed" if yes else "would be removed: --yes removes them"))
+    return 0
+
+
+def _gone(config: Config, step: str, shard: str) -> bool:
+    """Whether no run of the configuration would open this shard's journal."""
+    if step.startswith("sft/"):
+        return shard not in seeds.subcategories(config)
+    if step == "cpt/tree":
+        return shard not in {root["slug"] for root in seeds.cpt_roots(config)}
+    return False
+
+
+async def _without(folder: Path, stale: set[str], yes: bool) -> int:
+    """Rewrite a journal without the entries of `stale`, if `yes`; returns their bytes."""
+    journal = Journal(folder, shared=True)  # shared: opening must neither fold nor say what was paid
+    await journal.__aenter__()
+    size = sum(length for key, (_, _, length) in journal._index.items() if key in stale)
+    if yes:
+        journal.rewrite([key for key in journal._index if key not in stale])
+        (folder / UNUSED).unlink()
+    return size

@@ -1,0 +1,159 @@
+"""What a run will ask, by step and endpoint: requests, and tokens in and out of each.
+
+In: the configuration and its prompts; where answers are in the journal already, their mean tokens stand in for the
+assumed ones. Out: a `Share` for each step and endpoint. Requests follow from the configuration, as if every record
+came through, so they are an upper estimate after rejections; a re-ask is not foreseen. Tokens of an answer that nobody
+has measured yet are ASSUMED below, at four characters a token.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from artifactscoder import seeds
+from artifactscoder.config import Config
+from artifactscoder.journal import Paid
+from artifactscoder.llm import prompts
+
+ENOUGH = 20  # answers of a step from which their mean is believed
+# Tokens of one answer, and of what its prompt holds besides the template. A page is what `max_tokens` of 16,384 leaves
+# half empty; a level with its reason is 40 tokens, a task or variant 180.
+PAGE, LEVEL, TEXT = 8_000, 40, 180
+BRIEF, EVIDENCE, PICTURE = 150, 500, 1_500
+
+
+@dataclass
+class Share:
+    """What one step asks of one endpoint. `measured`: whether tokens are those of answers that came already."""
+
+    step: str
+    endpoint: str
+    requests: int
+    tokens_in: float  # of one request
+    tokens_out: float
+    measured: bool = False
+    part: float = 1.0  # of the step's requests
+
+
+def websight_rows(config: Config) -> int:
+    """Rows of WebSight, as far as the run has counted them."""
+    if config.cpt.websight.sample or not config.cpt.websight.shards:
+        return config.cpt.websight.sample if config.cpt.websight.shards else 0
+    try:
+        counted = json.loads((config.results / "cpt/websight/source.json").read_text())["files"]
+        return sum(file["rows"] for file in counted)
+    except (OSError, ValueError, LookupError, TypeError):
+        return 0
+
+
+def shares(config: Config, paid: dict[Path, Paid] | None = None) -> list[Share]:
+    """All that is asked, in the recipe's order. `paid`: what the journal holds, by folder (llm/budget.py)."""
+    subcategories = sum(map(len, seeds.subcategories(config).values()))
+    kinds, dimensions = len(seeds.variants(config)), len(seeds.dimensions(config))
+    tasks = subcategories * config.sft.tasks.per_subcategory
+    pages = tasks * kinds
+    score = config.sft.score
+    groups = math.ceil(dimensions / (score.group or dimensions))
+    roots, children = len(seeds.cpt_roots(config)), config.cpt.tree.children
+    nodes = roots * sum(math.prod(children[:level]) for level in range(len(children)))
+    prompted = roots * math.prod(children) * config.cpt.prompts.per_leaf
+    templates, grpo = config.cpt.templates, config.train.grpo
+    items = 20 * LEVEL
+    rl = config.rl.prompts.count
+    trained = max(1, round(rl * (1 - config.rl.parquet.validation)))
+    steps = grpo.steps or max(1, trained // grpo.batch_prompts) * grpo.epochs
+    rows = websight_rows(config)
+    checklist = PAGE + EVIDENCE + items
+    judged = len(config.eval.models) * min(config.eval.tasks, rl - trained)
+    found = [
+        _share(config, "cpt/websight", "teacher", "cpt_seed", rows, PAGE // 4, BRIEF),
+        _share(config, "cpt/websight", "teacher", "cpt_expand", rows, BRIEF, 2 * TEXT),
+        _share(config, "cpt/websight", "coder", "cpt_rewrite", rows, 2 * TEXT, PAGE),
+        _share(config, "cpt/tree", "teacher", "cpt_tree", nodes, BRIEF, 10 * sum(children) // len(children)),
+        _share(
+            config, "cpt/templates", "teacher", "cpt_templates",
+            math.ceil(templates.count / templates.per_request), 0, 60 * templates.per_request,
+        ),
+        _share(config, "cpt/code", "coder", "cpt_code", prompted, BRIEF, PAGE),
+        _share(
+            config, "sft/tasks", "teacher", "sft_tasks", subcategories, BRIEF, TEXT * config.sft.tasks.per_subcategory
+        ),
+        _share(config, "sft/variants", "teacher", "sft_variants", tasks, TEXT + 40 * kinds, TEXT * kinds),
+        _share(config, "sft/code", "coder", "sft_code", pages, TEXT, PAGE),
+        *(
+            Share(
+                "sft/score", name, pages * groups * score.times,
+                _template("sft_score") + PAGE + EVIDENCE + 80 * dimensions / groups + PICTURE * score.screenshots,
+                LEVEL * dimensions / groups,
+            )
+            for name in config.judges
+        ),
+        _share(config, "rl/reference", "reference", "rl_reference", rl, BRIEF, PAGE),
+        _share(
+            config, "train/grpo", "vision_judge", "reward_checklist",
+            steps * grpo.batch_prompts * grpo.rollouts, checklist + PICTURE * config.reward.screenshots, items,
+        ),
+        _share(
+            config, "eval/judge", "vision_judge", "reward_checklist",
+            judged, checklist + PICTURE * config.eval.screenshots, items,
+        ),
+    ]  # fmt: skip
+    found = _together([share for share in found if share.requests])
+    for share in found:
+        share.part = share.requests / sum(other.requests for other in found if other.step == share.step)
+        _measure(share, [other for other in found if other.step == share.step], config, paid or {})
+    return found
+
+
+def held(config: Config, step: str, paid: dict[Path, Paid]) -> Paid:
+    """What the journal of a step holds, over all its shards."""
+    root = config.journal / step
+    out = Paid()
+    for folder, one in paid.items():
+        if folder == root or root in folder.parents:
+            for name, value in vars(one).items():
+                setattr(out, name, getattr(out, name) + value)
+    return out
+
+
+def _share(config: Config, step: str, role: str, prompt: str, requests: int, more: float, answer: float) -> Share:
+    return Share(step, config.endpoint(role)[0], requests, _template(prompt) + more, answer)
+
+
+def _template(name: str) -> float:
+    prompt = prompts.load(name)
+    return (len(prompt.system) + len(prompt.user)) / 4
+
+
+def _together(found: list[Share]) -> list[Share]:
+    """One share for a step and endpoint; several kinds of requests are averaged."""
+    out: dict[tuple[str, str], Share] = {}
+    for share in found:
+        key = (share.step, share.endpoint)
+        if key not in out:
+            out[key] = share
+            continue
+        first = out[key]
+        total = first.requests + share.requests
+        first.tokens_in = (first.tokens_in * first.requests + share.tokens_in * share.requests) / total
+        first.tokens_out = (first.tokens_out * first.requests + share.tokens_out * share.requests) / total
+        first.requests = total
+    return list(out.values())
+
+
+def _measure(share: Share, step: list[Share], config: Config, paid: dict[Path, Paid]) -> None:
+    """The journal's mean tokens in place of assumed ones; where a step asks several endpoints, in their proportion."""
+    have = held(config, share.step, paid)
+    if have.answers < ENOUGH or share.measured:
+        return
+    requests = sum(other.requests for other in step)
+    for name, measured in (("tokens_in", have.tokens_in), ("tokens_out", have.tokens_out)):
+        assumed = sum(getattr(other, name) * other.requests for other in step) / requests
+        factor = measured / have.answers / assumed
+        for other in step:
+            setattr(other, name, getattr(other, name) * factor)
+    for other in step:
+        other.measured = True
