@@ -20,7 +20,18 @@ from artifactscoder.ledger import beside
 from artifactscoder.report import accounts
 from artifactscoder.rl import parquet, reference, valid
 from artifactscoder.rl import prompts as rl_prompts
-from artifactscoder.sft import code, dedup, rules, score, select, tasks, variants
+from artifactscoder.sft import (
+    code,
+    decontaminate,
+    dedup,
+    distinct_tasks,
+    distinct_variants,
+    rules,
+    score,
+    select,
+    tasks,
+    variants,
+)
 from artifactscoder.train import tiny_model
 from openai_server import Server
 
@@ -30,10 +41,19 @@ async def sft_line(config, results: Path) -> None:
     categories = config.sft.categories
     for name in categories:
         await tasks.run(config, name, results / f"sft/tasks/{name}.parquet")
-        await variants.run(
-            config, results / f"sft/tasks/{name}.parquet", name, results / f"sft/variants/{name}.parquet"
+    made = [results / f"sft/tasks/{name}.parquet" for name in categories]
+    distinct_tasks.run(config, made, results / "sft/distinct_tasks/dropped.parquet")
+    for name in categories:
+        kept = results / f"sft/distinct_tasks/{name}.parquet"
+        await variants.run(config, kept, name, results / f"sft/variants/{name}.parquet")
+        decontaminate.run(
+            config, results / f"sft/variants/{name}.parquet", results / f"sft/decontaminate/{name}.parquet"
         )
-        await code.run(config, results / f"sft/variants/{name}.parquet", name, results / f"sft/code/{name}.parquet")
+    made = [results / f"sft/decontaminate/{name}.parquet" for name in categories]
+    distinct_variants.run(config, made, results / "sft/distinct_variants/dropped.parquet")
+    for name in categories:
+        kept = results / f"sft/distinct_variants/{name}.parquet"
+        await code.run(config, kept, name, results / f"sft/code/{name}.parquet")
         dedup.signature(
             config.sft.dedup, results / f"sft/code/{name}.parquet", results / f"sft/dedup/signature/{name}.parquet"
         )
@@ -65,7 +85,7 @@ async def test_the_sft_line_accounts_for_every_id(configure, tmp_path, tiny) -> 
     books = {account.step: account for account in accounts.collect(config, results)}
     assert [problem for account in books.values() for problem in account.problems] == []
     assert books["sft/tasks"].entered == 2 * 2 * 3 and books["sft/variants"].entered == 12 * 3
-    assert books["sft/code"].entered == books["sft/variants"].counts["ok"]
+    assert books["sft/code"].entered == books["sft/distinct_variants"].counts["ok"]
     for account in books.values():
         assert account.entered == sum(account.counts[status] for status in ("ok", "rejected", "failed"))
     rows = list(tables.rows(results / "sft/select/sft_train.parquet"))

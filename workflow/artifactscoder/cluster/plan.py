@@ -24,6 +24,11 @@ JOURNALS = (
     "rl/reference", "rl/valid", "eval/render", "eval/judge",
 )  # fmt: skip
 
+SFT_SHARDED = (
+    "tasks", "distinct_tasks", "variants", "decontaminate", "distinct_variants", "code", "dedup", "rules", "score",
+)  # fmt: skip
+GATHERED = ("sft/distinct_tasks", "sft/distinct_variants")  # one job writes the tables of all shards
+
 
 @dataclass(frozen=True)
 class Need:
@@ -48,7 +53,7 @@ def shards(config: Config) -> dict[str, int]:
         "cpt/code": tree,
         "cpt/dedup": tree + websight,
         "cpt/pack": tree + websight,
-        **{f"sft/{step}": categories for step in ("tasks", "variants", "code", "dedup", "rules", "score")},
+        **{f"sft/{step}": categories for step in SFT_SHARDED},
         "sft/select": 1,
         **{f"rl/{step}": 1 for step in ("prompts", "reference", "valid", "parquet")},
         **{f"eval/{step}": models for step in ("generate", "render", "judge")},
@@ -60,10 +65,12 @@ def files(config: Config) -> dict[str, int]:
     each = shards(config)
     tables = sum(each.values())
     signatures = each["sft/dedup"] + each["cpt/dedup"]
-    others = 2 + 2 + 1  # pairs of SFT and CPT, WebSight's list and stand-in rows, the table of the evaluation
-    jobs = tables + signatures + others
+    others = 2 + 2 + 2 + 1  # pairs of SFT and CPT, dropped tasks and variants, WebSight's two, the evaluation's table
+    jobs = tables + signatures + others - sum(each[step] for step in GATHERED)
     ranks = [(t.world_size, t.keep_checkpoints + 1) for t in (config.train.sft, config.train.grpo)]
-    outputs = 2 * tables + signatures + others + 20  # 20: manifests, curves, report, configuration
+    outputs = (
+        2 * (tables - sum(each[step] for step in GATHERED)) + signatures + others + 20
+    )  # 20: manifests, curves, report, configuration
     return {
         "tables": tables + signatures + others,
         "ledgers": tables,

@@ -67,8 +67,9 @@ def _json(value: Any) -> tuple[str, str]:
 
 
 def _tasks(f: dict[str, str], index: int) -> tuple[str, str]:
-    seed = seed_of(f["name"], str(index))
-    return _json({"tasks": ideas.tasks(f["category"], f["name"], f["brief"], int(f["count"]), seed)})
+    seed = seed_of(f["name"], f["round"], str(index))
+    taken = [] if f["taken"] == "none" else f["taken"].split("; ")
+    return _json({"tasks": ideas.tasks(f["category"], f["name"], f["brief"], int(f["count"]), seed, taken)})
 
 
 def _variants(f: dict[str, str], index: int) -> tuple[str, str]:
