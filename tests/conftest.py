@@ -87,7 +87,7 @@ def configure(tmp_path: Path) -> Configure:
             "render": {"width": 640, "height": 480},
         }
         for name, section in sections.items():
-            values[name] = {**values[name], **section} if isinstance(section, dict) else section
+            values[name] = {**values.get(name, {}), **section} if isinstance(section, dict) else section
         return configs.from_dict(values, "the test's configuration")
 
     return make
