@@ -69,6 +69,8 @@ def distinct(step):
 rule sft_variants:
     input:
         table=distinct("distinct_tasks"),
+        # The edge of the graph, and no more: what counts is the category's table.
+        dropped=ancient(rules.sft_distinct_tasks.output.dropped),
     output:
         table=f"{RESULTS}/sft/variants/{{category}}.parquet",
         ledger=f"{RESULTS}/sft/variants/{{category}}.ledger.parquet",
@@ -144,6 +146,7 @@ checkpoint sft_distinct_variants:
 rule sft_code:
     input:
         table=distinct("distinct_variants"),
+        dropped=ancient(rules.sft_distinct_variants.output.dropped),
     output:
         table=f"{RESULTS}/sft/code/{{category}}.parquet",
         ledger=f"{RESULTS}/sft/code/{{category}}.ledger.parquet",

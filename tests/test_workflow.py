@@ -59,6 +59,8 @@ def test_one_changed_seed_reruns_one_shard_and_sends_only_the_new_requests(tmp_p
         assert paid == dict.fromkeys(paid, 1), "behind it, the paid jobs of the one category whose table changed"
         assert took["sft/score"] == 2, "behind the comparison of pages all, answered by the journal"
         assert all(count <= planned[step.replace("/", "_")] for step, count in took.items() if step != "sft/dedup")
+        graph = snakemake(folder, *run[:-3], "--rulegraph", "dot", *run[-3:]).stdout
+        assert all(f'label = "{name}"' in graph for name in planned if name.startswith("sft_")), "drawn whole when done"
         after = Counter(line.split()[1] for line in log.read_text().splitlines())
         assert all(after[digest] == count for digest, count in before.items()), "an answered request was asked again"
         new = sum(after.values()) - sum(before.values())
@@ -101,11 +103,18 @@ def test_a_missing_key_is_named_before_anything_runs(tmp_path: Path) -> None:
     assert done.returncode != 0 and "REFERENCE_API_KEY" in done.stdout + done.stderr
 
 
-def test_an_unknown_key_in_the_configuration_is_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("mistake", "sentence"),
+    [
+        ({"sft": {"keep": 5}}, "'sft.keep' is not a key that is known here"),
+        ({"decontaminate": {"benchmarks": ["no.jsonl"]}}, "cannot read the benchmark file no.jsonl"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_one_sentence(mistake: dict, sentence: str, tmp_path: Path) -> None:
     with checkout(tmp_path) as folder:
-        (folder / "mine.yaml").write_text(yaml.safe_dump({"sft": {"keep": 5}}))
+        (folder / "mine.yaml").write_text(yaml.safe_dump(mistake))
         done = snakemake(folder, "-n", "data", "--configfile", "mine.yaml", REFERENCE_API_KEY="unused")
-    assert done.returncode != 0 and "'sft.keep' is not a key that is known here" in done.stdout
+    assert done.returncode != 0 and sentence in done.stdout
     assert "Traceback" not in done.stdout
 
 
@@ -120,7 +129,7 @@ def test_every_subcommand_explains_itself(name: str, capsys: pytest.CaptureFixtu
 def test_the_overview_fits_one_screen_and_names_every_step(capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert len(text.splitlines()) <= 60 and all(name in text for name in cli.COMMANDS)
+    assert len(text.splitlines()) <= 64 and all(name in text for name in cli.COMMANDS)
 
 
 DEMO = ["--config", "config.yaml", "--config", "profiles/demo/recipe.yaml"]
