@@ -88,6 +88,7 @@ HARMLESS = [
     "<p>Card 4242 4242 4242 4242, 4111-1111-1111-1111, 1234 5678 9012 3456, order 4539 1488 0343 6468</p>",
     "<p>IBAN DE89 3704 0044 0532 0130 00, GB82 WEST 1234 5698 7654 32, DE44 5001 0517 5407 3249 32</p>",
     "<div class='sk-folding-cube sk-cube1 sk-circle-fade-dot'></div> task-0123456789-abcdefghij0123456789abcdefghij",
+    "git clone git@github.com:a/b.git; const oids = ['2.5.29.35', '1.3.6.1'];",
     "const url = `https://${user}:${password}@${host}`; 'https://user:password@host.com'; 'http://localhost:3000/@vite'",
     "/^[^\\s@]+@[^\\s@]+\\.[^\\s@]+$/.test(v); /[a-z0-9._%+-]+@[a-z0-9.-]+\\.[a-z]{2,}/i",
     "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA\n-----END PUBLIC KEY-----",

@@ -11,7 +11,7 @@ attributes, and, where its form is strict, as the whole of a quoted string of a 
 version, a time stamp or an identifier is never touched. So a telephone number inside a script's string stays.
 
 Not here: a library. detect-secrets finds and does not replace, and its entropy rules fire on minified code; presidio
-brings a language model. About 5 ms for 100 KB.
+brings a language model. About 13 ms for 100 KB.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ _FILE_ENDS = frozenset(
     " min mp3 mp4 webm pdf zip gz wasm vue lock".split()
 )
 _SAMPLE_USERS = frozenset(
-    "you your yourname your.name name yourmail youremail email user username someone somebody test foo bar".split()
+    "git you your yourname your.name name yourmail youremail email user username someone somebody test foo bar".split()
 )
 _IBAN = re.compile(r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}")
 _IBAN_LENGTHS = {
@@ -335,6 +335,8 @@ def _no_address(value: str) -> bool:
         return True
     # Two small numbers after the first, or zeros at the end, are a version's; so is one without a large number.
     if max(octets) < 32 or octets[2] == octets[3] == 0:
+        return True
+    if octets[0] <= 2 and max(octets) < 100:  # an object identifier, 2.5.29.35
         return True
     return not ipaddress.IPv4Address(value).is_global or octets[0] >= 224
 
