@@ -35,6 +35,7 @@ from artifactscoder.tables import Row
 
 HTML = ("html",)
 CHUNK = 100_000_000  # characters of candidates whose shingles are in memory at once
+PAIRS = 100_000  # candidate pairs whose signatures are compared at once
 SLACK = 0.15  # a pair estimated this far below the threshold is not verified (4 sigma of 128 permutations)
 
 
@@ -133,8 +134,8 @@ def find(
     sizes = np.array([lengths[i] for i in rank], np.int64)
     found = minhash.candidates(matrix, sizes, settings.bands, settings.rows, settings.bucket)
     if len(found):
-        estimate = (matrix[found[:, 0]] == matrix[found[:, 1]]).mean(axis=1)
-        found = found[estimate >= settings.threshold - SLACK]
+        parts = np.array_split(found, len(found) // PAIRS + 1)  # a pair's two signatures take 1 KB
+        found = np.concatenate([p[minhash.estimates(matrix, p) >= settings.threshold - SLACK] for p in parts])
     twins: dict[int, tuple[int, float]] = {}  # rank -> (rank of its kept twin, Jaccard)
     for component in _chunks(found, sizes):
         texts = _read([where[rank[i]] for i in component], pages, columns)
