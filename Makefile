@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Packages are installed uncompiled; what is used is compiled once, on its first use.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-test demo test check bench audit lock containers containers-cpu clean test-kill \
+.PHONY: help setup setup-test demo test check bench bench-llm audit lock containers containers-cpu clean test-kill \
   test-vllm cluster-up cluster-down test-cluster test-cluster-smoke
 
 help: ## list the commands
@@ -55,6 +55,10 @@ check: setup-test ## formatting, lint and types
 
 bench: setup-test ## every benchmark, quick
 	@for file in bench/*.py; do python $$file --quick || exit; done
+
+bench-llm: setup-test ## the generation engine against datatrove's inference runner and curator (installs both)
+	@test -x .venv-peers/bin/python || { python -m venv .venv-peers && .venv-peers/bin/pip install -q -r bench/peers.txt; }
+	@python bench/llm.py --peers .venv-peers/bin/python
 
 audit: setup ## draw the rulegraph of the demo into docs/
 	@snakemake demo --profile profiles/demo --rulegraph dot > docs/rulegraph.dot

@@ -108,8 +108,9 @@ def datatrove(url: str, count: int, folder: Path) -> int:
         server_type="endpoint", endpoint_url=url.removesuffix("/v1"), model_name_or_path="bench",
         max_concurrent_generations=IN_FLIGHT, rollouts_per_document=1,
     )  # fmt: skip
+    writer = JsonlWriter(str(folder / "out"), "${rank}_${chunk_index}.jsonl", compression=None)
     runner = InferenceRunner(
-        rollout_fn=ask, config=settings, output_writer=JsonlWriter(str(folder / "out"), "${rank}_${chunk_index}.jsonl", compression=None),
+        rollout_fn=ask, config=settings, output_writer=writer,
         checkpoints_local_dir=str(folder / "checkpoints"), records_per_chunk=500,
     )  # fmt: skip
     runner.run((Document(text=prompt(number), id=f"{number:08d}") for number in range(count)), rank=0, world_size=1)

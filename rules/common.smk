@@ -9,7 +9,7 @@ ROOT = Path(workflow.basedir).parent
 sys.path.insert(0, workflow.basedir)
 
 from artifactscoder import config as configs
-from artifactscoder import recipe, seeds
+from artifactscoder import benchmarks, recipe, seeds
 from artifactscoder.cluster import images, serving, slurm
 from artifactscoder.cluster.profile import plain
 from artifactscoder.errors import UserError
@@ -19,6 +19,7 @@ from snakemake.settings.types import DeploymentMethod
 try:
     CONFIG = configs.from_dict(config, "the configuration")
     SUBCATEGORIES = seeds.subcategories(CONFIG)
+    BENCHMARKS = benchmarks.digests(CONFIG.decontaminate.benchmarks)
     ROOTS = {root["slug"]: root for root in seeds.cpt_roots(CONFIG)}
     SEED_ROWS = {
         "variants": seeds.variants(CONFIG),

@@ -13,7 +13,7 @@ rule rl_prompts:
         image("data")
     params:
         config=CONFIG_FILE,
-        recipe=digest("rl/prompts", SEED_ROWS["rl"]),
+        recipe=digest("rl/prompts", SEED_ROWS["rl"], BENCHMARKS),
     message:
         "rl/prompts: task families times tech stacks"
     shell:

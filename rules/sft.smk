@@ -29,9 +29,48 @@ rule sft_tasks:
         " --output {output.table:q} 2> {log:q}"
 
 
+# A checkpoint: the jobs behind it are decided when it is done. It writes a table for each category and leaves alone
+# those that stay the same, so of the paid jobs behind it only those run whose tables changed. `snakemake -n`, which
+# cannot know that yet, announces them all.
+checkpoint sft_distinct_tasks:
+    input:
+        tables=expand(rules.sft_tasks.output.table, category=CATEGORIES),
+    output:
+        dropped=f"{RESULTS}/sft/distinct_tasks/dropped.parquet",
+    log:
+        "logs/sft/distinct_tasks.log",
+    benchmark:
+        "benchmarks/sft/distinct_tasks.tsv"
+    priority: 10
+    container:
+        image("data")
+    resources:
+        mem_mb=2000,
+    params:
+        config=CONFIG_FILE,
+        recipe=digest("sft/distinct_tasks"),
+    message:
+        "sft/distinct_tasks: near-duplicate tasks of all categories"
+    shell:
+        "artifactscoder sft distinct_tasks --config {params.config:q} --input {input.tables:q}"
+        " --output {output.dropped:q} 2> {log:q}"
+
+
+def distinct(step):
+    """A category's table of a step that writes those of all categories."""
+
+    def table(wildcards):
+        dropped = getattr(checkpoints, f"sft_{step}").get().output.dropped
+        return f"{Path(dropped).parent}/{wildcards.category}.parquet"
+
+    return table
+
+
 rule sft_variants:
     input:
-        table=rules.sft_tasks.output.table,
+        table=distinct("distinct_tasks"),
+        # The edge of the graph, and no more: what counts is the category's table.
+        dropped=ancient(rules.sft_distinct_tasks.output.dropped),
     output:
         table=f"{RESULTS}/sft/variants/{{category}}.parquet",
         ledger=f"{RESULTS}/sft/variants/{{category}}.ledger.parquet",
@@ -54,9 +93,60 @@ rule sft_variants:
         " --output {output.table:q} 2> {log:q}"
 
 
-rule sft_code:
+rule sft_decontaminate:
     input:
         table=rules.sft_variants.output.table,
+    output:
+        table=f"{RESULTS}/sft/decontaminate/{{category}}.parquet",
+        ledger=f"{RESULTS}/sft/decontaminate/{{category}}.ledger.parquet",
+    log:
+        "logs/sft/decontaminate/{category}.log",
+    benchmark:
+        "benchmarks/sft/decontaminate/{category}.tsv"
+    priority: 10
+    container:
+        image("data")
+    resources:
+        mem_mb=2000,
+    params:
+        config=CONFIG_FILE,
+        recipe=digest("sft/decontaminate", BENCHMARKS),
+    message:
+        "sft/decontaminate: variants of {wildcards.category} that no benchmark holds"
+    shell:
+        "artifactscoder sft decontaminate --config {params.config:q} --input {input.table:q}"
+        " --output {output.table:q} 2> {log:q}"
+
+
+# A checkpoint for the same reason as sft_distinct_tasks.
+checkpoint sft_distinct_variants:
+    input:
+        tables=expand(rules.sft_decontaminate.output.table, category=CATEGORIES),
+    output:
+        dropped=f"{RESULTS}/sft/distinct_variants/dropped.parquet",
+    log:
+        "logs/sft/distinct_variants.log",
+    benchmark:
+        "benchmarks/sft/distinct_variants.tsv"
+    priority: 10
+    container:
+        image("data")
+    resources:
+        mem_mb=4000,
+    params:
+        config=CONFIG_FILE,
+        recipe=digest("sft/distinct_variants"),
+    message:
+        "sft/distinct_variants: near-duplicate requests of all categories"
+    shell:
+        "artifactscoder sft distinct_variants --config {params.config:q} --input {input.tables:q}"
+        " --output {output.dropped:q} 2> {log:q}"
+
+
+rule sft_code:
+    input:
+        table=distinct("distinct_variants"),
+        dropped=ancient(rules.sft_distinct_variants.output.dropped),
     output:
         table=f"{RESULTS}/sft/code/{{category}}.parquet",
         ledger=f"{RESULTS}/sft/code/{{category}}.ledger.parquet",

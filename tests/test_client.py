@@ -24,7 +24,9 @@ class Colours(BaseModel):
 
 
 def ask_for_tasks(count: int = 4) -> list[prompts.Message]:
-    return prompts.load("sft_tasks").fill(category="Tools", name="Timers", brief="A timer.", count=str(count))
+    return prompts.load("sft_tasks").fill(
+        category="Tools", name="Timers", brief="A timer.", round="1", taken="none", count=str(count)
+    )
 
 
 async def answer(text: str, finish: str = "stop") -> web.Response:

@@ -15,6 +15,8 @@ from artifactscoder import tables
 from artifactscoder.config.data import DedupSettings
 from artifactscoder.dedup import minhash, phases
 from artifactscoder.ledger import beside
+from artifactscoder.records import TASK, VARIANT
+from artifactscoder.sft import distinct_tasks, distinct_variants
 
 SETTINGS = DedupSettings(threshold=0.8, bands=18, rows=7)
 WORDS = ["".join(random.Random(i).choices("abcdefghijklmnop", k=3 + i % 6)) for i in range(3000)]
@@ -123,3 +125,67 @@ def test_short_and_strange_texts_have_shingles() -> None:
         assert len(minhash.shingles(text)) >= 1
     assert np.array_equal(minhash.shingles(" Hello World "), minhash.shingles("hello world"))
     assert minhash.jaccard(minhash.shingles("abc"), minhash.shingles("abd")) == 0
+
+
+def write_tasks(path: Path, tasks: dict[str, tuple[str, str]]) -> Path:
+    category = path.stem
+    rows = (
+        {"id": f"{category}/{name}", "category": category, "subcategory": f"{category}/s", "title": title,
+         "description": description, "maker": "procedural", "request": "r"}
+        for name, (title, description) in tasks.items()
+    )  # fmt: skip
+    tables.write(path, TASK, rows)
+    return path
+
+
+TIMER = (
+    "Kitchen timer with several bells",
+    "Cooks run up to six timers at once, each with a name and a colour; a timer that ends rings until it is stopped, "
+    "and a page that is reloaded goes on where it was. Times below zero and empty names are refused with a hint.",
+)
+CHESS = (
+    "Chess clock for two players",
+    "Two large halves of the screen count down in turn; a tap passes the move, increments are added, and a lost game "
+    "is shown in red. Start times and increments can be set before the first move and not after it.",
+)
+
+
+def test_one_task_in_two_categories_stays_once_and_a_table_that_stays_the_same_is_not_touched(
+    configure, tmp_path: Path
+) -> None:
+    output = tmp_path / "distinct/dropped.parquet"
+    reworded = ("Kitchen timers with bells", TIMER[1].replace("six timers", "seven timers"))
+    first = write_tasks(tmp_path / "games.parquet", {"s/01": CHESS, "s/02": reworded})
+    second = write_tasks(tmp_path / "tools.parquet", {"s/01": TIMER})
+    distinct_tasks.run(configure(), [first, second], output)
+    kept = {name: tmp_path / f"distinct/{name}.parquet" for name in ("games", "tools")}
+    assert [tables.column(path, "id") for path in kept.values()] == [["games/s/01"], ["tools/s/01"]]
+    gone = {row["id"]: row for row in tables.rows(beside(kept["games"]))}["games/s/02"]
+    likeness = minhash.jaccard(minhash.shingles("\n".join(reworded)), minhash.shingles("\n".join(TIMER)))
+    assert likeness >= 0.7 and gone["detail"] == f"{likeness:.4f} like tools/s/01"
+    assert tables.open_table(kept["games"]).schema_arrow.names == TASK.names
+
+    times = {path: path.stat().st_mtime_ns for path in output.parent.iterdir()}
+    write_tasks(second, {"s/01": TIMER, "s/02": ("Sand glass", "A glass of sand that can be turned over at any time.")})
+    distinct_tasks.run(configure(), [second, first], output)
+    changed = {path.name for path, before in times.items() if path.stat().st_mtime_ns != before}
+    assert changed == {"dropped.parquet", "tools.parquet", "tools.ledger.parquet"}
+    assert tables.column(kept["tools"], "id") == ["tools/s/01", "tools/s/02"]
+    assert sorted(path.name for path in output.parent.iterdir()) == sorted(path.name for path in times)
+
+
+def test_the_kinds_of_a_task_are_not_each_others_duplicates(configure, tmp_path: Path) -> None:
+    """They share their task's words by design; what is dropped is a request that comes again with a word changed."""
+    from artifactscoder import seeds
+    from artifactscoder.llm.procedural import ideas
+
+    config = configure(sft={"variants": {"kinds": "all"}})
+    kinds = seeds.variants(config)
+    prompts = {f"c/{kind}": text for kind, text in ideas.variants(*CHESS, kinds, 1).items()}
+    again = prompts["c/layout"].replace("two players", "three players").replace("Chess", "Go")
+    fixed = {"category": "c", "task": "c", "kind": "k", "maker": "procedural", "request": "r"}
+    rows = ({"id": id_, "prompt": prompt, **fixed} for id_, prompt in {**prompts, "c/twin": again}.items())
+    tables.write(tmp_path / "c.parquet", VARIANT, rows)
+    distinct_variants.run(config, [tmp_path / "c.parquet"], tmp_path / "out/dropped.parquet")
+    [row] = tables.rows(tmp_path / "out/dropped.parquet")
+    assert {row["id"], row["twin"]} == {"c/layout", "c/twin"} and tables.count(tmp_path / "out/c.parquet") == 12

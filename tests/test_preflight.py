@@ -214,6 +214,12 @@ def test_what_the_cluster_lacks_is_named(recorded, profile, settings, monkeypatc
     assert sentence in red(slurm_checks.cluster(settings(), made))
 
 
+def test_a_checkpoint_is_checked_like_a_rule() -> None:
+    from artifactscoder.cluster.profile import rules
+
+    assert rules()["sft_distinct_variants"] == {"mem_mb": 4000}
+
+
 def test_nodes_that_fit_but_are_down_are_a_warning(recorded, profile, settings, monkeypatch) -> None:
     monkeypatch.setattr("artifactscoder.cluster.profile.rules", lambda: {"sft_tasks": {"nodes": 2}})
     lines = marks(slurm_checks.cluster(settings(), profile(**SLURM)))

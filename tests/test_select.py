@@ -27,10 +27,11 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def write(folder: Path, category: str, percents: list[float], words: int = 10) -> Path:
+def write(folder: Path, category: str, percents: list[float], words: int = 10, kinds: list[str] | None = None) -> Path:
     rows = (
         {
-            "id": f"{category}/{i:03d}", "group": category, "kind": "layout", "prompt": "p", "html": "w " * words,
+            "id": f"{category}/{i:03d}", "group": category, "kind": (kinds or ["layout"])[i % len(kinds or [1])],
+            "prompt": "p", "html": "w " * words,
             "maker": "procedural", "percent": percent,
         }
         for i, percent in enumerate(percents)
@@ -73,6 +74,44 @@ def test_each_category_gets_its_share_and_its_best(tmp_path, configure, model) -
     ledger = list(tables.rows(beside(tmp_path / "train0.parquet")))
     assert len(ledger) == 265 and Counter(r["status"] for r in ledger)["ok"] == 65
     assert {r["reason"] for r in ledger if r["status"] == "rejected"} == {"below_min_percent", "over_quota"}
+
+
+def test_a_categorys_places_are_dealt_to_its_kinds_and_the_best_of_each_is_taken(
+    tmp_path, configure, model, capsys
+) -> None:
+    rng = random.Random(1)
+    wide = ["motion", "motion", "motion", "layout", "games"]  # many of one kind, and the better ones
+    percents = [round(rng.uniform(90 if i % 5 < 3 else 80, 100 if i % 5 < 3 else 90), 2) for i in range(200)]
+    inputs = [write(tmp_path, "a", percents, kinds=wide), write(tmp_path, "b", [85.0] * 40, kinds=["motion", "layout"])]
+    select.run(configure(sft={"select": {"keep": 100, "min_percent": 80}}), inputs, model, tmp_path / "train.parquet")
+    rows = list(tables.rows(tmp_path / "train.parquet"))
+    cells = Counter((row["category"], row["kind"]) for row in rows)
+    assert cells == {
+        ("a", "motion"): 20,
+        ("a", "layout"): 20,
+        ("a", "games"): 20,
+        ("b", "motion"): 20,
+        ("b", "layout"): 20,
+    }
+    scored_ = list(tables.rows(inputs[0], ["id", "kind", "percent"]))
+    for kind in ("motion", "layout", "games"):
+        best = sorted((row for row in scored_ if row["kind"] == kind), key=lambda row: (-row["percent"], row["id"]))
+        assert {row["id"] for row in best[:20]} == {r["id"] for r in rows if (r["category"], r["kind"]) == ("a", kind)}
+    assert "5 cells of category and kind, 20 to 20 a cell" in capsys.readouterr().err
+
+
+def test_what_a_kind_cannot_fill_goes_to_the_others_of_its_category() -> None:
+    fit = {c: {"x": [(-90.0, f"{c}/x")], "y": [(-80.0 - i, f"{c}/y{i}") for i in range(30)]} for c in "ab"}
+    chosen, cells = select.choose(fit, 20)
+    assert len(chosen) == 20 and cells == {("a", "x"): 1, ("a", "y"): 9, ("b", "x"): 1, ("b", "y"): 9}
+
+
+def test_places_left_over_do_not_all_go_to_the_same_kinds() -> None:
+    kinds = [f"k{i}" for i in range(12)]
+    fit = {f"c{n}": {kind: [(-90.0, f"c{n}/{kind}/{i}") for i in range(9)] for kind in kinds} for n in range(80)}
+    _, cells = select.choose(fit, 80 * 30)
+    by_kind = Counter({kind: sum(n for (_, k), n in cells.items() if k == kind) for kind in kinds})
+    assert set(cells.values()) == {2, 3} and max(by_kind.values()) - min(by_kind.values()) < 40
 
 
 def test_length_is_counted_by_the_models_tokenizer(tmp_path, configure, model) -> None:

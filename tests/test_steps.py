@@ -20,7 +20,18 @@ from artifactscoder.ledger import beside
 from artifactscoder.report import accounts
 from artifactscoder.rl import parquet, reference, valid
 from artifactscoder.rl import prompts as rl_prompts
-from artifactscoder.sft import code, dedup, rules, score, select, tasks, variants
+from artifactscoder.sft import (
+    code,
+    decontaminate,
+    dedup,
+    distinct_tasks,
+    distinct_variants,
+    rules,
+    score,
+    select,
+    tasks,
+    variants,
+)
 from artifactscoder.train import tiny_model
 from openai_server import Server
 
@@ -30,10 +41,19 @@ async def sft_line(config, results: Path) -> None:
     categories = config.sft.categories
     for name in categories:
         await tasks.run(config, name, results / f"sft/tasks/{name}.parquet")
-        await variants.run(
-            config, results / f"sft/tasks/{name}.parquet", name, results / f"sft/variants/{name}.parquet"
+    made = [results / f"sft/tasks/{name}.parquet" for name in categories]
+    distinct_tasks.run(config, made, results / "sft/distinct_tasks/dropped.parquet")
+    for name in categories:
+        kept = results / f"sft/distinct_tasks/{name}.parquet"
+        await variants.run(config, kept, name, results / f"sft/variants/{name}.parquet")
+        decontaminate.run(
+            config, results / f"sft/variants/{name}.parquet", results / f"sft/decontaminate/{name}.parquet"
         )
-        await code.run(config, results / f"sft/variants/{name}.parquet", name, results / f"sft/code/{name}.parquet")
+    made = [results / f"sft/decontaminate/{name}.parquet" for name in categories]
+    distinct_variants.run(config, made, results / "sft/distinct_variants/dropped.parquet")
+    for name in categories:
+        kept = results / f"sft/distinct_variants/{name}.parquet"
+        await code.run(config, kept, name, results / f"sft/code/{name}.parquet")
         dedup.signature(
             config.sft.dedup, results / f"sft/code/{name}.parquet", results / f"sft/dedup/signature/{name}.parquet"
         )
@@ -64,8 +84,11 @@ async def test_the_sft_line_accounts_for_every_id(configure, tmp_path, tiny) -> 
     select.run(config, inputs, tiny, results / "sft/select/sft_train.parquet")
     books = {account.step: account for account in accounts.collect(config, results)}
     assert [problem for account in books.values() for problem in account.problems] == []
-    assert books["sft/tasks"].entered == 2 * 2 * 3 and books["sft/variants"].entered == 12 * 3
-    assert books["sft/code"].entered == books["sft/variants"].counts["ok"]
+    assert (
+        books["sft/tasks"].entered == 2 * 2 * 3
+        and books["sft/variants"].entered == 3 * books["sft/distinct_tasks"].counts["ok"]
+    )
+    assert books["sft/code"].entered == books["sft/distinct_variants"].counts["ok"]
     for account in books.values():
         assert account.entered == sum(account.counts[status] for status in ("ok", "rejected", "failed"))
     rows = list(tables.rows(results / "sft/select/sft_train.parquet"))
@@ -116,6 +139,90 @@ async def test_one_changed_task_sends_only_its_own_requests(configure, tmp_path)
         tables.write(path, tables.open_table(path).schema_arrow, rows)
         await variants.run(config, path, "game-puzzle", tmp_path / "variants.parquet")
     assert server.received == before + 1
+
+
+def task_list(*titles: str) -> str:
+    text = "A page that shows something of use to somebody, with all that belongs to it."
+    return json.dumps({"tasks": [{"title": title, "description": text} for title in titles]})
+
+
+async def test_places_left_empty_are_asked_for_again_with_the_titles_that_are_there(configure, tmp_path) -> None:
+    from aiohttp import web
+
+    from openai_server import completion
+
+    asked: list[str] = []
+    answers = [
+        task_list("Egg timer", "egg TIMER!", "Tea timer", "Sand glass"),  # one twice, one of five does not come
+        task_list("Tea timer", "Chess clock", "Metronome", "Sun dial"),  # one again, and one more than was asked for
+    ]
+
+    async def fault(number: int, request: web.Request) -> web.Response:
+        asked.append((await request.json())["messages"][1]["content"])
+        return web.json_response(completion(answers[number - 1]))
+
+    path = tmp_path / "tasks.parquet"
+    one = {"categories": ["tool-calculator"], "subcategories": 1, "tasks": {"per_subcategory": 5}}
+    async with Server(fault).open() as url:
+        await tasks.run(configure(url, sft=one), "tool-calculator", path)
+        rows, lines = list(tables.rows(path)), list(tables.rows(beside(path)))
+        bytes_ = path.read_bytes()
+        await tasks.run(configure(url, sft=one), "tool-calculator", path)
+    assert len(asked) == 2, "a second run asks nothing"
+    assert path.read_bytes() == bytes_
+    assert "Write 5 tasks" in asked[0] and "in other words: none." in asked[0]
+    assert "Write 2 tasks" in asked[1] and "in other words: Egg timer; Tea timer; Sand glass." in asked[1]
+    assert [row["title"] for row in rows] == ["Egg timer", "Tea timer", "Sand glass", "Chess clock", "Metronome"]
+    assert [row["id"].split("/")[-1] for row in rows] == ["01", "02", "03", "04", "05"]
+    assert len({row["request"] for row in rows}) == 2 and {line["status"] for line in lines} == {"ok"}
+    assert sum(line["attempts"] for line in lines) == 2, "what both requests cost is in the ledger"
+
+
+async def test_places_that_no_round_fills_are_rejected_by_name(configure, tmp_path) -> None:
+    from aiohttp import web
+
+    from openai_server import completion
+
+    async def fault(number: int, request: web.Request) -> web.Response:
+        return web.json_response(completion(task_list("Egg timer", "Egg timer")))
+
+    one = {"categories": ["tool-calculator"], "subcategories": 1, "tasks": {"per_subcategory": 4, "rounds": 3}}
+    server = Server(fault)
+    async with server.open() as url:
+        ledger = await tasks.run(configure(url, sft=one), "tool-calculator", tmp_path / "tasks.parquet")
+    assert server.received == 3 and ledger.counts == {"ok": 1, "rejected": 3}
+    reasons = [line["reason"] for line in tables.rows(beside(tmp_path / "tasks.parquet"))]
+    assert reasons == ["", "same_title", "same_title", "missing"]
+
+
+def test_private_data_is_masked_before_a_page_is_checked_and_the_ledger_counts_it(configure, tmp_path, pages) -> None:
+    text = "<p>A contact page with more than enough words in it to be looked at by somebody.</p>" * 8
+    page = f"<!DOCTYPE html><html><body><h1>Us</h1>{text}<p>ana@firm.io, bob@firm.io</p></body></html>"
+    path = pages("in", {"a/1": page, "a/2": page.replace("@firm.io", "@example.com")}, "Write to ana@firm.io.")
+    rules.run(configure(), path, tmp_path / "out.parquet")
+    one, two = tables.rows(tmp_path / "out.parquet")
+    assert "<p>user@example.com, user2@example.com</p>" in one["html"] and one["html"] == one["answer"]
+    assert one["prompt"] == "Write to user@example.com."
+    assert [line["detail"] for line in tables.rows(beside(tmp_path / "out.parquet"))] == [
+        "masked: 2 email",
+        "masked: 1 email",
+    ]
+    rules.run(configure(mask=False), path, tmp_path / "raw.parquet")
+    assert next(tables.rows(tmp_path / "raw.parquet"))["html"] == page and "@firm.io" not in two["html"]
+
+
+async def test_private_data_does_not_get_into_reference_pages_or_windows(configure, tmp_path, pages, tiny) -> None:
+    text = "<p>A contact page with more than enough words in it to be looked at by somebody.</p>" * 8
+    page = f"<!DOCTYPE html><html><body><h1>Us</h1>{text}<p>ana@firm.io</p></body></html>"
+    path = pages("in", {"a/1": page})
+    await valid.run(configure(), path, tmp_path / "valid.parquet", 1)
+    pack.run(configure(cpt={"pack": {"length": 4096}}), path, tiny, tmp_path / "pack.parquet")
+    [row] = tables.rows(tmp_path / "valid.parquet")
+    [window] = tables.rows(tmp_path / "pack.parquet")
+    for found in (row["html"], tokens.load(tiny).decode(window["tokens"])):
+        assert "user@example.com" in found and "firm.io" not in found
+    for name in ("valid", "pack"):
+        assert next(tables.rows(beside(tmp_path / f"{name}.parquet")))["detail"] == "masked: 1 email"
 
 
 async def test_a_judge_that_answers_in_the_wrong_form_gives_no_score(configure, tmp_path, pages) -> None:
@@ -218,6 +325,10 @@ def test_2000_rl_prompts_at_full_size_are_distinct(configure, tmp_path) -> None:
     assert len(rows) == 2000 == len({row["prompt"] for row in rows}) == len({row["id"] for row in rows})
     share = Counter(row["family"] for row in rows)
     assert share["web-apps"] == 120 and share["forms"] == 60
+    for family in share:
+        for what in ("task", "stack"):
+            counts = Counter(row[what] for row in rows if row["family"] == family).values()
+            assert max(counts) - min(counts) <= 1, f"{what}s of {family} are drawn unevenly"
 
 
 def test_more_rl_prompts_than_there_are_is_one_sentence(configure, tmp_path) -> None:

@@ -102,7 +102,7 @@ def test_a_job_that_outruns_its_memory_is_asked_again_with_more(tmp_path: Path) 
         assert first in ("FAILED", "OUT_OF_MEMORY", "CANCELLED") and second == "COMPLETED" and rows(folder, target)
 
 
-def test_after_one_changed_seed_the_jobs_submitted_are_those_that_the_dry_run_announced(tmp_path: Path) -> None:
+def test_after_one_changed_seed_of_the_jobs_announced_those_with_new_work_are_submitted(tmp_path: Path) -> None:
     with checkout(tmp_path) as folder:
         seeds = folder / "subcategories.jsonl"
         seeds.write_text((ROOT / "workflow/seeds/subcategories.jsonl").read_text())
@@ -120,12 +120,14 @@ def test_after_one_changed_seed_the_jobs_submitted_are_those_that_the_dry_run_an
         dry = command(folder, "slurm-test", files)
         told = subprocess.run([*dry, "-n", "--", *targets], cwd=folder, capture_output=True, text=True).stdout
         planned = {
-            (parts[0], int(parts[1]))
+            parts[0]: int(parts[1])
             for parts in map(str.split, told.split("Job stats:")[1].splitlines())
             if len(parts) == 2 and parts[0].startswith("sft_")
         }
         assert subprocess.run(words, cwd=folder, capture_output=True).returncode == 0
         sent = [job["Comment"] for job in accounted(folder) if job["JobID"] not in before]
         names = [comment.removeprefix("rule_").partition("_wildcards_")[0] for comment in sent]
-        assert {(name, names.count(name)) for name in names} == planned
-        assert ("sft_code", 1) in planned and ("sft_dedup", 2) in planned
+        assert all(names.count(name) <= planned[name] for name in names)
+        for name in ("sft_tasks", "sft_distinct_tasks", "sft_variants", "sft_distinct_variants", "sft_code"):
+            assert names.count(name) == 1, f"{name} was submitted {names.count(name)} times"
+        assert names.count("sft_dedup") == planned["sft_dedup"] == 2

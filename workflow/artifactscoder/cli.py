@@ -45,6 +45,9 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "count": ("--count", {"type": int, "required": True, "help": "how many rows"}),
     "signatures": ("--signatures", {"type": Path, "nargs": "+", "required": True, "help": "signature tables"}),
     "pages": ("--pages", {"type": Path, "nargs": "+", "required": True, "help": "page tables, in the same order"}),
+    "distinct": ("--output", {
+        "type": Path, "required": True, "help": "table of what is dropped; the kept rows and ledgers stand beside it",
+    }),
     "dropped": ("--dropped", {"type": Path, "required": True, "help": "table of dedup-pairs"}),
     "work": ("--work", {"type": Path, "required": True, "help": "folder for checkpoints; survives a killed job"}),
     "manifest": ("--manifest", {"type": Path, "required": True, "help": "manifest to write when all is done"}),
@@ -113,7 +116,14 @@ COMMANDS: dict[str, Command] = {
     "cpt dedup": Command("cpt.dedup", "input dropped output", lambda m, c, a: m.filter(a.input, a.dropped, a.output)),
     "cpt pack": Command("cpt.pack", "input model output", lambda m, c, a: m.run(c, a.input, a.model, a.output)),
     "sft tasks": Command("sft.tasks", "category output", lambda m, c, a: m.run(c, a.category, a.output)),
+    "sft distinct_tasks": Command(
+        "sft.distinct_tasks", "inputs distinct", lambda m, c, a: m.run(c, a.inputs, a.output)
+    ),
     "sft variants": Command("sft.variants", "input output", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output)),
+    "sft decontaminate": Command("sft.decontaminate", "input output", lambda m, c, a: m.run(c, a.input, a.output)),
+    "sft distinct_variants": Command(
+        "sft.distinct_variants", "inputs distinct", lambda m, c, a: m.run(c, a.inputs, a.output)
+    ),
     "sft code": Command("sft.code", "input output", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output)),
     "sft dedup-signature": Command(
         "sft.dedup", "input output", lambda m, c, a: m.signature(c.sft.dedup, a.input, a.output), "MinHash signatures"

@@ -44,20 +44,31 @@ STEPS: dict[str, Step] = {
     "cpt/prompts": Step("leaves times templates", ("cpt.prompts", "seed")),
     "cpt/code": Step("a page for each prompt", ("cpt.code",), ("coder",), ("cpt_code",)),
     "cpt/dedup": Step("near-duplicate pages removed", ("cpt.dedup",)),
-    "cpt/pack": Step("pages as tokens in training windows", ("cpt.pack",)),
-    "sft/tasks": Step("tasks of each subcategory", ("sft.tasks",), ("teacher",), ("sft_tasks",)),
+    "cpt/pack": Step("pages as tokens in training windows", ("cpt.pack", "mask"), version=2),
+    "sft/tasks": Step("tasks of each subcategory", ("sft.tasks",), ("teacher",), ("sft_tasks",), version=2),
+    "sft/distinct_tasks": Step("near-duplicate tasks removed", ("sft.distinct_tasks",)),
     "sft/variants": Step("each task in several kinds", ("sft.variants",), ("teacher",), ("sft_variants",)),
+    "sft/decontaminate": Step(
+        "variants taken from a benchmark removed", ("decontaminate.ngram", "decontaminate.threshold")
+    ),
+    "sft/distinct_variants": Step("near-duplicate variants removed", ("sft.distinct_variants",)),
     "sft/code": Step("a page for each variant", ("sft.code",), ("coder",), ("sft_code",)),
     "sft/dedup": Step("near-duplicate pages removed", ("sft.dedup",)),
-    "sft/rules": Step("pages that cannot work removed", ("sft.rules",)),
+    "sft/rules": Step("pages that cannot work removed, private data masked", ("sft.rules", "mask"), version=2),
     "sft/score": Step(
         "25 dimensions judged on page and rendering", ("sft.score", "render"), ("judge",), ("sft_score",), version=2
     ),
     "sft/agreement": Step("whether judges agree, and whether length pays", ("sft.score.weights",)),
-    "sft/select": Step("the best, fairly spread: sft_train.parquet", ("sft.select",)),
-    "rl/prompts": Step("task families times tech stacks", ("rl.prompts", "seed"), (), ("rl_task",)),
+    "sft/select": Step("the best, fairly spread: sft_train.parquet", ("sft.select",), version=2),
+    "rl/prompts": Step(
+        "task families times tech stacks",
+        ("rl.prompts", "seed", "mask", "decontaminate.ngram", "decontaminate.threshold"),
+        (),
+        ("rl_task",),
+        version=2,
+    ),
     "rl/reference": Step("a reference page for each prompt", ("rl.reference",), ("reference",), ("rl_reference",)),
-    "rl/valid": Step("reference pages rendered and checked", ("render", "sft.rules")),
+    "rl/valid": Step("reference pages rendered and checked", ("render", "sft.rules", "mask"), version=2),
     "rl/parquet": Step(
         "rl_train.parquet and rl_val.parquet, split by task", ("rl.parquet", "seed", "sft.select.system")
     ),

@@ -30,6 +30,11 @@ JOURNALS = (
     "rl/reference", "rl/valid", "eval/render", "eval/judge",
 )  # fmt: skip
 
+SFT_SHARDED = (
+    "tasks", "distinct_tasks", "variants", "decontaminate", "distinct_variants", "code", "dedup", "rules", "score",
+)  # fmt: skip
+GATHERED = ("sft/distinct_tasks", "sft/distinct_variants")  # one job writes the tables of all shards
+
 
 @dataclass(frozen=True)
 class Need:
@@ -54,7 +59,7 @@ def shards(config: Config) -> dict[str, int]:
         "cpt/code": tree,
         "cpt/dedup": tree + websight,
         "cpt/pack": tree + websight,
-        **{f"sft/{step}": categories for step in ("tasks", "variants", "code", "dedup", "rules", "score")},
+        **{f"sft/{step}": categories for step in SFT_SHARDED},
         "sft/select": 1,
         **{f"rl/{step}": 1 for step in ("prompts", "reference", "valid", "parquet")},
         **{f"eval/{step}": models for step in ("generate", "render", "judge")},
@@ -66,11 +71,13 @@ def files(config: Config) -> dict[str, int]:
     each = shards(config)
     tables = sum(each.values())
     signatures = each["sft/dedup"] + each["cpt/dedup"]
-    # Pairs of SFT and CPT, WebSight's list and stand-in rows, the judges' agreement, the table of the evaluation.
-    others = 2 + 2 + 1 + 1
-    jobs = tables + signatures + others
+    # Pairs of SFT and CPT, dropped tasks and variants, WebSight's two, the judges' agreement, the evaluation's table.
+    others = 2 + 2 + 2 + 1 + 1
+    jobs = tables + signatures + others - sum(each[step] for step in GATHERED)
     ranks = [(t.world_size, t.keep_checkpoints + 1) for t in (config.train.sft, config.train.grpo)]
-    outputs = 2 * tables + signatures + others + 20  # 20: manifests, curves, report, configuration
+    outputs = (
+        2 * (tables - sum(each[step] for step in GATHERED)) + signatures + others + 20
+    )  # 20: manifests, curves, report, configuration
     return {
         "tables": tables + signatures + others,
         "ledgers": tables,

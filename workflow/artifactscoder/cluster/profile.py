@@ -160,8 +160,8 @@ def rules(folder: Path = RULES) -> dict[str, dict[str, Any]]:
     """What rules name themselves: rule -> {`_threads`: CPUs, `mem_mb`: ...}; those of the controller are out."""
     out: dict[str, dict[str, Any]] = {}
     text = "\n".join(path.read_text() for path in sorted(folder.glob("*.smk")))
-    for part in re.split(r"^(?=rule \w+:)", text, flags=re.MULTILINE)[1:]:
-        name = re.match(r"rule (\w+):", part)
+    for part in re.split(r"^(?=(?:rule|checkpoint) \w+:)", text, flags=re.MULTILINE)[1:]:
+        name = re.match(r"\w+ (\w+):", part)
         assert name is not None
         if re.search(r"^    run:", part, re.MULTILINE):
             continue

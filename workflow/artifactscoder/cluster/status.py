@@ -33,8 +33,8 @@ from artifactscoder.train import runs
 SAMPLE = 4 << 20  # bytes of a journal's file that are counted; the rest is estimated
 QUIET_S = 3600  # a shard whose journal is older is not under way
 INPUTS = {  # step -> the table that its shard reads, beneath results
-    "sft/variants": "sft/tasks/{}.parquet",
-    "sft/code": "sft/variants/{}.parquet",
+    "sft/variants": "sft/distinct_tasks/{}.parquet",
+    "sft/code": "sft/distinct_variants/{}.parquet",
     "sft/score": "sft/rules/{}.parquet",
     "cpt/code": "cpt/prompts/{}.parquet",
     "rl/reference": "rl/prompts/prompts.parquet",

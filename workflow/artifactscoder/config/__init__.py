@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from artifactscoder import files
 from artifactscoder.config.base import Section
-from artifactscoder.config.data import CptSettings, RlSettings, SeedSettings, SftDataSettings
+from artifactscoder.config.data import CptSettings, DecontaminateSettings, RlSettings, SeedSettings, SftDataSettings
 from artifactscoder.config.engines import BudgetSettings, Endpoint, ImageSettings, RenderSettings, RewardSettings, Roles
 from artifactscoder.config.train import EvalSettings, TrainSettings
 from artifactscoder.errors import UserError
@@ -38,6 +38,12 @@ class Config(Section):
     roles: Roles = Field(description="Which endpoint plays which role.")
     budget: BudgetSettings = BudgetSettings()
     seeds: SeedSettings = SeedSettings()
+    decontaminate: DecontaminateSettings = DecontaminateSettings()
+    mask: bool = Field(
+        True,
+        description="Whether secrets and personal data in prompts and pages are replaced by placeholders before they "
+        "are trained on (sft/rules, rl/prompts, rl/valid, cpt/pack).",
+    )
     sft: SftDataSettings = SftDataSettings()
     cpt: CptSettings = CptSettings()
     rl: RlSettings = RlSettings()

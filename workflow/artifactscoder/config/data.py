@@ -43,6 +43,9 @@ class TasksSettings(Section):
     """sft/tasks: concrete tasks of each subcategory."""
 
     per_subcategory: int = Field(10, ge=1, le=50, description="Tasks asked for per subcategory (paper: 10).")
+    rounds: int = Field(
+        3, ge=1, description="Most requests for a subcategory's tasks: places left empty are asked for again."
+    )
     asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
     sampling: Sampling = Sampling(temperature=0.8, max_tokens=8192)
 
@@ -64,7 +67,7 @@ class CodeSettings(Section):
 class DedupSettings(Section):
     """Near-duplicate removal by MinHash over character 5-grams, verified exactly."""
 
-    threshold: float = Field(gt=0, le=1, description="Jaccard similarity from which a page is a near-duplicate.")
+    threshold: float = Field(gt=0, le=1, description="Jaccard similarity from which a text is a near-duplicate.")
     permutations: int = Field(128, ge=16, description="Length of a signature.")
     bands: int = Field(ge=1, description="LSH bands; more of fewer rows find more pairs and cost more.")
     rows: int = Field(ge=1, description="Rows of a band; bands x rows must not exceed permutations.")
@@ -78,6 +81,20 @@ class DedupSettings(Section):
         if self.bands * self.rows > self.permutations:
             raise ValueError(f"bands x rows = {self.bands * self.rows} exceeds permutations = {self.permutations}")
         return self
+
+
+class DecontaminateSettings(Section):
+    """What training prompts must not be taken from: sft/decontaminate and rl/prompts."""
+
+    benchmarks: list[Path] = Field(
+        [],
+        description="Benchmark files in the format of ArtifactsBench (`question`, `checklist`) or WebGen-Bench "
+        "(`instruction`, `ui_instruct`), JSON or JSON Lines; with none, every prompt passes.",
+    )
+    ngram: int = Field(13, ge=2, description="Words in a row that a prompt must not share with a benchmark's request.")
+    threshold: float = Field(
+        0.5, gt=0, le=1, description="Jaccard similarity of character 5-grams from which a prompt is a benchmark's."
+    )
 
 
 class RulesSettings(Section):
@@ -145,7 +162,9 @@ class SftDataSettings(Section):
     categories: list[str] | Literal["all"] = Field("all", description="Slugs of the categories that are run.")
     subcategories: int = Field(25, ge=1, description="Subcategories taken of each, in the file's order (paper: 25).")
     tasks: TasksSettings = TasksSettings()
+    distinct_tasks: DedupSettings = DedupSettings(threshold=0.7, bands=25, rows=5)
     variants: VariantsSettings = VariantsSettings()
+    distinct_variants: DedupSettings = DedupSettings(threshold=0.85, bands=18, rows=7)
     code: CodeSettings = CodeSettings()
     dedup: DedupSettings = DedupSettings(threshold=0.8, bands=18, rows=7)
     rules: RulesSettings = RulesSettings()

@@ -5,6 +5,9 @@ begin (`starts`; a window that begins inside a document has no 0), and the ids o
 its prompt, the introduction that came with it, and the page, ended by the tokenizer's end token; documents follow
 each other without padding, the last window may be shorter. So attention can be kept inside documents, and every token
 of every document stands in exactly one window.
+
+Secrets and personal data are masked here (html/mask.py; `mask: false` leaves them), where the training text is put
+together; the ledger says how many.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from tokenizers import Tokenizer
 from artifactscoder import tables
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
-from artifactscoder.html import tokens
+from artifactscoder.html import mask, tokens
 from artifactscoder.html.extract import introduction
 from artifactscoder.ledger import Ledger, Usage, beside
 from artifactscoder.progress import Progress
@@ -40,12 +43,15 @@ def run(config: Config, input: Path, model: Path, output: Path) -> Ledger:
 
     def documents() -> Iterator[tuple[str, list[int]]]:
         for rows in tables.batches(input, COLUMNS, 64):
+            masks = [mask.Mask() for _ in rows]
             texts = [document(row, settings.include_prompt) for row in rows]
+            if config.mask:
+                texts = [one.text(text) for one, text in zip(masks, texts, strict=True)]
             encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-            for row, encoding in zip(rows, encoded, strict=True):
+            for row, encoding, one in zip(rows, encoded, masks, strict=True):
                 ids = [*encoding.ids, end]
                 ledger.enter([row["id"]])
-                ledger.leave(row["id"], "ok", usage=Usage(tokens_out=len(ids)))
+                ledger.leave(row["id"], "ok", detail=mask.detail(one.counts), usage=Usage(tokens_out=len(ids)))
                 progress.step()
                 yield row["id"], ids
 

@@ -77,6 +77,11 @@ def jaccard(x: U64, y: U64) -> float:
     return common / (len(x) + len(y) - common)
 
 
+def estimates(signatures: U32, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share of equal places in the signatures of each pair (i, j), which estimates their Jaccard similarity."""
+    return (signatures[pairs[:, 0]] == signatures[pairs[:, 1]]).mean(axis=1)
+
+
 def candidates(signatures: U32, lengths: NDArray[np.int64], bands: int, rows: int, bucket: int) -> NDArray[np.int64]:
     """Pairs (i < j) that share a band, int64[m, 2], sorted and distinct.
 

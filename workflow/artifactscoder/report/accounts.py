@@ -116,7 +116,7 @@ def _expectations(config: Config, results: Path) -> dict[str, Expect]:
             yield from slots(row["id"], config.sft.tasks.per_subcategory)
 
     def variants(table: Path) -> Iterable[str]:
-        for id_ in tables.column(results / "sft/tasks" / table.name, "id"):
+        for id_ in tables.column(results / "sft/distinct_tasks" / table.name, "id"):
             yield from (f"{id_}/{kind}" for kind in kinds)
 
     def select(table: Path) -> Iterable[str]:
@@ -152,6 +152,19 @@ def _expectations(config: Config, results: Path) -> dict[str, Expect]:
         step = "cpt/websight" if table.stem.startswith("websight-") else "cpt/code"
         return tables.column(results / step / table.name, "id")
 
+    def rl_prompts(table: Path) -> Iterable[str]:
+        yield from tables.column(table, "id")
+        stacks = [stack["slug"] for stack in seeds.tech_stacks(config)]
+        places = {
+            f"{f['slug']}/{t['slug']}/{stack}"
+            for f in seeds.rl_families(config)
+            for t in f["tasks"]
+            for stack in stacks
+        }
+        for row in tables.rows(ledger.beside(table), ["id", "reason"]):
+            if row["reason"] == "contaminated" and row["id"] in places:
+                yield row["id"]
+
     def answers(table: Path) -> Iterable[str]:
         for number, row in enumerate(tables.rows(results / "rl/parquet/rl_val.parquet", ["extra_info"])):
             if number < config.eval.tasks:
@@ -166,13 +179,16 @@ def _expectations(config: Config, results: Path) -> dict[str, Expect]:
         "cpt/dedup": cpt_pages,
         "cpt/pack": ids("cpt/dedup"),
         "sft/tasks": tasks,
+        "sft/distinct_tasks": ids("sft/tasks"),
         "sft/variants": variants,
-        "sft/code": ids("sft/variants"),
+        "sft/decontaminate": ids("sft/variants"),
+        "sft/distinct_variants": ids("sft/decontaminate"),
+        "sft/code": ids("sft/distinct_variants"),
         "sft/dedup": ids("sft/code"),
         "sft/rules": ids("sft/dedup"),
         "sft/score": ids("sft/rules"),
         "sft/select": select,
-        "rl/prompts": lambda table: tables.column(table, "id"),
+        "rl/prompts": rl_prompts,
         "rl/reference": one("rl/prompts/prompts.parquet"),
         "rl/valid": one("rl/reference/pages.parquet"),
         "rl/parquet": one("rl/valid/pages.parquet"),

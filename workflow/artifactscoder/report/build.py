@@ -99,7 +99,7 @@ def _headline(results: Path, books: list[accounts.Account], evaluation: list[dic
     best = max(evaluation, key=lambda row: row["checklist"])
     return [
         ("SFT pages", f"{tables.count(results / 'sft/select/sft_train.parquet'):,}"),
-        ("asked for", f"{ok.get('sft/variants', 0):,}"),
+        ("asked for", f"{ok.get('sft/distinct_variants', 0):,}"),
         ("RL prompts", f"{ok.get('rl/parquet', 0):,}"),
         ("CPT tokens", f"{tokens:,}"),
         (f"checklist, {best['model']}", f"{best['checklist']:.1f} %"),

@@ -1,7 +1,7 @@
 """rl/valid: reference pages that a browser shows without a script error.
 
-In: the reference pages. Out: those that break no rule and render. A reference that fails would teach GRPO to be like
-a broken page, so one uncaught script error is enough to reject it.
+In: the reference pages. Out: those that break no rule and render, secrets and personal data masked as in sft/rules. A
+reference that fails would teach GRPO to be like a broken page, so one uncaught script error is enough to reject it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from artifactscoder import tables
 from artifactscoder.config import Config
-from artifactscoder.html import validate
+from artifactscoder.html import mask, validate
 from artifactscoder.journal import Journal
 from artifactscoder.ledger import Ledger
 from artifactscoder.llm import generate
@@ -28,6 +28,9 @@ async def run(config: Config, input: Path, output: Path, browsers: int) -> Ledge
         recorded = RecordedPool(pool, journal)
 
         async def work(row: Row) -> list[Outcome]:
+            detail = ""
+            if config.mask:
+                row, detail = mask.masked(row, ["prompt", "html", "answer"])
             broken = next(validate.check(row["html"], row["extracted"], config.sft.rules), None)
             if broken:
                 return [Outcome(row["id"], "rejected", *broken)]
@@ -36,7 +39,7 @@ async def run(config: Config, input: Path, output: Path, browsers: int) -> Ledge
                 return [Outcome(row["id"], "rejected", f"not_rendered_{verdict.reason}")]
             if verdict.script_errors:
                 return [Outcome(row["id"], "rejected", "script_error", verdict.script_errors[0])]
-            return [Outcome(row["id"], row=row)]
+            return [Outcome(row["id"], detail=detail, row=row)]
 
         return await generate.in_order(
             tables.rows(input, PAGE.names, batch=32),

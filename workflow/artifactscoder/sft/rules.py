@@ -1,7 +1,11 @@
-"""sft/rules: pages that cannot work are left out before anybody pays for judging them.
+"""sft/rules: pages that cannot work are left out before anybody pays for judging them, and private data is masked.
 
 In: the pages that are not duplicates. Out: those that break no rule (html/validate.py names them). The first rule
 that a page breaks is its reason in the ledger, what was seen its detail. About 5 ms a page.
+
+Secrets and personal data in prompt, page and answer are replaced first (html/mask.py; `mask: false` leaves them), and
+the ledger says how many: here, because everything after, from the checks to the browser and the judge, then sees the
+page that is trained on.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from pathlib import Path
 
 from artifactscoder import tables
 from artifactscoder.config import Config
-from artifactscoder.html import validate
+from artifactscoder.html import mask, validate
 from artifactscoder.ledger import Ledger, beside
 from artifactscoder.progress import Progress
 from artifactscoder.records import PAGE
@@ -23,11 +27,14 @@ def run(config: Config, input: Path, output: Path) -> Ledger:
     with tables.Writer(output, PAGE) as writer:
         for row in tables.rows(input, PAGE.names):
             ledger.enter([row["id"]])
+            detail = ""
+            if config.mask:
+                row, detail = mask.masked(row, ["prompt", "html", "answer"])
             broken = next(validate.check(row["html"], row["extracted"], config.sft.rules), None)
             if broken:
                 ledger.leave(row["id"], "rejected", *broken)
             else:
-                ledger.leave(row["id"], "ok")
+                ledger.leave(row["id"], "ok", detail=detail)
                 writer.write(row)
             progress.step()
         ledger.close()

@@ -1,12 +1,15 @@
 """sft/tasks: concrete tasks for each subcategory of one category.
 
 In: the seed files. Out: one row a task, `games-puzzle/sudoku/03`. A subcategory is one request for all its tasks, so
-that they differ from each other; each of the places asked for is an id of its own in the ledger, and a place that the
-answer leaves empty, or fills with a title it has used, is rejected by name. Paper scale: 2,000 requests, 20K tasks.
+that they differ from each other; each of the places asked for is an id of its own in the ledger. Places that the answer
+leaves empty, or would fill with a title that is there, are asked for again, with the titles that are there shown, up to
+`rounds` requests in all; what is empty then is rejected by name. A resumed run gets the same answers from the journal
+and so asks the same again. Paper scale: 2,000 requests and a few more, 20K tasks.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, Field
@@ -54,35 +57,50 @@ async def run(config: Config, category: str, output: Path) -> Ledger:
 async def _subcategory(config: Config, teacher: Client, category: str, row: Row) -> list[Outcome]:
     settings = config.sft.tasks
     ids = list(slots(row["id"], settings.per_subcategory))
-    messages = prompts.load("sft_tasks").fill(
-        category=category, name=row["name"], brief=row["brief"], count=str(settings.per_subcategory)
-    )
-    try:
-        answer, usage, key = await teacher.ask_json(messages, settings.sampling, Tasks, settings.asks)
-    except Unusable as trouble:
-        return unusable(ids, trouble)
-    outcomes, seen = [], set()
-    for i, (id_, share) in enumerate(zip(ids, usage.split(len(ids)), strict=True)):
-        if i >= len(answer.tasks):
-            detail = f"{len(answer.tasks)} of {len(ids)} tasks came"
-            outcomes.append(Outcome(id_, "rejected", "missing", detail, share))
-            continue
-        task = answer.tasks[i]
-        if not slug(task.title):
-            outcomes.append(Outcome(id_, "rejected", "no_title", task.title, share))
-            continue
-        if slug(task.title) in seen:
-            outcomes.append(Outcome(id_, "rejected", "same_title", task.title, share))
-            continue
-        seen.add(slug(task.title))
-        table_row = {
-            "id": id_,
-            "category": row["id"].split("/")[0],
-            "subcategory": row["id"],
-            "title": " ".join(task.title.split()),
-            "description": task.description.strip(),
-            "maker": teacher.maker,
-            "request": key,
-        }
-        outcomes.append(Outcome(id_, usage=share, row=table_row))
-    return outcomes
+    outcomes = {id_: Outcome(id_, "rejected", "missing") for id_ in ids}
+    titles: dict[str, str] = {}  # by slug, in the order in which they came
+    for number in range(1, settings.rounds + 1):
+        empty = [id_ for id_ in ids if outcomes[id_].row is None]
+        if not empty:
+            break
+        messages = prompts.load("sft_tasks").fill(
+            category=category,
+            name=row["name"],
+            brief=row["brief"],
+            round=str(number),
+            taken="; ".join(titles.values()) or "none",
+            count=str(len(empty)),
+        )
+        try:
+            answer, usage, key = await teacher.ask_json(messages, settings.sampling, Tasks, settings.asks)
+        except Unusable as trouble:
+            for again in unusable(empty, trouble):
+                outcomes[again.id] = replace(again, usage=outcomes[again.id].usage + again.usage)
+            break
+        for id_, share in zip(empty, usage.split(len(empty)), strict=True):
+            came = f"{len(answer.tasks)} of {len(empty)} tasks came"
+            outcomes[id_] = Outcome(id_, "rejected", "missing", came, outcomes[id_].usage + share)
+        faults: list[tuple[str, str]] = []  # why a task of the answer fills no place
+        for task in answer.tasks:
+            title = " ".join(task.title.split())
+            if not slug(title) or slug(title) in titles:
+                faults.append(("same_title" if slug(title) else "no_title", title))
+            elif empty:
+                titles[slug(title)] = title
+                _fill(outcomes[empty.pop(0)], row, task, title, teacher.maker, key)
+        for id_, (reason, title) in zip(empty, faults, strict=False):
+            outcomes[id_].reason, outcomes[id_].detail = reason, title
+    return list(outcomes.values())
+
+
+def _fill(outcome: Outcome, row: Row, task: Task, title: str, maker: str, key: str) -> None:
+    outcome.status, outcome.reason, outcome.detail = "ok", "", ""
+    outcome.row = {
+        "id": outcome.id,
+        "category": row["id"].split("/")[0],
+        "subcategory": row["id"],
+        "title": title,
+        "description": task.description.strip(),
+        "maker": maker,
+        "request": key,
+    }

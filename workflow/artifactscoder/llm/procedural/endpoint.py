@@ -22,6 +22,7 @@ from artifactscoder.llm.request import Answer, Refused, Request
 
 CHARS_PER_TOKEN = 3.6  # of the counts it reports, which stand in for a server's
 TWINS = 12  # one page in so many is a near-duplicate of one that another request of the same task gets
+SAME = 8  # one list of tasks or variants in so many ends with its first entry under another name
 
 
 def seed_of(*parts: str) -> int:
@@ -67,8 +68,12 @@ def _json(value: Any) -> tuple[str, str]:
 
 
 def _tasks(f: dict[str, str], index: int) -> tuple[str, str]:
-    seed = seed_of(f["name"], str(index))
-    return _json({"tasks": ideas.tasks(f["category"], f["name"], f["brief"], int(f["count"]), seed)})
+    seed = seed_of(f["name"], f["round"], str(index))
+    taken = [] if f["taken"] == "none" else f["taken"].split("; ")
+    tasks = ideas.tasks(f["category"], f["name"], f["brief"], int(f["count"]), seed, taken)
+    if seed % SAME == 0:
+        tasks[-1]["description"] = tasks[0]["description"]
+    return _json({"tasks": tasks})
 
 
 def _variants(f: dict[str, str], index: int) -> tuple[str, str]:
@@ -76,7 +81,10 @@ def _variants(f: dict[str, str], index: int) -> tuple[str, str]:
         {"slug": slug, "instruction": instruction}
         for slug, instruction in re.findall(r"^- ([a-z0-9-]+): (.*)$", f["kinds"], re.MULTILINE)
     ]
-    written = ideas.variants(f["title"], f["description"], kinds, seed_of(f["title"], str(index)))
+    seed = seed_of(f["title"], str(index))
+    written = ideas.variants(f["title"], f["description"], kinds, seed)
+    if seed % SAME == 0:
+        written[kinds[-1]["slug"]] = written[kinds[0]["slug"]].rstrip(".")
     return _json({"variants": [{"kind": kind, "prompt": text} for kind, text in written.items()]})
 
 

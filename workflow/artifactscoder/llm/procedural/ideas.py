@@ -40,11 +40,13 @@ def _asks(text: str, rng: random.Random, count: int) -> list[str]:
     return [rng.choice(WIDGETS[slug].asks) for slug in sorted(slugs, key=lambda slug: -scores[slug])[:count]]
 
 
-def tasks(category_name: str, name: str, brief: str, n: int, seed: int) -> list[dict[str, str]]:
-    """`n` tasks of a subcategory, each {"title": 3 to 8 words, "description": 30 to 70 words}; titles are distinct."""
+def tasks(
+    category_name: str, name: str, brief: str, n: int, seed: int, taken: Iterable[str] = ()
+) -> list[dict[str, str]]:
+    """`n` tasks of a subcategory, each {"title": 3 to 8 words, "description": 30 to 70 words}; no title is `taken`."""
     rng = rng_of("tasks", category_name, name, brief, seed)
     things = [title_case(phrase) for phrase in phrases(brief)][:8] or [title_case(category_name)]
-    titles = _titles(name, things, rng)
+    titles = _titles(name, things, rng, {title.lower() for title in taken})
     found = []
     for title in titles:
         who = rng.choice(book.AUDIENCES)
@@ -54,9 +56,8 @@ def tasks(category_name: str, name: str, brief: str, n: int, seed: int) -> list[
     raise ValueError(f"{n} tasks are more than there are titles for '{name}' ({len(found)})")
 
 
-def _titles(name: str, things: list[str], rng: random.Random) -> Iterable[str]:
-    """Distinct titles of three to eight words, without end in practice (several hundred)."""
-    seen: set[str] = set()
+def _titles(name: str, things: list[str], rng: random.Random, seen: set[str]) -> Iterable[str]:
+    """Distinct titles of three to eight words that are not in `seen`, without end in practice (several hundred)."""
     for _ in range(4000):
         thing, other = rng.choice(things), rng.choice(things)
         who = re.sub(r"^an? ", "", rng.choice(book.AUDIENCES))
