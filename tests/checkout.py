@@ -55,9 +55,9 @@ def server(log: Path, delay: float = 0.03) -> Iterator[str]:
         process.wait()
 
 
-def overlay(folder: Path, url: str, more: dict) -> Path:
+def overlay(folder: Path, url: str, more: dict, **endpoint_too: object) -> Path:
     """The demo's recipe with every role at the server."""
-    endpoint = {"kind": "api", "url": url, "model": "counted", "vision": True, "concurrency": 4}
+    endpoint = {"kind": "api", "url": url, "model": "counted", "vision": True, "concurrency": 4, **endpoint_too}
     roles = dict.fromkeys(("teacher", "coder", "reference", "judge", "vision_judge"), "counted")
     path = folder / "overlay.yaml"
     path.write_text(yaml.safe_dump({"endpoints": {"counted": endpoint}, "roles": roles, **more}))

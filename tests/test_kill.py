@@ -13,8 +13,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -103,12 +104,39 @@ def check(log: Path, kills: list[tuple[float, float]]) -> None:
     assert len(asked) > 40 and len(again) <= 5 * 2 * 4, f"{len(again)} of {len(asked)} asked again"
 
 
+@contextlib.contextmanager
+def no_command_line_with(secret: str) -> Iterator[list[int]]:
+    """Looks at every process of the machine again and again; fails where one was called with it. Yields how often."""
+    looks, found, stop = [0], [], threading.Event()
+
+    def look() -> None:
+        while not stop.wait(0.2):
+            looks[0] += 1
+            for process in psutil.process_iter():
+                with contextlib.suppress(psutil.Error):
+                    if secret in " ".join(process.cmdline()):
+                        found.append(process.cmdline())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield looks
+    finally:
+        stop.set()
+        thread.join()
+    assert not found, found[0]
+
+
 @pytest.mark.timeout(400)
-def test_five_kills_lose_nothing_and_ask_nothing_twice(tmp_path: Path) -> None:
+def test_five_kills_lose_nothing_ask_nothing_twice_and_show_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = tmp_path / "answers.log"
     (tmp_path / "run").mkdir()
-    with checkout(tmp_path / "run") as folder, server(log) as url:
-        files = [folder / "profiles/demo/recipe.yaml", overlay(folder, url, SMALL)]
+    secret = "sk-" + os.urandom(12).hex()
+    monkeypatch.setenv("SOME_KEY", secret)
+    with checkout(tmp_path / "run") as folder, server(log) as url, no_command_line_with(secret) as looks:
+        files = [folder / "profiles/demo/recipe.yaml", overlay(folder, url, SMALL, key_env="SOME_KEY")]
         arguments = ["--configfile", *map(str, files), "--until", "sft_score", "cpt_dedup", "rl_valid"]
         kills = killed_five_times(folder, arguments, span=8.0, seed=1)
         last = start(folder, arguments)
@@ -124,6 +152,10 @@ def test_five_kills_lose_nothing_and_ask_nothing_twice(tmp_path: Path) -> None:
         before = len(answers(log))
         again = start(folder, arguments)
         assert again.wait(timeout=60) == 0 and len(answers(log)) == before
+        written = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+        assert {path.relative_to(folder).parts[0] for path in written} >= {".snakemake", "journal", "logs", "results"}
+        assert [path for path in written if secret.encode() in path.read_bytes()] == []
+    assert looks[0] > 50
 
 
 def test_a_step_that_is_told_to_end_waits_for_what_is_under_way_and_sends_nothing_more(tmp_path: Path) -> None:

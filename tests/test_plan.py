@@ -62,6 +62,15 @@ async def test_a_plan_believes_the_journal_more_than_its_assumptions(configure, 
     assert "so it is spent at" in screen and "~ assumed tokens" in screen
 
 
+def test_a_server_in_the_job_is_planned_in_gpu_hours(configure, capsys) -> None:
+    hosted = {"kind": "vllm", "path": "some/model", "model": "model", "gpus": 4, "tokens_per_s": 1000}
+    config = configure("http://unused/v1", endpoints={"it": hosted})
+    rows = {row["step"]: row for row in planned(capsys, config)["steps"]}
+    code = rows["sft/code"]  # two shards, so two jobs of four GPUs, each with a server of 1,000 tokens/s
+    assert code["gpu_hours"] == pytest.approx(4 * code["tokens_out"] / 1000 / 3600)
+    assert code["seconds"] == pytest.approx(code["tokens_out"] / 2000)
+
+
 def test_a_spent_budget_stops_in_order_and_a_higher_one_goes_on(configure, tmp_path) -> None:
     server = Server(delay=0.05)
     sections = {"sft": {"categories": ["game-puzzle"], "subcategories": 25, "tasks": {"per_subcategory": 2}}}
