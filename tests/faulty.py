@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import re
-import resource
 import time
 from collections import Counter
 from pathlib import Path
@@ -183,7 +182,6 @@ async def ask(url: str, count: int, folder: Path, in_flight: int, stream: bool) 
 
         async def work(row: dict) -> list[generate.Outcome]:
             nonlocal most
-            most = max(most, coder._endpoint._servers.all[0].in_flight)  # type: ignore[attr-defined]
             messages = [
                 {"role": "system", "content": "x" * 500},
                 {"role": "user", "content": f"number {row['number']}"},
@@ -193,6 +191,7 @@ async def ask(url: str, count: int, folder: Path, in_flight: int, stream: bool) 
             except Unusable as trouble:
                 return generate.unusable([row["id"]], trouble)
             assert form.number == row["number"]
+            most = max(most, coder._endpoint._servers.all[0].in_flight)  # type: ignore[attr-defined]
             return [generate.Outcome(row["id"], usage=usage, row={"id": row["id"], "text": form.text})]
 
         rows = ({"id": f"n/{number:06d}", "number": number} for number in range(count))
@@ -200,7 +199,10 @@ async def ask(url: str, count: int, folder: Path, in_flight: int, stream: bool) 
         await generate.in_order(
             rows, lambda row: [row["id"]], work, output, columns(id=TEXT, text=TEXT), [coder], Progress("faulty", count)
         )
-    print(json.dumps({"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "in_flight": most}))
+    # Not ru_maxrss, which a process inherits from the one that started it.
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert peak is not None
+    print(json.dumps({"peak_mb": int(peak[1]) // 1024, "in_flight": most}))
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
 """The servers of one endpoint: who takes the next request, how many at once, and when a sick one is asked again.
 
 Each server has a limit of its own on what is in flight. It begins low, doubles until the first sign of crowding, falls
-by three tenths at each sign and climbs back by a fiftieth a round (AIMD, as TCP does). Signs are 429, 5xx, time-outs
-and resets where they are more than a tenth of the latest answers: a few are the way of every large server, and to
-yield to each would leave a dozen requests in flight. Then Retry-After is kept for the whole server, else for the one
-request. A server that takes no connection rests, longer each time, while the others go on. Waiting is first come,
-first served.
+by three tenths at each sign and climbs back, by a fiftieth in the first round after and half as much again in every
+further one: slowly near what was too much, quickly where that is long ago. Signs are 429, 5xx, time-outs and resets
+where they are more than a tenth of the latest answers: a few are the way of every large server, and to yield to each
+would leave a dozen requests in flight. Then Retry-After is kept for the whole server, else for the one request. A
+server that takes no connection rests, longer each time, while the others go on. Waiting is first come, first served.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ SMALLEST_SHARE = 0.7  # of the limit that a sign of crowding leaves
 STRAY = 0.1  # share of troubles among the latest answers that is no sign of crowding
 MEMORY = 0.995  # weight of what was, against the latest answer
 DOUBT = 10  # good answers that a server is credited with at first
-CLIMB = 0.02  # of the limit, a round
+CLIMB, FASTER = 0.02, 1.5  # of the limit, in the first round of answers after a sign; times so much in each further one
+FAST = 9.7  # rounds after which the limit doubles in one
 REST_S = 1.0  # first rest of a server that refuses connections; doubles
 LONGEST_REST_S = 30.0
 
@@ -38,7 +39,7 @@ class Server:
         self.rests_until = 0.0
         self.refused_since = 0.0  # 0 while it answers
         self._rest_s = REST_S
-        self._climbing_fast = True
+        self._rounds = FAST  # of good answers since the last cut
         self._last_cut = 0.0
         self._trouble = self._weight = 0.0
 
@@ -58,13 +59,13 @@ class Server:
         self._weight = MEMORY * self._weight + 1
         if verdict == "trouble" and self._trouble > STRAY * (self._weight + DOUBT):
             self.rests_until = max(self.rests_until, now + retry_after)
-            self._climbing_fast = False
             if started >= self._last_cut:  # what was sent before the last cut says nothing about it
                 self.limit, self._last_cut = max(1.0, self.limit * SMALLEST_SHARE), now
-                self._trouble = self._weight = 0.0
-        elif verdict == "good" and self.in_flight + 1 >= 0.8 * self.limit:
-            step = 1.0 if self._climbing_fast else max(1.0, CLIMB * self.limit) / self.limit
-            self.limit = min(self.most, self.limit + step)
+                self._trouble = self._weight = self._rounds = 0.0
+        elif verdict == "good":
+            self._rounds = min(FAST, self._rounds + 1 / self.limit)
+            if self.in_flight + 1 >= 0.8 * self.limit:
+                self.limit = min(self.most, self.limit + max(1 / self.limit, CLIMB * FASTER**self._rounds))
 
 
 class Servers:
