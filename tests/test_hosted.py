@@ -31,9 +31,10 @@ from artifactscoder.config.engines import Endpoint, Sampling
 from artifactscoder.errors import UserError
 from artifactscoder.ledger import beside
 from artifactscoder.llm import generate, hosted
-from artifactscoder.records import VARIANT, slots
+from artifactscoder.records import slots
 from artifactscoder.sft import code, tasks
 from checkout import ROOT, snakemake
+from conftest import variants
 
 FAKE = f"{sys.executable} {ROOT / 'tests/fake_vllm.py'}"
 MARK = "HOSTED_TEST"
@@ -96,16 +97,6 @@ def fake(configure, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
         return configs.from_dict(base)
 
     return make
-
-
-def variants(path: Path, count: int) -> Path:
-    rows = (
-        {"id": f"game-puzzle/a/01/{i:02d}", "category": "game-puzzle", "task": "game-puzzle/a/01", "kind": "layout",
-         "prompt": f"A page of number {i}.", "maker": "procedural", "request": "r"}
-        for i in range(count)
-    )  # fmt: skip
-    tables.write(path, VARIANT, rows)
-    return path
 
 
 def segments() -> set[str]:

@@ -27,8 +27,8 @@ from artifactscoder.errors import UserError
 from artifactscoder.ledger import beside
 from artifactscoder.llm import generate
 from artifactscoder.llm.client import Unusable
-from artifactscoder.records import VARIANT
 from artifactscoder.sft import code
+from conftest import variants
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 MARK = "VLLM_TEST"
@@ -86,16 +86,6 @@ def no_shared_memory_is_left():
     before = set(os.listdir("/dev/shm"))
     yield
     assert set(os.listdir("/dev/shm")) - before == set()
-
-
-def variants(path: Path, count: int) -> Path:
-    rows = (
-        {"id": f"game-puzzle/a/01/{i:02d}", "category": "game-puzzle", "task": "game-puzzle/a/01", "kind": "layout",
-         "prompt": f"A page of number {i}.", "maker": "procedural", "request": "r"}
-        for i in range(count)
-    )  # fmt: skip
-    tables.write(path, VARIANT, rows)
-    return path
 
 
 async def test_a_shard_is_answered(config: Config, tmp_path: Path, alive) -> None:

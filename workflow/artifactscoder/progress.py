@@ -1,10 +1,14 @@
-"""Progress of long work: how far, how fast, how long still. One line every ten seconds, on standard error."""
+"""Progress of long work: how far, how fast, how long still. One line every ten seconds, on standard error.
+
+And how numbers are written for people to read: durations, sizes, tables.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections import deque
+from collections.abc import Container, Iterator, Sequence
 
 EVERY_S = 10.0
 RECENT = 6  # the rate is that of the last minute: what a resumed step recalled at its start says nothing of the rest
@@ -62,3 +66,19 @@ def duration(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min"
     return f"{hours // 24} d {hours % 24} h"
+
+
+def short(number: float) -> str:
+    """Three digits and a unit: 1.23 M"""
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f}"
+
+
+def table(rows: Sequence[Sequence[str]], left: Container[int]) -> Iterator[str]:
+    """Lines in which the columns stand below each other; those of `left` begin at the left, numbers end at the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = enumerate(zip(row, widths, strict=True))
+        yield "  ".join(cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in cells).rstrip()

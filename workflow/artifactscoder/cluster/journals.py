@@ -16,10 +16,11 @@ from pathlib import Path
 import orjson
 
 from artifactscoder import seeds
-from artifactscoder.cluster.plan import JOURNALS, short
+from artifactscoder.cluster.plan import JOURNALS
 from artifactscoder.config import Config
 from artifactscoder.journal import UNUSED, Journal
 from artifactscoder.llm import budget, forecast
+from artifactscoder.progress import short, table
 
 QUIET_S = 600
 
@@ -31,7 +32,7 @@ def stats(config: Config) -> int:
     """
     held = budget.paid(config.journal)
     head = ("step", "shards", "files", "bytes", "answers", "tokens in", "tokens out", "cost", "unused")
-    table = [head]
+    lines = [head]
     for step in JOURNALS:
         folders = [folder for folder in (config.journal / step).glob("*") if folder.is_dir()]
         files = [path for folder in folders for path in folder.glob("*.jsonl")]
@@ -39,15 +40,13 @@ def stats(config: Config) -> int:
             continue
         one = forecast.held(config, step, held)
         size = sum(path.stat().st_size for path in files)
-        table.append((
+        lines.append((
             step, f"{len(folders):,}", f"{len(files):,}", short(size) + "B", f"{one.answers:,}", short(one.tokens_in),
             short(one.tokens_out), f"{one.cost:,.2f}", f"{sum(len(unused(folder)) for folder in folders):,}",
         ))  # fmt: skip
-    widths = [max(len(line[i]) for line in table) for i in range(len(head))]
-    for line in table:
-        cells = zip(line, widths, strict=True)
-        print("  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(cells)).rstrip())
-    if len(table) == 1:
+    for line in table(lines, left=(0,)):
+        print(line)
+    if len(lines) == 1:
         print(f"no answers in {config.journal}")
     return 0
 

@@ -20,7 +20,7 @@ from artifactscoder import seeds
 from artifactscoder.config import Config
 from artifactscoder.journal import Paid
 from artifactscoder.llm import budget, forecast
-from artifactscoder.progress import duration
+from artifactscoder.progress import duration, short, table
 
 PAGE_BYTES = 40_000
 PARAMETER_BYTES = 16
@@ -180,22 +180,17 @@ def _row(config: Config, share: forecast.Share, held: Mapping[Path, Paid], jobs:
 
 def _screen(config: Config, rows: list[dict[str, Any]], total: dict[str, Any]) -> Iterator[str]:
     head = ("step", "endpoint", "requests", "answered", "tokens in", "tokens out", "cost", "GPU-hours", "time", "jobs")
-    table = [head]
+    lines = [head]
     for row in rows:
         mark = "" if row["measured"] or not row["to_ask"] else "~"
         hours = "" if row["gpu_hours"] is None else f"{row['gpu_hours']:,.0f}"
         seconds = "?" if row["seconds"] is None else duration(row["seconds"]) if row["seconds"] else ""
-        table.append((
+        lines.append((
             row["step"], row["endpoint"], f"{row['requests']:,}", f"{row['answered']:,}",
             mark + short(row["tokens_in"]), mark + short(row["tokens_out"]),
             f"{row['cost']:,.2f}" if row["cost"] else "", hours, seconds, f"{row['jobs']:,}",
         ))  # fmt: skip
-    widths = [max(len(line[i]) for line in table) for i in range(len(head))]
-    for line in table:
-        cells = [
-            cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
+    yield from table(lines, left=(0, 1))
     yield ""
     yield (
         f"still to ask: {total['to_ask']:,} requests, {short(total['tokens_in'])} tokens in, "
@@ -217,11 +212,3 @@ def _screen(config: Config, rows: list[dict[str, Any]], total: dict[str, Any]) -
         yield "? no time without endpoints.NAME.tokens_per_s, what one server gives with all its requests in flight"
     if any(row["kind"] == "procedural" for row in rows):
         yield "procedural endpoints are built in: they cost no money and hardly time"
-
-
-def short(number: float) -> str:
-    """Three digits and a unit: 1.23 M"""
-    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g} {unit}"
-    return f"{number:.0f}"

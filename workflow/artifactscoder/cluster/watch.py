@@ -18,7 +18,7 @@ import orjson
 from artifactscoder import config as configs
 from artifactscoder.config import Config
 from artifactscoder.llm import budget
-from artifactscoder.progress import duration
+from artifactscoder.progress import duration, table
 
 EVERY_S = 2.0
 STALE_S = 60.0
@@ -57,12 +57,7 @@ def screen(config: Config) -> Iterator[str]:
     """The lines."""
     found = shards(config.results)
     head = ("step", "shard", "done", "rate", "tokens/s", "rejected", "failed", "cost", "left", "host")
-    table = [head, *(_line(values) for values in found)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(head))]
-    left = (0, 1, len(head) - 1)
-    for line in table:
-        cells = zip(line, widths, strict=True)
-        yield "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(cells)).rstrip()
+    yield from table([head, *(_line(values) for values in found)], left=(0, 1, len(head) - 1))
     if not found:
         yield "no step asks just now"
     live = [values for values in found if values["age"] < STALE_S]
