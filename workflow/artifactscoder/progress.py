@@ -77,7 +77,7 @@ def short(number: float) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], left: Container[int]) -> Iterator[str]:
-    """Lines in which the columns stand below each other; those of `left` begin at the left, numbers end at the right."""
+    """Lines with columns below each other; those of `left` begin at the left, the others, numbers, end at the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         cells = enumerate(zip(row, widths, strict=True))
