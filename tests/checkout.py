@@ -12,7 +12,9 @@ from pathlib import Path
 import psutil
 import yaml
 
+from artifactscoder import tables
 from artifactscoder.demo import MARK
+from artifactscoder.records import VARIANT
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_FLIGHT_S = 1.0  # an answer may be lost on its way so long before a kill
@@ -99,6 +101,16 @@ def asked_again(log: Path, faults: list[tuple[float, float]]) -> dict[str, list[
             lost = any(first - IN_FLIGHT_S <= moment <= last + LATE_S for first, last in faults)
             assert lost, f"answered at {times}, faults at {faults}"
     return again
+
+
+def variants(path: Path, count: int) -> Path:
+    rows = (
+        {"id": f"game-puzzle/a/01/{i:02d}", "category": "game-puzzle", "task": "game-puzzle/a/01", "kind": "layout",
+         "prompt": f"A page of number {i}.", "maker": "procedural", "request": "r"}
+        for i in range(count)
+    )  # fmt: skip
+    tables.write(path, VARIANT, rows)
+    return path
 
 
 def _environment() -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 from artifactscoder import config as configs
 from artifactscoder import tables
 from artifactscoder.config import Config
-from artifactscoder.records import PAGE, VARIANT
+from artifactscoder.records import PAGE
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -117,13 +117,3 @@ def pages(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
-
-
-def variants(path: Path, count: int) -> Path:
-    rows = (
-        {"id": f"game-puzzle/a/01/{i:02d}", "category": "game-puzzle", "task": "game-puzzle/a/01", "kind": "layout",
-         "prompt": f"A page of number {i}.", "maker": "procedural", "request": "r"}
-        for i in range(count)
-    )  # fmt: skip
-    tables.write(path, VARIANT, rows)
-    return path

@@ -33,8 +33,7 @@ from artifactscoder.ledger import beside
 from artifactscoder.llm import generate, hosted
 from artifactscoder.records import slots
 from artifactscoder.sft import code, tasks
-from checkout import ROOT, snakemake
-from conftest import variants
+from checkout import ROOT, snakemake, variants
 
 FAKE = f"{sys.executable} {ROOT / 'tests/fake_vllm.py'}"
 MARK = "HOSTED_TEST"

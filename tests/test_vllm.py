@@ -28,7 +28,7 @@ from artifactscoder.ledger import beside
 from artifactscoder.llm import generate
 from artifactscoder.llm.client import Unusable
 from artifactscoder.sft import code
-from conftest import variants
+from checkout import variants
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 MARK = "VLLM_TEST"
