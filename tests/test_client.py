@@ -311,6 +311,25 @@ async def test_a_crowded_server_gets_as_many_requests_as_it_bears() -> None:
     assert len(late) < 0.15 * server.received / 2, f"{len(late)} of the later half were refused, a tenth is meant"
 
 
+async def test_a_server_that_counts_no_tokens_gets_as_many_requests_as_any(capsys) -> None:
+    from artifactscoder.config import Endpoint
+
+    now = most = 0
+
+    async def fault(number: int, _: web.Request) -> web.Response:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.05)
+        now -= 1
+        return web.json_response({**completion("fine"), "usage": None})
+
+    async with Server(fault).open() as url:
+        answers = await ask_many(Endpoint(kind="api", url=url, concurrency=200), 1000)
+    assert [getattr(found, "text", found) for found in answers] == ["fine"] * 1000 and most > 150
+    assert capsys.readouterr().err.count("sends no `usage`") == 1
+
+
 async def test_retry_after_is_kept_for_the_whole_server() -> None:
     from artifactscoder.config import Endpoint
 

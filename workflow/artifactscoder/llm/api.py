@@ -74,13 +74,14 @@ class ApiEndpoint:
             server = await self._servers.take(most)
             start = time.monotonic()
             trouble: _Trouble | None = None
+            verdict: Verdict = "other"
             used = 0
             try:
                 await drain.gate()
                 attempt += 1
                 with drain.busy():
                     answer = await self._post(server.url + "/chat/completions", data, attempt)
-                used = answer.tokens_in + answer.tokens_out
+                verdict, used = "good", answer.tokens_in + answer.tokens_out
                 return answer
             except aiohttp.ClientConnectorError as error:
                 trouble = _Trouble("connection", str(error.os_error.strerror or error), "refused")
@@ -96,8 +97,13 @@ class ApiEndpoint:
             except _Trouble as error:
                 trouble = error
             finally:
-                verdict = trouble.verdict if trouble else "good" if used else "other"
-                self._servers.give(server, verdict, start, trouble.after if trouble else 0.0, most - used)
+                self._servers.give(
+                    server,
+                    trouble.verdict if trouble else verdict,
+                    start,
+                    trouble.after if trouble else 0.0,
+                    most - used,
+                )
             if trouble.verdict == "refused":
                 # Nobody listens: no fault of the request. The others are asked; once none has taken a connection for
                 # `patience_s`, the whole job stops.
