@@ -26,9 +26,9 @@ def profile(folder: Path, image: bool = False, retries: int = 0, account: str = 
     else:
         del values["apptainer-args"], values["software-deployment-method"]
     values |= {"latency-wait": 20, "slurm-init-seconds-before-status-checks": 14, "jobs": 4, "retries": retries}
-    values["default-resources"] |= {"slurm_account": account, "mem_mb": "700 * attempt"}
+    values["default-resources"] |= {"slurm_account": account, "mem_mb": "1000 * attempt"}
     for rule in values["set-resources"].values():
-        rule |= {"mem_mb": "700 * attempt", "cpus_per_task": 1}
+        rule |= {"mem_mb": "1000 * attempt", "cpus_per_task": 1}
         rule.pop("slurm_extra", None)  # its minutes are longer than a test's job
     for rule in ("train_sft", "train_grpo"):
         values["set-resources"][rule] |= {"mem_mb": 8000, "cpus_per_task": 2}
