@@ -162,3 +162,13 @@ def judge_of_grpo(wildcards):
     except UserError as error:
         raise WorkflowError(str(error))
     return []
+
+
+def distinct(step):
+    """A category's table of a step that writes those of all categories."""
+
+    def table(wildcards):
+        dropped = getattr(checkpoints, f"sft_{step}").get().output.dropped
+        return f"{Path(dropped).parent}/{wildcards.category}.parquet"
+
+    return table

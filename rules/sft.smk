@@ -56,16 +56,6 @@ checkpoint sft_distinct_tasks:
         " --output {output.dropped:q} 2> {log:q}"
 
 
-def distinct(step):
-    """A category's table of a step that writes those of all categories."""
-
-    def table(wildcards):
-        dropped = getattr(checkpoints, f"sft_{step}").get().output.dropped
-        return f"{Path(dropped).parent}/{wildcards.category}.parquet"
-
-    return table
-
-
 rule sft_variants:
     input:
         table=distinct("distinct_tasks"),
