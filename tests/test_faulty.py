@@ -71,7 +71,7 @@ def test_a_server_that_misbehaves_in_every_way_loses_no_record(count: int, tmp_p
 
 
 @pytest.mark.parametrize(("count", "kills"), [(2_000, 4), pytest.param(20_000, 30, marks=pytest.mark.slow)])
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 def test_kills_change_no_byte_of_the_table_and_ask_nothing_twice(count: int, kills: int, tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     with served(whole, delay=0.05) as (url, _):
