@@ -19,7 +19,7 @@ import asyncio
 import os
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -52,6 +52,16 @@ class Paid:
         self.cost += cost
         self.seconds += seconds
 
+    def __add__(self, other: Paid) -> Paid:
+        return Paid(*(mine + its for mine, its in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+    def __sub__(self, other: Paid) -> Paid:
+        return Paid(*(mine - its for mine, its in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+    @property
+    def tokens(self) -> int:
+        return self.tokens_in + self.tokens_out
+
 
 class Journal:
     """`async with Journal(folder) as journal`: `get(key)` is the recorded entry or None; `put(key, entry)` records."""
@@ -61,7 +71,6 @@ class Journal:
         self.folder = Path(folder)
         self.shared = shared
         self.paid = Paid()  # for all that is here, this process' and those before it
-        self.begun = time.time()
         self._before = Paid()
         self._index: dict[str, tuple[int, int, int]] = {}
         self._used: set[str] = set()
@@ -78,7 +87,7 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(self.folder.glob("*.jsonl")):
             self._read(path)
-        self._before = Paid(**asdict(self.paid))
+        self._before = self.paid + Paid()
         self._say()
         return self
 
@@ -179,17 +188,13 @@ class Journal:
         os.fsync(self._descriptor)
 
     def _say(self) -> None:
-        """Write what was paid: in all, and since this process began."""
-        if not self.paid.answers:
-            return
-        self._said = time.monotonic()
-        before, now = asdict(self._before), asdict(self.paid)
-        new = {name: now[name] - before[name] for name in now}
-        path = self.folder / PAID
-        if self.shared:  # several writers: each its own, or one would hide the other
-            path = path.with_name(f"{os.uname().nodename}-{os.getpid()}.{PAID}")
-            now = new
-        files.write_bytes(path, orjson.dumps({**now, "new": new, "begun": self.begun, "time": time.time()}), sync=False)
+        """Write what was paid for all that is here; of several writers each for its own answers."""
+        paid, path = self.paid, self.folder / PAID
+        if self.shared:
+            paid, path = paid - self._before, path.with_name(f"{os.uname().nodename}-{os.getpid()}.{PAID}")
+        if paid.answers:
+            self._said = time.monotonic()
+            files.write_bytes(path, orjson.dumps(paid), sync=False)
 
     def fold(self) -> None:
         """Fold all files into one and remove the others; called when the shard is done, never while asking."""

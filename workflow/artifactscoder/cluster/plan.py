@@ -138,7 +138,7 @@ def run(config: Config, jobs: int, as_json: bool) -> int:
     """
     held = budget.paid(config.journal)
     rows = [_row(config, share, held, jobs) for share in forecast.shares(config, held)]
-    spent = [sum(getattr(one, name) for one in held.values()) for name in ("cost", "tokens_in", "tokens_out")]
+    spent = sum(held.values(), Paid())
     room, made = need(config), files(config)
     total = {
         "requests": sum(row["requests"] for row in rows),
@@ -147,7 +147,7 @@ def run(config: Config, jobs: int, as_json: bool) -> int:
         "tokens_out": sum(row["tokens_out"] for row in rows),
         "cost": sum(row["cost"] for row in rows),
         "gpu_hours": sum(row["gpu_hours"] or 0 for row in rows),
-        "spent": {"cost": spent[0], "tokens": spent[1] + spent[2]},
+        "spent": {"cost": spent.cost, "tokens": spent.tokens},
         "jobs": made["logs"] - 10,
         "files": sum(made.values()),
         "disk_bytes": {"results": room.results, "journal": room.journal, "cpt": room.more_results + room.more_journal},

@@ -17,6 +17,7 @@ import orjson
 
 from artifactscoder import config as configs
 from artifactscoder.config import Config
+from artifactscoder.journal import Paid
 from artifactscoder.llm import budget
 from artifactscoder.progress import duration, table
 
@@ -67,9 +68,8 @@ def screen(config: Config) -> Iterator[str]:
         f"{sum(v['tokens_per_s'] for v in live):,.0f} tokens/s; since they began: "
         f"{sum(v['paid']['answers'] for v in found):,} answers, cost {sum(v['paid']['cost'] for v in found):,.2f}"
     )
-    spent = budget.paid(config.journal).values()
-    cost, tokens = sum(one.cost for one in spent), sum(one.tokens_in + one.tokens_out for one in spent)
-    limits = [(f"cost {cost:,.2f}", config.budget.cost), (f"{tokens:,} tokens", config.budget.tokens)]
+    spent = sum(budget.paid(config.journal).values(), Paid())
+    limits = [(f"cost {spent.cost:,.2f}", config.budget.cost), (f"{spent.tokens:,} tokens", config.budget.tokens)]
     yield "in all: " + ", ".join(f"{text} of {limit:,g}" if limit else text for text, limit in limits)
 
 

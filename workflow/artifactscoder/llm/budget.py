@@ -27,9 +27,7 @@ def paid(root: Path) -> dict[Path, Paid]:
             values = orjson.loads(path.read_bytes())
         except (OSError, orjson.JSONDecodeError):
             continue  # moved away while it was read; the next look sees it
-        total = out.setdefault(path.parent, Paid())
-        for name in vars(total):
-            setattr(total, name, getattr(total, name) + values[name])
+        out[path.parent] = out.get(path.parent, Paid()) + Paid(**values)
     return out
 
 
@@ -38,7 +36,7 @@ class Budget:
 
     def __init__(self, settings: BudgetSettings, root: Path, journal: Journal) -> None:
         self.settings, self.root, self.journal = settings, root, journal
-        self._others = (0.0, 0)
+        self._others = Paid()
         self._next_look = 0.0
         self._last: tuple[float, float] | None = None
 
@@ -49,25 +47,23 @@ class Budget:
         now = time.monotonic()
         if now >= self._next_look:
             self._look(now)
-        cost, tokens = self._spent()
-        for what, spent, limit in (("cost", cost, self.settings.cost), ("tokens", tokens, self.settings.tokens)):
+        for what, spent, limit in self._spent():
             if limit and spent >= limit:
                 await drain.stop(
                     f"the budget is spent: {what} {spent:,.6g} of budget.{what} {limit:,.6g}; nothing is lost: raise "
                     f"budget.{what} in the configuration and run the same command again"
                 )
 
-    def _spent(self) -> tuple[float, int]:
-        own = self.journal.paid
-        return self._others[0] + own.cost, self._others[1] + own.tokens_in + own.tokens_out
+    def _spent(self) -> list[tuple[str, float, float]]:
+        """What was spent of what, and its limit."""
+        paid = self._others + self.journal.paid
+        return [("cost", paid.cost, self.settings.cost), ("tokens", paid.tokens, self.settings.tokens)]
 
     def _look(self, now: float) -> None:
         """Sum up the others, and look again when a quarter of what is left may be spent."""
-        others = [one for folder, one in paid(self.root).items() if folder != self.journal.folder]
-        self._others = (sum(one.cost for one in others), sum(one.tokens_in + one.tokens_out for one in others))
-        cost, tokens = self._spent()
-        limits = ((cost, self.settings.cost), (tokens, self.settings.tokens))
-        share = max(spent / limit for spent, limit in limits if limit)
+        others = (one for folder, one in paid(self.root).items() if folder != self.journal.folder)
+        self._others = sum(others, Paid())
+        share = max(spent / limit for _, spent, limit in self._spent() if limit)
         wait = NEAR_S
         if self._last is not None and share > self._last[1]:
             rate = (share - self._last[1]) / (now - self._last[0])

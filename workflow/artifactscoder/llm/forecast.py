@@ -102,21 +102,15 @@ def shares(config: Config, paid: dict[Path, Paid] | None = None) -> list[Share]:
         ),
     ]  # fmt: skip
     found = _together([share for share in found if share.requests])
-    for share in found:
-        share.part = share.requests / sum(other.requests for other in found if other.step == share.step)
-        _measure(share, [other for other in found if other.step == share.step], config, paid or {})
+    for step in dict.fromkeys(share.step for share in found):
+        _measure([share for share in found if share.step == step], held(config, step, paid or {}))
     return found
 
 
 def held(config: Config, step: str, paid: dict[Path, Paid]) -> Paid:
     """What the journal of a step holds, over all its shards."""
     root = config.journal / step
-    out = Paid()
-    for folder, one in paid.items():
-        if folder == root or root in folder.parents:
-            for name, value in vars(one).items():
-                setattr(out, name, getattr(out, name) + value)
-    return out
+    return sum((one for folder, one in paid.items() if folder == root or root in folder.parents), Paid())
 
 
 def _share(config: Config, step: str, role: str, prompt: str, requests: int, more: float, answer: float) -> Share:
@@ -144,16 +138,16 @@ def _together(found: list[Share]) -> list[Share]:
     return list(out.values())
 
 
-def _measure(share: Share, step: list[Share], config: Config, paid: dict[Path, Paid]) -> None:
+def _measure(step: list[Share], have: Paid) -> None:
     """The journal's mean tokens in place of assumed ones; where a step asks several endpoints, in their proportion."""
-    have = held(config, share.step, paid)
-    if have.answers < ENOUGH or share.measured:
+    requests = sum(share.requests for share in step)
+    for share in step:
+        share.part = share.requests / requests
+        share.measured = have.answers >= ENOUGH
+    if have.answers < ENOUGH:
         return
-    requests = sum(other.requests for other in step)
     for name, measured in (("tokens_in", have.tokens_in), ("tokens_out", have.tokens_out)):
-        assumed = sum(getattr(other, name) * other.requests for other in step) / requests
+        assumed = sum(getattr(share, name) * share.requests for share in step) / requests
         factor = measured / have.answers / assumed
-        for other in step:
-            setattr(other, name, getattr(other, name) * factor)
-    for other in step:
-        other.measured = True
+        for share in step:
+            setattr(share, name, getattr(share, name) * factor)

@@ -92,7 +92,7 @@ async def in_order(
             return
         waiting += 1
         held += _size(task.result())
-        meter.finished([(outcome.status, outcome.usage) for outcome in task.result()])
+        meter.finished(outcome.status for outcome in task.result())
 
     with tables.Writer(output, schema) as writer:
 

@@ -17,7 +17,6 @@ import orjson
 
 from artifactscoder import files
 from artifactscoder.journal import Journal, Paid
-from artifactscoder.ledger import Usage
 from artifactscoder.progress import Progress
 
 
@@ -36,10 +35,9 @@ class Meter:
         self._begin = self._last = self._paid()
         self._begun = self._at = time.monotonic()
 
-    def finished(self, outcomes: Iterable[tuple[str, Usage]]) -> None:
-        """One row has come out with these outcomes (status, cost)."""
-        for status, _ in outcomes:
-            self.counts[status] += 1
+    def finished(self, statuses: Iterable[str]) -> None:
+        """One row has come out with outcomes of these statuses."""
+        self.counts.update(statuses)
         if self.progress.due():
             now, paid = time.monotonic(), self._paid()
             rate = (paid.tokens_out - self._last.tokens_out) / max(1e-9, now - self._at)
@@ -50,17 +48,13 @@ class Meter:
             self._write(rate)
 
     def _paid(self) -> Paid:
-        out = Paid()
-        for journal in self._journals:
-            for name, value in vars(journal.paid).items():
-                setattr(out, name, getattr(out, name) + value)
-        return out
+        return sum((journal.paid for journal in self._journals), Paid())
 
     def _write(self, rate: float) -> None:
-        new = {name: value - getattr(self._begin, name) for name, value in vars(self._last).items()}
         values = {
             "name": self.progress.name, "done": self.progress.done, "total": self.progress.total,
-            "rate": self.progress.rate, "left_s": self.progress.left_s, "tokens_per_s": rate, "paid": new,
+            "rate": self.progress.rate, "left_s": self.progress.left_s, "tokens_per_s": rate,
+            "paid": self._last - self._begin,
             **{status: self.counts[status] for status in ("ok", "rejected", "failed")},
             "seconds": time.monotonic() - self._begun, "time": time.time(),
             "host": os.uname().nodename, "pid": os.getpid(),
