@@ -286,47 +286,46 @@ async def test_several_servers_share_the_load_and_one_that_is_gone_costs_nothing
     assert min(first.received, second.received) > 60
 
 
+class Busy:
+    """Takes so many seconds for an answer, and so many requests at once; the others get a 429."""
+
+    def __init__(self, seconds: float, room: int = 10_000, counts_tokens: bool = True) -> None:
+        self.seconds, self.room, self.counts_tokens = seconds, room, counts_tokens
+        self.now = self.most = 0
+        self.refused: list[int] = []
+
+    async def __call__(self, number: int, _: web.Request) -> web.Response:
+        if self.now >= self.room:
+            self.refused.append(number)
+            return web.Response(status=429)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(self.seconds)
+        self.now -= 1
+        said = completion("fine")
+        return web.json_response(said if self.counts_tokens else {**said, "usage": None})
+
+
 async def test_a_crowded_server_gets_as_many_requests_as_it_bears() -> None:
     """A server that takes 20 at once and answers the others with 429."""
     from artifactscoder.config import Endpoint
 
-    now = 0
-    refused: list[int] = []
-
-    async def fault(number: int, _: web.Request) -> web.Response:
-        nonlocal now
-        if now >= 20:
-            refused.append(number)
-            return web.Response(status=429)
-        now += 1
-        await asyncio.sleep(0.01)
-        now -= 1
-        return await answer("fine")
-
-    server = Server(fault)
+    busy = Busy(0.01, room=20)
+    server = Server(busy)
     async with server.open() as url:
         answers = await ask_many(Endpoint(kind="api", url=url, concurrency=512, retries=12), 3000)
     assert [getattr(found, "text", found) for found in answers] == ["fine"] * 3000
-    late = [number for number in refused if number > server.received / 2]
+    late = [number for number in busy.refused if number > server.received / 2]
     assert len(late) < 0.15 * server.received / 2, f"{len(late)} of the later half were refused, a tenth is meant"
 
 
 async def test_a_server_that_counts_no_tokens_gets_as_many_requests_as_any(capsys) -> None:
     from artifactscoder.config import Endpoint
 
-    now = most = 0
-
-    async def fault(number: int, _: web.Request) -> web.Response:
-        nonlocal now, most
-        now += 1
-        most = max(most, now)
-        await asyncio.sleep(0.05)
-        now -= 1
-        return web.json_response({**completion("fine"), "usage": None})
-
-    async with Server(fault).open() as url:
+    busy = Busy(0.05, counts_tokens=False)
+    async with Server(busy).open() as url:
         answers = await ask_many(Endpoint(kind="api", url=url, concurrency=200), 1000)
-    assert [getattr(found, "text", found) for found in answers] == ["fine"] * 1000 and most > 150
+    assert [getattr(found, "text", found) for found in answers] == ["fine"] * 1000 and busy.most > 150
     assert capsys.readouterr().err.count("sends no `usage`") == 1
 
 

@@ -44,7 +44,7 @@ class Progress:
     def say(self, note: str = "") -> None:
         left = f", {duration(self.left_s)} left" if self.left_s is not None else ""
         of = f"/{self.total}" if self.total else ""
-        print(f"{self.name}: {self.done}{of}, {self.rate:.1f}/s{left}{note}", file=sys.stderr, flush=True)
+        say(f"{self.name}: {self.done}{of}, {self.rate:.1f}/s{left}{note}")
 
     def step(self, note: str = "") -> None:
         """Count one more, and say so when it is time."""
@@ -52,7 +52,12 @@ class Progress:
             self.say(note)
 
     def end(self, note: str) -> None:
-        print(f"{self.name}: {note} in {duration(time.monotonic() - self.start)}", file=sys.stderr, flush=True)
+        say(f"{self.name}: {note} in {duration(time.monotonic() - self.start)}")
+
+
+def say(line: str) -> None:
+    """A line of its own among those of the progress."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import sys
 import time
 from collections import deque
 from pathlib import Path
@@ -27,6 +26,7 @@ from artifactscoder.errors import UserError
 from artifactscoder.llm import api, drain
 from artifactscoder.llm.request import Answer, Refused, Request
 from artifactscoder.llm.stream import Broken
+from artifactscoder.progress import say
 
 QUIET_S = 2.0  # no more requests for so long: the batch is handed in
 MOST_BYTES = 190 << 20  # of a file; the server's limit is 200 MB
@@ -150,7 +150,7 @@ class BatchEndpoint:
             batch = await self._call("POST", "/batches", json=values, adopt=digest)
             files.write_bytes(path, orjson.dumps({**state, "batch": batch["id"]}))
         self._watched.add(path)
-        _say(f"endpoint '{self.name}': batch {batch['id']} of {len(part):,} requests is handed in")
+        say(f"endpoint '{self.name}': batch {batch['id']} of {len(part):,} requests is handed in")
         await self._watch(batch["id"], state["requests"])
 
     async def _resume(self, path: Path) -> None:
@@ -164,7 +164,7 @@ class BatchEndpoint:
             return
         if not state["batch"]:
             files.write_bytes(path, orjson.dumps({**state, "batch": batch}))
-        _say(f"endpoint '{self.name}': batch {batch} of an earlier start is taken up")
+        say(f"endpoint '{self.name}': batch {batch} of an earlier start is taken up")
         await self._watch(batch, state["requests"])
 
     async def _find(self, digest: str) -> str | None:
@@ -241,7 +241,3 @@ def _form(content: bytes) -> aiohttp.FormData:
     form.add_field("purpose", "batch")
     form.add_field("file", content, filename="requests.jsonl", content_type="application/jsonl")
     return form
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -32,6 +32,7 @@ from artifactscoder.errors import UserError
 from artifactscoder.guard import guarded
 from artifactscoder.llm.api import ApiEndpoint
 from artifactscoder.llm.request import Answer, Refused, Request
+from artifactscoder.progress import say
 
 STARTERS = {
     "vllm": ["vllm", "serve"],
@@ -141,10 +142,10 @@ class _Server:
                 start_new_session=True,
             )
         asyncio.get_running_loop().add_reader(self._line, self._on_end)
-        _say(f"endpoint '{self.name}': {self.settings.kind} starts, its log is {self.log}")
+        say(f"endpoint '{self.name}': {self.settings.kind} starts, its log is {self.log}")
         start, url = time.monotonic(), f"http://127.0.0.1:{port}/v1"
         await self._until_ready(url)
-        _say(f"endpoint '{self.name}': ready after {time.monotonic() - start:.0f} s")
+        say(f"endpoint '{self.name}': ready after {time.monotonic() - start:.0f} s")
         self._api = ApiEndpoint(self.name, self.settings.model_copy(update={"kind": "api", "url": url, "key_env": ""}))
         await self._api.__aenter__()
 
@@ -273,7 +274,3 @@ def _tail(log: Path) -> str:
         lines = [line.strip()[:LINE] for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
     errors = [line for line in lines[:-TAIL_LINES] if "Error:" in line][-2:]
     return " | ".join([*errors, *lines[-TAIL_LINES:]])
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -26,6 +26,7 @@ from artifactscoder import seeds, tables
 from artifactscoder.config import Config
 from artifactscoder.ledger import Usage, beside
 from artifactscoder.llm import drain
+from artifactscoder.progress import table
 from artifactscoder.records import INT, PROCEDURAL, REAL, TEXT, columns, slug
 from artifactscoder.seeds import Seed
 from artifactscoder.sft import score
@@ -127,9 +128,10 @@ def _lines(config: Config, name: str, found: list[dict[str, Any]], ledger: Path)
     groups = len(score.groups(seeds.dimensions(config), config.sft.score.group))
     least = sum(row["status"] == "ok" for row in left) * groups * config.sft.score.times
     yield f"{name} ({what}), against the gold levels of {config.seeds.gold}"
-    yield f"{'dimension':<28}{'levels':>7}{'error':>8}{'bias':>8}{'kappa':>8}{'repeat':>8}"
+    screen = [["dimension", "levels", "error", "bias", "kappa", "repeat"]]
     for row in found:
-        numbers = (_number(row["error"]), _number(row["bias"], "+"), _number(row["kappa"]), _number(row["repeat"]))
-        yield f"{row['dimension']:<28}{row['levels']:>7}" + "".join(f"{text:>8}" for text in numbers)
+        numbers = [_number(row["error"]), _number(row["bias"], "+"), _number(row["kappa"]), _number(row["repeat"])]
+        screen.append([row["dimension"], str(row["levels"]), *numbers])
+    yield from table(screen, left={0})
     tokens = f"{cost.tokens_in:,} prompt and {cost.tokens_out:,} answer tokens"
     yield f"{cost.attempts} attempts for {least} answers, {tokens}, cost {cost.cost:.2f}"

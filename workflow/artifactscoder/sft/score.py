@@ -114,8 +114,9 @@ async def _page(
     if not verdict.rendered:
         detail = (verdict.script_errors or verdict.console_errors or [""])[0]
         return [Outcome(row["id"], "rejected", f"not_rendered_{verdict.reason}", detail)]
+    material = _material(config, row, render)
     asked = [
-        _ask(config, judge, time, group, row, render)
+        _ask(config, judge, time, group, material)
         for judge in judges
         for time in range(config.sft.score.times)
         for group in groups(dimensions, config.sft.score.group)
@@ -143,16 +144,26 @@ async def _page(
     return [Outcome(row["id"], usage=usage, row=full)]
 
 
-async def _ask(config: Config, judge: Client, time: int, group: list[Seed], row: Row, render: Render) -> _Reply:
+def _material(config: Config, row: Row, render: Render) -> tuple[list[str], dict[str, str]]:
+    """What every judge of a page is shown: the pictures as data URLs, and the values of the prompt."""
+    values = {
+        "prompt": row["prompt"],
+        "evidence": json.dumps(render.verdict.evidence(), ensure_ascii=False),
+        "nonce": hashlib.sha256(row["html"].encode()).hexdigest()[:16],
+        "html": row["html"],
+    }
+    return [files.data_url(shot) for shot in render.screenshots[: config.sft.score.screenshots]], values
+
+
+async def _ask(
+    config: Config, judge: Client, time: int, group: list[Seed], material: tuple[list[str], dict[str, str]]
+) -> _Reply:
     settings = config.sft.score
-    shown = render.screenshots[: settings.screenshots] if judge.settings.vision else []
+    pictures, values = material
     messages = prompts.load("sft_score").fill(
-        [files.data_url(shot) for shot in shown],
-        prompt=row["prompt"],
-        evidence=json.dumps(render.verdict.evidence(), ensure_ascii=False),
+        pictures if judge.settings.vision else [],
+        **values,
         dimensions="\n".join(_describe(dimension) for dimension in group),
-        nonce=hashlib.sha256(row["html"].encode()).hexdigest()[:16],
-        html=row["html"],
     )
     shape = form([dimension["slug"] for dimension in group])
     label = judge.settings.label
