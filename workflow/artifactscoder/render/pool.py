@@ -18,9 +18,11 @@ from artifactscoder.render.cdp import Browser, BrowserLost, ProtocolError
 from artifactscoder.render.containment import Containment, choose
 from artifactscoder.render.guard import Deeds
 from artifactscoder.render.judgement import judge
-from artifactscoder.render.page import Reason, Render, RenderOptions, RenderUnavailable
+from artifactscoder.render.page import Reason, Render, RenderOptions, RenderUnavailable, Verdict
 from artifactscoder.render.tab import CaptureStuck, NavigationFailed, PageCrashed, Shot, Tab
 
+MAX_DOCUMENT = 60_000_000
+"""Characters of a page. The pipe to the browser takes messages of 100 MB, a third more than the page."""
 PAGES_PER_BROWSER = 200
 """Then it is replaced, lest what pages leave behind adds up."""
 OPEN_SECONDS = 15.0
@@ -104,6 +106,8 @@ class RenderPool:
         if self._closed:
             raise RenderUnavailable("The render pool is closed")
         options = options or self.options
+        if len(html) > MAX_DOCUMENT:
+            return Render(Verdict(False, "navigation_failed"))
         place = await self._free.get()
         began = asyncio.get_running_loop().time()
         try:
