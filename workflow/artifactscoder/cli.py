@@ -270,6 +270,7 @@ async def _render_page(config: Any, args: Any) -> None:
         raise UserError(f"cannot read {args.page}: {error.strerror}") from None
     options = RenderOptions(**config.render.model_dump(), screenshots=config.eval.screenshots)
     async with RenderPool(options, browsers=1) as pool:
+        print(pool.containment.describe(), file=sys.stderr)
         render = await pool.render(html)
     args.folder.mkdir(parents=True, exist_ok=True)
     for number, shot in enumerate(render.screenshots, 1):

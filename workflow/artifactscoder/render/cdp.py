@@ -26,17 +26,30 @@ from pathlib import Path
 from typing import Any
 
 from artifactscoder.errors import UserError
-from artifactscoder.render import chromium
+from artifactscoder.render import cgroup, chromium
+from artifactscoder.render.containment import OFF, THREADS, Containment, choose
 from artifactscoder.render.page import RenderUnavailable
 
 START_SECONDS = 30.0
 CLOSE_SECONDS = 3.0
-# Not exec: the shell stays to delete the profile when the owner no longer can.
+# Not exec: the shell stays to delete the profile and the control group when the owner no longer can. A file, also one
+# in shared memory, may be as large as a process (in blocks of 512 bytes); to write more is an error, not the end.
 LAUNCHER = (
-    'ulimit -c 0; ulimit -d "$1"; profile=$2; commands=$3; answers=$4; shift 4; '
-    '"$@" 3<"/dev/fd/$commands" 4>"/dev/fd/$answers" </dev/null >/dev/null 2>"$profile/stderr"; '
-    'rm -rf "$profile"'
+    'ulimit -c 0; ulimit -d "$1"; trap "" XFSZ; ulimit -f $(($1 * 2)); '
+    'profile=$2; group=$3; commands=$4; answers=$5; shift 5; '
+    '(if [ -n "$group" ]; then read -r number rest </proc/self/stat; echo "$number" >"$group/cgroup.procs"; fi; '
+    'exec "$@" 3<"/dev/fd/$commands" 4>"/dev/fd/$answers" </dev/null >/dev/null 2>"$profile/stderr"); '
+    'rm -rf "$profile"; [ -z "$group" ] || rmdir "$group"'
 )
+
+# Workers that outlive a page and belong to none stand still from their first moment on: their requests would pass by
+# the page's session.
+HELD = {
+    "autoAttach": True,
+    "waitForDebuggerOnStart": True,
+    "flatten": True,
+    "filter": [{"type": "shared_worker"}, {"type": "service_worker"}, {"exclude": True}],
+}
 
 Listener = Callable[[str, dict[str, Any]], None]
 
@@ -72,10 +85,13 @@ class _Answers(asyncio.Protocol):
 class Browser:
     """A running Chromium; made by `start`, ended by `close` or `kill`, both of which may come more than once."""
 
-    def __init__(self, process: subprocess.Popen[bytes], profile: Path, marker: str) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], profile: Path, marker: str, group: Path | None = None
+    ) -> None:
         self.process = process
         self.profile = profile
         self.marker = marker
+        self._group = group
         self.pages = 0
         """Pages rendered so far, counted by the owner."""
         self.overweight = False
@@ -89,16 +105,24 @@ class Browser:
         self._killed = False
 
     @classmethod
-    async def start(cls, executable: Path, memory_mb: int) -> Browser:
-        """Start one; RenderUnavailable if it does not answer within 30 s."""
+    async def start(cls, executable: Path, memory_mb: int, containment: Containment | None = None) -> Browser:
+        """Start one, in the strongest containment by default; RenderUnavailable if it does not answer within 30 s."""
+        containment = containment or choose(executable)
         marker = uuid.uuid4().hex
         command_read, command_write = os.pipe()
         answer_read, answer_write = os.pipe()
         profile = Path(tempfile.mkdtemp(prefix="artifactscoder-render-"))
-        limits = [str(memory_mb * 1024), str(profile), str(command_read), str(answer_write)]
+        group: Path | None = None
         try:
+            user = containment.user()
+            if user is not None:
+                os.chown(profile, user, user)
+            if containment.groups is not None:
+                group = containment.groups.make(f"browser-{marker}", 2 * memory_mb, THREADS)
+            limits = [str(memory_mb * 1024), str(profile), str(group or ""), str(command_read), str(answer_write)]
+            browser_line = [str(executable), *chromium.flags(profile, containment.sandbox)]
             process = subprocess.Popen(
-                ["/bin/sh", "-c", LAUNCHER, "sh", *limits, str(executable), *chromium.flags(profile)],
+                ["/bin/sh", "-c", LAUNCHER, "sh", *limits, *containment.commands(user), *browser_line],
                 env=chromium.environment(profile, marker),
                 pass_fds=(command_read, answer_write),
                 start_new_session=True,
@@ -108,15 +132,18 @@ class Browser:
             for descriptor in (command_write, answer_read):
                 os.close(descriptor)
             shutil.rmtree(profile, ignore_errors=True)
+            if group is not None:
+                cgroup.end(group)
             raise RenderUnavailable(f"Cannot start a browser: {error}") from error
         finally:
             os.close(command_read)
             os.close(answer_write)
-        browser = cls(process, profile, marker)
+        browser = cls(process, profile, marker, group)
         try:
             await browser._connect(command_write, answer_read)
             await asyncio.wait_for(browser.post("Browser.getVersion"), START_SECONDS)
             await asyncio.wait_for(browser._require_frames(executable), START_SECONDS)
+            await asyncio.wait_for(browser.post("Target.setAutoAttach", HELD), START_SECONDS)
         except (BrowserLost, ProtocolError, TimeoutError, OSError) as error:
             said = browser._stderr()
             browser.kill()
@@ -155,7 +182,7 @@ class Browser:
             return ""
         telling = [line for line in lines if "FATAL" in line or "error" in line.lower()] or lines
         said = telling[-1] if telling else ""
-        hint = "; set ARTIFACTSCODER_CHROMIUM_SANDBOX=off where user namespaces are not allowed"
+        hint = f"; set {OFF}=off where Chromium's sandbox does not start"
         return said + hint if "sandbox" in said.lower() else said
 
     def listen(self, session: str | None, listener: Listener) -> None:
@@ -241,13 +268,11 @@ class Browser:
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def memory_mb(self) -> float:
-        """Memory that its processes hold, shared pages counted in parts; about 1 ms a process."""
-        kilobytes = 0
-        for number in self.processes():
+        """Memory and disk that it holds, shared pages counted in parts where we may see them; about 1 ms a process."""
+        kilobytes = sum(_kilobytes(number) for number in self.processes())
+        for path in self.profile.rglob("*"):
             with contextlib.suppress(OSError):
-                for line in Path(f"/proc/{number}/smaps_rollup").read_text().splitlines():
-                    if line.startswith("Pss:"):
-                        kilobytes += int(line.split()[1])
+                kilobytes += path.lstat().st_blocks // 2
         return kilobytes / 1024
 
     def kill(self) -> None:
@@ -255,6 +280,8 @@ class Browser:
         if self._killed:
             return
         self._killed = True
+        if self._group is not None and cgroup.overflowed(self._group):
+            self.overweight = True
         # The shell is not waited for before: while it is not, no other process can have got its number.
         members = self.processes()
         with contextlib.suppress(ProcessLookupError):
@@ -269,6 +296,8 @@ class Browser:
             self._answers.close()
         self._end_of_answers()
         shutil.rmtree(self.profile, ignore_errors=True)
+        if self._group is not None:
+            cgroup.end(self._group)
 
     async def close(self) -> None:
         """Ask it to end, wait up to 3 s, then kill what is left."""
@@ -277,3 +306,15 @@ class Browser:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._gone.wait(), CLOSE_SECONDS)
             self.kill()
+
+
+def _kilobytes(number: int) -> int:
+    """Memory of one process. Those in Chromium's sandbox hide their maps from other users than root."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{number}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{number}/status").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
+    return 0

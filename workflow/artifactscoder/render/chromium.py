@@ -128,7 +128,7 @@ def _downloaded() -> Path | None:
     return None
 
 
-def flags(profile: Path) -> list[str]:
+def flags(profile: Path, sandbox: bool) -> list[str]:
     """The arguments of a browser that keeps its profile in this directory and is led over two pipes."""
     chosen = [
         "--headless",
@@ -142,8 +142,7 @@ def flags(profile: Path) -> list[str]:
         *FRAME_FLAGS,
         *PICTURE_FLAGS,
     ]
-    # Chromium refuses its own sandbox to uid 0, also to the uid 0 of a container.
-    if os.geteuid() == 0 or os.environ.get("ARTIFACTSCODER_CHROMIUM_SANDBOX") == "off":
+    if not sandbox:
         chosen.append("--no-sandbox")
     if not _shared_memory_is_large():
         chosen.append("--disable-dev-shm-usage")
@@ -161,7 +160,8 @@ def _shared_memory_is_large() -> bool:
 
 def environment(home: Path, marker: str) -> dict[str, str]:
     """The browser's environment: no secrets of the owner, one time zone, one language, and a marker."""
-    kept = ("PATH", "TMPDIR", "LD_LIBRARY_PATH", "FONTCONFIG_PATH", "FONTCONFIG_FILE", "XDG_DATA_DIRS")
+    kept = ("PATH", "LD_LIBRARY_PATH", "FONTCONFIG_PATH", "FONTCONFIG_FILE", "XDG_DATA_DIRS")
     variables = {name: os.environ[name] for name in kept if name in os.environ}
-    own = {"HOME": str(home), "TZ": "UTC", "LANG": "en_US.UTF-8", "ARTIFACTSCODER_BROWSER": marker}
+    # What it leaves in its temporary folder goes with its profile.
+    own = {"HOME": str(home), "TMPDIR": str(home), "TZ": "UTC", "LANG": "en_US.UTF-8", "ARTIFACTSCODER_BROWSER": marker}
     return variables | own

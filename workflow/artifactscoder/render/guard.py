@@ -40,7 +40,7 @@ class Deeds:
 
     def note(self, kind: list[str], text: str) -> None:
         """Keep the first line of a message, once."""
-        line = next((part.strip() for part in text.splitlines() if part.strip()), "")[:LINE]
+        line = writable(next((part.strip() for part in text.splitlines() if part.strip()), "")[:LINE])
         if line and line not in kind and len(kind) < MAX_LISTED:
             kind.append(line)
 
@@ -207,7 +207,14 @@ _HANDLERS = {
 }
 
 
+def writable(text: str) -> str:
+    """The text as UTF-8 can hold it: a page may say half of a surrogate pair."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _described(value: dict[str, Any]) -> str:
     """A thrown or printed value in words: an error's message without its stack, a plain value as it is."""
+    if value.get("type") == "undefined" or value.get("subtype") == "null":
+        return value.get("subtype", "undefined")
     text = str(value.get("description") or value.get("value", ""))
     return next((line for line in text.splitlines() if line.strip()), "")

@@ -8,7 +8,7 @@ DOM has none. Of several pictures the fullest decides, since a page may rightly 
 
 from __future__ import annotations
 
-from artifactscoder.render.guard import Deeds
+from artifactscoder.render.guard import Deeds, writable
 from artifactscoder.render.page import MAX_LISTED, Reason, RenderOptions, Verdict
 from artifactscoder.render.pixels import Box, Pixels, measure
 from artifactscoder.render.tab import Shot
@@ -50,7 +50,7 @@ def judge(shots: list[Shot], deeds: Deeds, options: RenderOptions, failed: Reaso
 def _describe(verdict: Verdict, figures: dict) -> None:
     for name in (*COUNTS, "images", "broken_images", "width", "height"):
         setattr(verdict, name, int(figures[name]))
-    verdict.visible_text = figures["visible_text"]
+    verdict.visible_text = writable(figures["visible_text"])
 
 
 def _reason(shots: list[Shot], pictures: list[Pixels], verdict: Verdict, options: RenderOptions) -> Reason:

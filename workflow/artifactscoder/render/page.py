@@ -16,6 +16,7 @@ from artifactscoder.errors import UserError
 
 Reason = Literal["ok", "blank", "noise", "no_content", "crashed", "timeout", "navigation_failed"]
 Image = Literal["jpeg", "png"]
+Sandbox = Literal["auto", "require"]
 
 MAX_SCREENSHOTS = 20
 MAX_LISTED = 20
@@ -50,6 +51,8 @@ class RenderOptions:
     max_height: int = 4000
     memory_mb: int = 1500
     """Data segment of each browser process, and half of what all processes of one browser may hold."""
+    sandbox: Sandbox = "auto"
+    """Of the pool: the strongest containment that the machine grants, or none but Chromium's own sandbox."""
     blank_colours: int = 2
     """A picture of so few colours (4 bits a channel) is flat."""
     blank_share: float = 0.999
@@ -72,6 +75,8 @@ class RenderOptions:
         _check(self, "noise_edges", 0, 1)
         if self.image not in get_args(Image):
             raise UserError(f"Render option image is {self.image!r}: use jpeg or png")
+        if self.sandbox not in get_args(Sandbox):
+            raise UserError(f"Render option sandbox is {self.sandbox!r}: use auto or require")
         if not isinstance(self.full_page, bool):
             raise UserError(f"Render option full_page is {self.full_page!r}: use true or false")
 

@@ -15,11 +15,14 @@ from pathlib import Path
 
 from artifactscoder.render import chromium
 from artifactscoder.render.cdp import Browser, BrowserLost, ProtocolError
+from artifactscoder.render.containment import Containment, choose
 from artifactscoder.render.guard import Deeds
 from artifactscoder.render.judgement import judge
-from artifactscoder.render.page import Reason, Render, RenderOptions, RenderUnavailable
+from artifactscoder.render.page import Reason, Render, RenderOptions, RenderUnavailable, Verdict
 from artifactscoder.render.tab import CaptureStuck, NavigationFailed, PageCrashed, Shot, Tab
 
+MAX_DOCUMENT = 60_000_000
+"""Characters of a page. The pipe to the browser takes messages of 100 MB, a third more than the page."""
 PAGES_PER_BROWSER = 200
 """Then it is replaced, lest what pages leave behind adds up."""
 OPEN_SECONDS = 15.0
@@ -60,6 +63,8 @@ class RenderPool:
     def __init__(self, options: RenderOptions | None = None, browsers: int = 2, executable: Path | None = None) -> None:
         self.options = options or RenderOptions()
         self.browsers = browsers
+        self.containment: Containment | None = None
+        """What keeps the browsers in; found at the start."""
         self._executable = executable
         self._places = [_Place() for _ in range(browsers)]
         self._free: asyncio.Queue[_Place] = asyncio.Queue()
@@ -69,6 +74,7 @@ class RenderPool:
     async def __aenter__(self) -> RenderPool:
         """Start every browser; UserError if there is no Chromium, RenderUnavailable if one does not start."""
         self._executable = self._executable or chromium.find()
+        self.containment = self.containment or choose(self._executable, self.options.sandbox)
         self._closed = False
         starts = [asyncio.ensure_future(self._running(place)) for place in self._places]
         try:
@@ -100,6 +106,8 @@ class RenderPool:
         if self._closed:
             raise RenderUnavailable("The render pool is closed")
         options = options or self.options
+        if len(html) > MAX_DOCUMENT:
+            return Render(Verdict(False, "navigation_failed"))
         place = await self._free.get()
         began = asyncio.get_running_loop().time()
         try:
@@ -179,7 +187,7 @@ class RenderPool:
             raise RenderUnavailable("The render pool was closed")
         assert self._executable is not None
         async with self._starting:
-            browser = await Browser.start(self._executable, self.options.memory_mb)
+            browser = await Browser.start(self._executable, self.options.memory_mb, self.containment)
         if self._closed:
             browser.kill()
             raise RenderUnavailable("The render pool was closed")

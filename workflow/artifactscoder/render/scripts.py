@@ -154,7 +154,7 @@ FIGURES = r"""
     }
     return sight;
   };
-  const walk = [[root, false]];
+  const walk = root ? [[root, false]] : [];  // a page can remove its root
   while (walk.length && out.elements < 20000) {
     const [here, sight] = walk.pop();
     const type = nodeType.call(here);
