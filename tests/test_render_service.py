@@ -149,15 +149,17 @@ async def test_the_time_to_come_again_follows_the_speed_of_the_queue() -> None:
     queue = FairQueue(places=1, room=8)
     for seconds in (0.1, 8.0):
         queue._page_seconds = seconds
-        tasks = [asyncio.create_task(asyncio.wait_for(_hold(queue), 0.01)) for _ in range(9)]
+        tasks = [asyncio.create_task(_hold(queue)) for _ in range(9)]
         await asyncio.sleep(0)
         with pytest.raises(Full) as full:
             queue.check("another of the same")
             async with queue.place("one"):
                 pass
         assert full.value.retry_s == (1 if seconds < 1 else 40)
+        for task in tasks:
+            task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
-        assert {type(end) for end in ended} == {TimeoutError}
+        assert {type(end) for end in ended} == {asyncio.CancelledError}
 
 
 async def _hold(queue: FairQueue) -> None:
@@ -463,7 +465,7 @@ import asyncio, os, sys, time
 from artifactscoder.render import supervisor
 from artifactscoder.render.supervisor import supervise
 from artifactscoder.errors import UserError
-supervisor.MOST_DEATHS = 3
+supervisor.MOST_DEATHS, supervisor.FIRST_PAUSE = 3, 0.05
 way = sys.argv[1]
 def work(beat, starts):
     print(os.getpid(), flush=True)
@@ -527,13 +529,22 @@ def test_a_worker_that_hangs_is_replaced_and_nothing_outlives_the_supervisor() -
         process.stdout.close()
 
 
+def chromium_of(processes: list[int]) -> int:
+    """Of a browser's processes the one that leads the others; shells stand around it."""
+    for number in processes:
+        words = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
+        if not words[0].endswith(b"/sh") and b"--remote-debugging-pipe" in words:
+            return number
+    raise AssertionError
+
+
 async def test_a_browser_that_dies_or_falls_silent_while_idle_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "PING_EVERY", 0.2)
     monkeypatch.setattr(pool_module, "PING_SECONDS", 1.0)
     async with RenderPool(RenderOptions(width=400, height=300, timeout_s=15), browsers=2) as pool:
         stopped, killed = pool.running()
-        os.kill(stopped.processes()[1], signal.SIGSTOP)
-        os.kill(killed.processes()[1], signal.SIGKILL)
+        os.kill(chromium_of(stopped.processes()), signal.SIGSTOP)
+        os.kill(chromium_of(killed.processes()), signal.SIGKILL)
         async with asyncio.timeout(30):
             while pool.ended["silent"] < 1 or pool.ended["lost"] < 1 or len(pool.running()) < 2:
                 await asyncio.sleep(0.05)
@@ -636,7 +647,7 @@ def test_twenty_random_kills_over_five_hundred_pages_lose_none(directory: Path) 
     kinds = [chance.choice(("browser", "worker", "supervisor")) for _ in range(20)]
     assert set(kinds) == {"browser", "worker", "supervisor"}
     began = time.monotonic()
-    found = asyncio.run(survive(directory, 500, 5e7, kinds, every=22))
+    found = asyncio.run(survive(directory, 500, 3e7, kinds, every=22))
     print(f"{time.monotonic() - began:.0f} s", kinds, found)
 
 

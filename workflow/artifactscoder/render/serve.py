@@ -46,7 +46,7 @@ def serve(
     *,
     queue: int | None = None,
 ) -> int:
-    """Serve until SIGTERM, SIGINT or SIGHUP, or until the rendezvous folder says so; returns the exit code.
+    """Serve until SIGTERM or SIGINT, or until the rendezvous folder says so; returns the exit code.
 
     Port 0 takes a free one. The token is that of ARTIFACTSCODER_RENDER_TOKEN or a new one, which then stands in
     the rendezvous file only. With a rendezvous folder, a file `end` in it stops the service, and so does a
@@ -58,13 +58,16 @@ def serve(
         raise UserError(f"Nobody could learn the service's token: set {TOKEN_VARIABLE} or give a rendezvous directory")
     chromium.find()
     token = token or secrets.token_urlsafe(32)
+    if rendezvous:
+        rendezvous.mkdir(parents=True, exist_ok=True)
     listening, url = _listen(host, port)
     waiting = QUEUE_PER_BROWSER * browsers if queue is None else queue
+    # The same file for every worker: the address stays, and a dead worker leaves none behind.
+    notice = Notice(rendezvous, url, token, browsers + waiting) if rendezvous else None
 
     def work(beat: Beat, restarts: int) -> int:
         pool = RenderPool(options, browsers)
         service = Service(pool, token, waiting, restarts)
-        notice = Notice(rendezvous, url, token, service.capacity) if rendezvous else None
         owner = Owner(rendezvous) if rendezvous else None
         asyncio.run(_Worker(service, notice, owner).run(listening, url, beat))
         return 0
@@ -102,7 +105,7 @@ class _Worker:
     async def run(self, listening: socket.socket, url: str, beat: Beat) -> None:
         """Serve until the end. Raises what starting the browsers raises."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.end.set)
         service, pool = self.service, self.service.pool
         # A caller that went away frees the browser that works for it.

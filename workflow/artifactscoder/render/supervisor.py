@@ -32,7 +32,7 @@ CROWDED_SECONDS = 60.0
 """Deaths so close to one another double the pause."""
 MOST_DEATHS, DEATHS_SECONDS = 30, 600.0
 LEFTOVER_SECONDS = 5.0
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 BAD_INPUT = 2
 """Exit code of a worker that cannot be helped by another start."""
 
@@ -44,7 +44,7 @@ Work = Callable[[Beat, int], int]
 def supervise(work: Work, stop_seconds: float, hang_seconds: float = HANG_SECONDS) -> int:
     """Keep `work` running in a child until it returns 0 or a signal asks for the end; returns the exit code.
 
-    SIGTERM, SIGINT and SIGHUP are passed on, and the child has `stop_seconds` to end. Exit codes: 0 in order; 2 if
+    SIGTERM and SIGINT are passed on, and the child has `stop_seconds` to end. Exit codes: 0 in order; 2 if
     the first start met bad input; 1 if it had to be killed at the end or died more than 30 times in 10 minutes.
     """
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
