@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,13 @@ def running_slurm() -> None:
         up = False
     if not up:
         pytest.skip("no Slurm answers `scontrol ping` here: make cluster-up starts one")
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A folder for render services to meet in, gone with what they still write."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
+        yield Path(made)
 
 
 Configure = Callable[..., Config]

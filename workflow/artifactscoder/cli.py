@@ -187,7 +187,7 @@ COMMANDS: dict[str, Command] = {
     "status": Command("cluster.status", "", lambda m, c, a: m.run(c), "what runs now, how far, and what failed last"),
     "demo": Command("demo", "snakemake", lambda m, c, a: m.run(a.snakemake), "the whole line on this machine, offline"),
     "render serve": Command(
-        "render.service", "browsers host port rendezvous", lambda m, c, a: _serve(m, c, a), "the HTTP render service"
+        "render.serve", "browsers host port rendezvous", lambda m, c, a: _serve(m, c, a), "the HTTP render service"
     ),
     "render page": Command(
         "render", "page folder", lambda m, c, a: _render_page(c, a), "one page: verdict and pictures"
@@ -227,6 +227,7 @@ def _tiny_model(module: Any, config: Any, args: Any) -> None:
 def _grpo(module: Any, config: Any, args: Any) -> None:
     from artifactscoder import files
     from artifactscoder.recipe import depends
+    from artifactscoder.render.rendezvous import trainer_heartbeat
     from artifactscoder.train import ray_nodes
     from artifactscoder.train.render_beside import render_beside
 
@@ -247,6 +248,7 @@ def _grpo(module: Any, config: Any, args: Any) -> None:
     parts = {k: v for k, v in depends(config, "train/grpo").items() if k != "settings"}
     recipe = json.dumps([parts, config.reward.model_dump(mode="json"), config.render.model_dump(mode="json")])
     with contextlib.ExitStack() as stack:
+        stack.enter_context(trainer_heartbeat(rendezvous))
         if args.rendezvous is None:
             beside = render_beside(args.config, rendezvous, settings.browsers, args.work / "render.log")
             stack.enter_context(beside)
@@ -254,11 +256,11 @@ def _grpo(module: Any, config: Any, args: Any) -> None:
         module.run(settings, args.train, args.val, args.model, reward, args.work, args.manifest, recipe=recipe)
 
 
-def _serve(module: Any, config: Any, args: Any) -> None:
+def _serve(module: Any, config: Any, args: Any) -> int:
     from artifactscoder.render import RenderOptions
 
     options = RenderOptions(**config.render.model_dump())
-    module.serve(options, args.browsers, args.host, args.port, args.rendezvous)
+    return module.serve(options, args.browsers, args.host, args.port, args.rendezvous)
 
 
 async def _render_page(config: Any, args: Any) -> None:

@@ -168,7 +168,7 @@ def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str])
         f"cd {shlex.quote(str(Path.cwd()))}",
         f"export PYTHONPATH={shlex.quote(PACKAGES)}",
         f"mkdir -p {meeting}",
-        f"rm -f {meeting}/end {meeting}/replica-*.json {meeting}/head.json",
+        f"rm -f {meeting}/end {meeting}/replica-*.json {meeting}/head.json {meeting}/trainer.json",
     ]
     if nodes > 1:
         listed = "${SLURM_JOB_NODELIST_HET_GROUP_0:-$SLURM_JOB_NODELIST}"

@@ -1,7 +1,7 @@
 """Rendering of model-written pages: in a pool of browsers here, or by a service elsewhere."""
 
 from artifactscoder.render.client import RenderClient
-from artifactscoder.render.page import Render, RenderOptions, RenderUnavailable, Verdict
+from artifactscoder.render.page import Render, RenderOptions, RenderUnavailable, Route, Verdict
 from artifactscoder.render.pool import RenderPool
 from artifactscoder.render.recorded import RecordedPool
 
@@ -12,5 +12,6 @@ __all__ = [
     "RenderOptions",
     "RenderPool",
     "RenderUnavailable",
+    "Route",
     "Verdict",
 ]

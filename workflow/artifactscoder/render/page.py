@@ -23,6 +23,8 @@ MAX_LISTED = 20
 MAX_TEXT = 2000
 CAPACITY_HEADER = "Render-Capacity"
 """In every answer of the service: how many pages it takes at once, queue included."""
+CLIENT_HEADER = "Render-Client"
+"""Who asks: the service serves its clients in turns."""
 
 
 class RenderUnavailable(UserError):
@@ -164,11 +166,25 @@ class Verdict:
 
 
 @dataclass
+class Route:
+    """How a page came to its render through a service."""
+
+    replica: str
+    """Address of the service that rendered it."""
+    attempts: int
+    """Requests made for it, the last one among them."""
+    seconds: float
+    """From the call to the answer: all waiting, the render itself and the way."""
+
+
+@dataclass
 class Render:
     """One page seen: the verdict and its pictures, encoded as JPEG or PNG, none if the page gave none."""
 
     verdict: Verdict
     screenshots: list[bytes] = field(default_factory=list)
+    route: Route | None = field(default=None, compare=False)
+    """None where no service was asked; not part of its JSON."""
 
     def to_dict(self) -> dict[str, Any]:
         """Fit for JSON: pictures in base64."""

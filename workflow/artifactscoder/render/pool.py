@@ -8,11 +8,14 @@ Two browsers on two cores render about 7 ordinary pages a second, at 130 MB a br
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from artifactscoder.errors import UserError
 from artifactscoder.render import chromium
 from artifactscoder.render.cdp import Browser, BrowserLost, ProtocolError
 from artifactscoder.render.containment import Containment, choose
@@ -32,6 +35,9 @@ BUDGET_PART = 0.6
 """Part of a page's real time that may go by before it is photographed as it is."""
 STARVED_PART = 0.2
 """A page that ran into its limit with less processor time than this part of it was kept waiting by others."""
+PING_EVERY = 5.0
+PING_SECONDS = 10.0
+"""In which a browser that has nothing to do must answer; else it is replaced."""
 WATCH_AFTER = 1.0
 WATCH_EVERY = 0.5
 
@@ -70,6 +76,14 @@ class RenderPool:
         self._free: asyncio.Queue[_Place] = asyncio.Queue()
         self._starting = asyncio.Semaphore(os.cpu_count() or 1)
         self._closed = True
+        self._tending: asyncio.Task[None] | None = None
+        self.ended: collections.Counter[str] = collections.Counter(recycled=0, lost=0, silent=0)
+        """Browsers replaced: after their share of pages; because they had ended or a page had broken them; because they
+        did not answer."""
+
+    def running(self) -> list[Browser]:
+        """The browsers there are."""
+        return [place.browser for place in self._places if place.browser is not None]
 
     async def __aenter__(self) -> RenderPool:
         """Start every browser; UserError if there is no Chromium, RenderUnavailable if one does not start."""
@@ -87,6 +101,7 @@ class RenderPool:
             raise
         for place in self._places:
             self._free.put_nowait(place)
+        self._tending = asyncio.create_task(self._tend())
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -95,8 +110,32 @@ class RenderPool:
     async def close(self) -> None:
         """End every browser. Renders under way raise RenderUnavailable."""
         self._closed = True
-        running = [place.browser for place in self._places if place.browser is not None]
-        await asyncio.gather(*(browser.close() for browser in running))
+        if self._tending is not None:
+            self._tending.cancel()
+            await asyncio.gather(self._tending, return_exceptions=True)
+        await asyncio.gather(*(browser.close() for browser in self.running()))
+
+    async def _tend(self) -> None:
+        """Replace browsers that died or fell silent while they had nothing to do, before a page has to wait for it."""
+        while True:
+            await asyncio.sleep(PING_EVERY)
+            for _ in range(self._free.qsize()):
+                if self._free.empty():
+                    break
+                place = self._free.get_nowait()
+                browser = place.browser
+                try:
+                    if browser is not None and not browser.lost:
+                        await asyncio.wait_for(browser.post("Browser.getVersion"), PING_SECONDS)
+                except (TimeoutError, BrowserLost, ProtocolError):
+                    assert browser is not None
+                    self.ended["lost" if browser.lost else "silent"] += 1
+                    browser.kill()
+                    place.browser = None
+                finally:
+                    with contextlib.suppress(UserError):  # the next page or look tries again, and says so
+                        await self._running(place)
+                    self._free.put_nowait(place)
 
     async def render(self, html: str, options: RenderOptions | None = None) -> Render:
         """Render one page, with the pool's options or its own (`memory_mb` is always the pool's).
@@ -182,7 +221,10 @@ class RenderPool:
         if browser is not None and not browser.lost and browser.pages < PAGES_PER_BROWSER:
             return browser
         if browser is not None:
+            why = "lost" if browser.lost else "recycled"
             await browser.close()
+            place.browser = None
+            self.ended[why] += 1
         if self._closed:
             raise RenderUnavailable("The render pool was closed")
         assert self._executable is not None

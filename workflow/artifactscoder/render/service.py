@@ -1,251 +1,363 @@
-"""A render pool behind HTTP, for callers on other machines.
+"""A render pool behind HTTP: what is asked and what is answered.
 
 In: `POST /render {"html": str, "options"?: {...}}` with a bearer token. Out: `{"verdict": ..., "screenshots":
-[base64, ...]}`; 400 for a bad request, 401 without the token, 429 with Retry-After when the queue is full, 503
-when the machinery fails or stops. `GET /health` needs no token and tells the state and the room. Pages travel as
-text and pictures as bytes: caller and service share no files but, if asked for, a rendezvous directory, in which
-each replica keeps a small file with its address and token and the time of its last heartbeat.
+[base64, ...]}`. `POST /batch` takes one such object a line, each with an `id`, and answers a line for each as it is
+finished, reading no faster than it renders. 400 is a bad request, 401 one without the token, 429 a full queue, 503
+machinery that fails, starts or stops; both of these say in Retry-After when to come again. `GET /health` tells that
+the service answers, `/ready` whether a browser rendered a page within the last minute, `/metrics` and `/openapi.json`
+what their names say; these need no token and hold nothing of any page. Pages travel as text and pictures as bytes.
+
+Clients are served in turns, told apart by the header Render-Client, else by address: whoever has the token is
+trusted not to pose as many.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
-import os
 import secrets
-import signal
-import socket
 import time
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import StreamReader, hdrs, web
 
 from artifactscoder.errors import UserError
-from artifactscoder.render.page import CAPACITY_HEADER, RenderOptions, RenderUnavailable
+from artifactscoder.render import metrics, openapi
+from artifactscoder.render.fair import FairQueue, Full
+from artifactscoder.render.page import CAPACITY_HEADER, CLIENT_HEADER, Render, RenderOptions, RenderUnavailable
 from artifactscoder.render.pool import RenderPool
 
-TOKEN_VARIABLE = "ARTIFACTSCODER_RENDER_TOKEN"
-HEARTBEAT_SECONDS = 5.0
-LOOK_SECONDS = 0.5
-OWNER_SILENT_SECONDS = 120.0
-QUEUE_PER_BROWSER = 4
-"""Pages that may wait for each browser before callers are sent elsewhere."""
-RETRY_SECONDS = 1
 MAX_BODY = 64 << 20
+"""Bytes of one request, or of one line of a batch."""
+MAX_HELD = 512 << 20
+"""Bytes of all requests that are read or wait."""
+BODY_SECONDS = 60.0
+RETRY_SECONDS = 2
+BETWEEN_LOOKS = 0.05
+BATCH_PER_BROWSER = 2
+"""Pages of one batch at work or waiting, for each browser: the next is in the queue when a browser is free."""
+PROBE = "<!doctype html><h1>probe</h1>"
+PROBE_SECONDS = 20.0
+READY_SECONDS = 60.0
+WORKING = ("ok", "blank", "noise", "no_content")
+"""Verdicts that show a browser at work; a crash or a page that hangs does not."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Refusal(Exception):
+    """An answer without a page."""
+
+    def __init__(self, status: int, sentence: str, retry_s: int = RETRY_SECONDS) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.retry_s = retry_s if status in (429, 503) else None
 
 
 class Service:
-    """The handlers and their count of pages under way; one per process and event loop."""
+    """The handlers and what they share; one per process and event loop."""
 
-    def __init__(self, pool: RenderPool, token: str, queue: int) -> None:
+    def __init__(self, pool: RenderPool, token: str, queue: int, restarts: int = 0) -> None:
         self.pool = pool
+        self.queue = FairQueue(pool.browsers, queue)
         self.capacity = pool.browsers + queue
-        self.stopping = False
+        self.metrics = metrics.Metrics(pool, restarts)
+        self.started = False
+        self._stopping = asyncio.Event()
         self._token = token
+        self._held = 0
         self._under_way = 0
+        self._worked = float("-inf")
+        self._trouble = "the browsers are being started"
 
     def application(self) -> web.Application:
-        """The two routes; every answer tells the room."""
-        application = web.Application(client_max_size=MAX_BODY)
+        """The routes; every answer tells the room."""
+        application = web.Application(client_max_size=MAX_BODY, middlewares=[self._refusing])
         application.on_response_prepare.append(self._tell_capacity)
-        application.add_routes([web.post("/render", self.render), web.get("/health", self.health)])
+        application.add_routes(
+            [
+                web.post("/render", self.render),
+                web.post("/batch", self.batch),
+                web.get("/health", self.health),
+                web.get("/ready", self.readiness),
+                web.get("/metrics", self.exposition),
+                web.get("/openapi.json", self.description),
+            ]
+        )
         return application
 
     async def _tell_capacity(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers[CAPACITY_HEADER] = str(self.capacity)
 
+    @web.middleware
+    async def _refusing(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Refusal as refusal:
+            self.metrics.refused.labels(str(refusal.status)).inc()
+            headers = {} if refusal.retry_s is None else {hdrs.RETRY_AFTER: str(refusal.retry_s)}
+            return web.json_response({"error": str(refusal)}, status=refusal.status, headers=headers)
+
+    # Whether it works
+
+    @property
+    def stopping(self) -> bool:
+        """Whether new pages are refused because the end has come."""
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Take nothing new from now on."""
+        self._stopping.set()
+
+    async def idle(self) -> None:
+        """Wait until every accepted page has been answered."""
+        while self._under_way:
+            await asyncio.sleep(BETWEEN_LOOKS)
+
+    def unready(self) -> str:
+        """Why no page should be sent here, or nothing."""
+        if self.stopping:
+            return "the service is stopping"
+        if not self.started or time.monotonic() - self._worked > READY_SECONDS:
+            return self._trouble
+        return ""
+
+    async def probe(self) -> None:
+        """Render a page of the service's own whenever none has rendered for 20 s; never returns."""
+        options = RenderOptions.from_dict(self.pool.options.to_dict() | {"full_page": False, "screenshots": 1})
+        while True:
+            if self.started and time.monotonic() - self._worked > PROBE_SECONDS:
+                outcome = "failed"
+                try:
+                    async with self.queue.place("the service itself"):
+                        render = await self.pool.render(PROBE, options)
+                    outcome = "ok" if self._note(render) else render.verdict.reason
+                    self._trouble = f"no page has rendered of late; the last probe: {outcome}"
+                except Full:
+                    outcome = "no_place"
+                except RenderUnavailable as error:
+                    self._trouble = str(error)
+                self.metrics.probes.labels(outcome).inc()
+            await asyncio.sleep(1)
+
+    def _note(self, render: Render) -> bool:
+        if render.verdict.reason in WORKING:
+            self._worked = time.monotonic()
+            return True
+        return False
+
     async def health(self, request: web.Request) -> web.Response:
-        """Whether pages are taken, and how many at once."""
+        """That the service answers, its state and its room."""
         state = {
-            "status": "stopping" if self.stopping else "ok",
+            "status": "stopping" if self.stopping else "ok" if self.started else "starting",
             "browsers": self.pool.browsers,
             "capacity": self.capacity,
             "under_way": self._under_way,
         }
-        return web.json_response(state, status=503 if self.stopping else 200)
+        return web.json_response(state)
+
+    async def readiness(self, request: web.Request) -> web.Response:
+        """200 if a browser rendered a page within the last minute, else 503 and why."""
+        if why := self.unready():
+            raise Refusal(503, why)
+        return web.json_response({"ready": True, "seconds_ago": round(time.monotonic() - self._worked, 1)})
+
+    async def exposition(self, request: web.Request) -> web.Response:
+        """Prometheus metrics."""
+        numbers = self.metrics
+        numbers.queue.set(self.queue.waiting)
+        numbers.in_flight.set(self.queue.working)
+        numbers.clients.set(self.queue.clients)
+        numbers.ready.set(not self.unready())
+        text = await asyncio.to_thread(numbers.text)
+        return web.Response(body=text, headers={hdrs.CONTENT_TYPE: metrics.TYPE})
+
+    async def description(self, request: web.Request) -> web.Response:
+        """This interface in OpenAPI 3.1."""
+        return web.json_response(openapi.document())
+
+    # Pages
 
     async def render(self, request: web.Request) -> web.Response:
         """Render the page of the body."""
+        client = self._admitted(request)
+        try:
+            self.queue.check(client)
+            with self._holding(MAX_BODY if request.content_length is None else request.content_length):
+                html, options = _asked(_object(await _body(request)), self.pool.options)
+                render = await self._rendered(client, html, options)
+        except Full as full:
+            raise Refusal(429, str(full), full.retry_s) from None
+        except RenderUnavailable as error:
+            raise Refusal(503, str(error)) from None
+        except UserError as error:
+            raise Refusal(400, str(error)) from None
+        return web.json_response(render.to_dict())
+
+    async def batch(self, request: web.Request) -> web.StreamResponse:
+        """Render the page of each line; a line is answered when its page is finished, in any order.
+
+        A broken line is answered by an error and costs nothing else. A service that stops finishes the lines it has
+        read and then says so in a last line without a number.
+        """
+        client = self._admitted(request)
+        response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "application/x-ndjson"})
+        await response.prepare(request)
+        room = asyncio.Semaphore(BATCH_PER_BROWSER * self.pool.browsers)
+        turn = asyncio.Lock()
+
+        async def tell(row: dict[str, Any]) -> None:
+            async with turn:
+                await response.write(json.dumps(row).encode() + b"\n")
+
+        async def answer(number: int, line: bytes) -> None:
+            try:
+                self._held += len(line)
+                await tell({"line": number} | await self._row(client, line))
+            finally:
+                self._held -= len(line)
+                room.release()
+
+        try:
+            async with asyncio.TaskGroup() as rows:
+                number = 0
+                lines = _lines(request.content)
+                while not self.stopping:
+                    await room.acquire()
+                    while self._held > MAX_HELD:
+                        await asyncio.sleep(BETWEEN_LOOKS)
+                    line = await self._unless_stopping(anext(lines, None))
+                    if line is None:
+                        break
+                    number += 1
+                    rows.create_task(answer(number, line))
+            if self.stopping:
+                await tell({"error": {"status": 503, "message": "the service is stopping; later lines were not read"}})
+            await response.write_eof()
+        except* (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client went away: there is nobody to tell
+        return response
+
+    async def _unless_stopping(self, reading: Awaitable[bytes | None]) -> bytes | None:
+        """What is read, or None when the service stops before it has come."""
+        read, stopped = asyncio.ensure_future(reading), asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({read, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            return read.result() if read.done() else None
+        finally:
+            read.cancel()
+            stopped.cancel()
+
+    async def _row(self, client: str, line: bytes) -> dict[str, Any]:
+        """The answer to one line of a batch."""
+        name: Any = None
+        try:
+            if not line:
+                raise UserError(f"The line is longer than {MAX_BODY} bytes")
+            asked = _object(line)
+            name = asked.get("id")
+            html, options = _asked(asked, self.pool.options)
+            while True:
+                try:
+                    render = await self._rendered(client, html, options)
+                    return {"id": name, **render.to_dict()}
+                except Full as full:  # others need the room; the line has been read, so it is kept
+                    await asyncio.sleep(min(full.retry_s, 1))
+        except RenderUnavailable as error:
+            return {"id": name, "error": {"status": 503, "message": str(error)}}
+        except UserError as error:
+            return {"id": name, "error": {"status": 400, "message": str(error)}}
+
+    def _admitted(self, request: web.Request) -> str:
+        """The client's name; Refusal without the token, or while no page is taken."""
         given = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "replace")
         if not secrets.compare_digest(given, f"Bearer {self._token}".encode()):
-            return _refusal(401, "the token is missing or wrong")
+            raise Refusal(401, "the token is missing or wrong")
         if self.stopping:
-            return _refusal(503, "the service is stopping")
-        if self._under_way >= self.capacity:
-            return _refusal(429, "the queue is full")
+            raise Refusal(503, "the service is stopping")
+        if not self.started:
+            raise Refusal(503, self._trouble)
+        name = request.headers.get(CLIENT_HEADER) or request.remote or ""
+        return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:16]  # of one length, whatever was sent
+
+    @contextlib.contextmanager
+    def _holding(self, size: int) -> Any:
+        if self._held and self._held + size > MAX_HELD:
+            raise Full(self.queue.retry_s())
+        self._held += size
+        try:
+            yield
+        finally:
+            self._held -= size
+
+    async def _rendered(self, client: str, html: str, options: RenderOptions) -> Render:
         self._under_way += 1
         try:
-            html, options = _asked(await request.read(), self.pool.options)
-            rendered = await self.pool.render(html, options)
-        except RenderUnavailable as error:
-            return _refusal(503, str(error))
-        except UserError as error:
-            return _refusal(400, str(error))
+            async with self.queue.place(client) as waited:
+                self.metrics.wait.observe(waited)
+                render = await self.pool.render(html, options)
+        except RenderUnavailable:
+            self.metrics.failures.labels("unavailable").inc()
+            raise
+        except asyncio.CancelledError:
+            self.metrics.failures.labels("abandoned").inc()
+            raise
         finally:
             self._under_way -= 1
-        return web.json_response(rendered.to_dict())
+        self.metrics.page(render.verdict)
+        self._note(render)
+        return render
 
 
-def _refusal(status: int, sentence: str) -> web.Response:
-    headers = {hdrs.RETRY_AFTER: str(RETRY_SECONDS)} if status in (429, 503) else {}
-    return web.json_response({"error": sentence}, status=status, headers=headers)
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise Refusal(408, f"the page did not arrive within {BODY_SECONDS:.0f} s") from None
 
 
-def _asked(body: bytes, default: RenderOptions) -> tuple[str, RenderOptions]:
-    """The page and the options of a request's body; what it leaves out is as the service was started."""
+def _object(body: bytes) -> dict[str, Any]:
     try:
         asked = json.loads(body)
     except ValueError as error:
         raise UserError(f"The request is not JSON: {error}") from error
-    if not isinstance(asked, dict) or not isinstance(asked.get("html"), str):
+    if not isinstance(asked, dict):
+        raise UserError('The request needs an object with a text under "html"')
+    return asked
+
+
+def _asked(asked: dict[str, Any], default: RenderOptions) -> tuple[str, RenderOptions]:
+    """The page and the options of a request; options that it leaves out are as the service was started."""
+    html, options = asked.get("html"), asked.get("options") or {}
+    if not isinstance(html, str):
         raise UserError('The request needs a text under "html"')
-    options = asked.get("options") or {}
     if not isinstance(options, dict):
         raise UserError('The request needs an object under "options", or nothing')
-    return asked["html"], RenderOptions.from_dict(default.to_dict() | options)
+    return html, RenderOptions.from_dict(default.to_dict() | options)
 
 
-class _Notice:
-    """This replica's file in the rendezvous directory."""
-
-    def __init__(self, directory: Path, url: str, token: str, capacity: int) -> None:
-        self._facts: dict[str, Any] = {"url": url, "token": token, "capacity": capacity}
-        name = f"replica-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.json"
-        self._path = directory / name
-
-    def write(self) -> None:
-        """Renew the heartbeat; readers see the old file or the new one, and only this user sees either."""
-        fresh = self._path.with_suffix(".new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(self._facts | {"time": time.time()}, file)
-        fresh.replace(self._path)
-
-    def remove(self) -> None:
-        """Take the file away."""
-        self._path.unlink(missing_ok=True)
-
-
-def serve(
-    options: RenderOptions,
-    browsers: int,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    rendezvous: Path | None = None,
-    *,
-    owner_heartbeat: bool = False,
-    queue: int | None = None,
-) -> None:
-    """Serve until SIGTERM or SIGINT, or until the rendezvous directory says so; then finish pages under way.
-
-    Port 0 takes a free one. The token is that of ARTIFACTSCODER_RENDER_TOKEN or a new one, which then stands in
-    the rendezvous file only. With a rendezvous directory, a file `end` in it stops the service, and with
-    `owner_heartbeat` a `trainer.json` not renewed for 120 s does. Raises UserError for an address that cannot be
-    had, no Chromium, or a token that nobody could learn.
-    """
-    token = os.environ.get(TOKEN_VARIABLE)
-    if not token and rendezvous is None:
-        raise UserError(f"Nobody could learn the service's token: set {TOKEN_VARIABLE} or give a rendezvous directory")
-    if owner_heartbeat and rendezvous is None:
-        raise UserError("The owner's heartbeat is looked for in the rendezvous directory: give one")
-    waiting = QUEUE_PER_BROWSER * browsers if queue is None else queue
-    asyncio.run(
-        _serve(
-            options,
-            browsers,
-            host,
-            port,
-            rendezvous,
-            owner_heartbeat,
-            waiting,
-            token or secrets.token_urlsafe(32),
-        )
-    )
-
-
-async def _serve(
-    options: RenderOptions,
-    browsers: int,
-    host: str,
-    port: int,
-    rendezvous: Path | None,
-    owner_heartbeat: bool,
-    queue: int,
-    token: str,
-) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with RenderPool(options, browsers) as pool:
-        service = Service(pool, token, queue)
-        # A caller that went away frees the browser that works for it.
-        runner = web.AppRunner(
-            service.application(),
-            access_log=None,
-            handler_cancellation=True,
-            shutdown_timeout=_patience(options),
-        )
-        await runner.setup()
-        try:
-            url = await _listen(runner, host, port)
-            print(f"rendering at {url} with {browsers} browsers", flush=True)
-            await _until_stopped(stop, rendezvous, owner_heartbeat, url, token, service.capacity)
-        finally:
-            service.stopping = True
-            await runner.cleanup()
-
-
-def _patience(options: RenderOptions) -> float:
-    """Seconds that pages under way may take until the service ends without them."""
-    return 2 * options.timeout_s + 10
-
-
-async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
-    """Bind, and say under which address others reach it."""
-    site = web.TCPSite(runner, host, port)
-    try:
-        await site.start()
-    except OSError as error:
-        raise UserError(f"Cannot serve at {host}:{port}: {error.strerror or error}") from error
-    bound = runner.addresses[0][1]
-    name = socket.gethostname() if host in ("0.0.0.0", "::") else host
-    return f"http://[{name}]:{bound}" if ":" in name else f"http://{name}:{bound}"
-
-
-async def _until_stopped(
-    stop: asyncio.Event, rendezvous: Path | None, owner_heartbeat: bool, url: str, token: str, capacity: int
-) -> None:
-    """Wait for a signal or for the rendezvous directory to tell the end; keep the heartbeat meanwhile."""
-    if rendezvous is None:
-        await stop.wait()
-        return
-    rendezvous.mkdir(parents=True, exist_ok=True)
-    notice = _Notice(rendezvous, url, token, capacity)
-    loop = asyncio.get_running_loop()
-    due = loop.time()
-    try:
-        while not stop.is_set():
-            if await asyncio.to_thread(_told_to_end, rendezvous, owner_heartbeat):
-                return  # before anything is announced, where the end was declared already
-            if loop.time() >= due:
-                await asyncio.to_thread(notice.write)
-                due += HEARTBEAT_SECONDS
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
-    finally:
-        notice.remove()
-
-
-def _told_to_end(rendezvous: Path, owner_heartbeat: bool) -> bool:
-    """Whether the end was declared, or the owner has not been heard of for 120 s; one yet to come is waited for."""
-    if (rendezvous / "end").exists():
-        return True
-    if not owner_heartbeat:
-        return False
-    try:
-        heard = (rendezvous / "trainer.json").stat().st_mtime
-    except FileNotFoundError:
-        return False
-    return time.time() - heard > OWNER_SILENT_SECONDS
+async def _lines(content: StreamReader) -> AsyncIterator[bytes]:
+    """The lines of a body, without empty ones; b"" for one that is longer than a page may be."""
+    kept = bytearray()
+    too_long = False
+    async for piece in content.iter_any():
+        *ended, rest = piece.split(b"\n")
+        for part in ended:
+            line = b"" if too_long or len(kept) + len(part) > MAX_BODY else bytes(kept) + part
+            if not line and (too_long or kept or part):
+                yield b""
+            elif line.strip():
+                yield line
+            kept.clear()
+            too_long = False
+        if len(kept) + len(rest) > MAX_BODY:
+            kept.clear()
+            too_long = True
+        elif not too_long:
+            kept += rest
+    if too_long or kept.strip():
+        yield b"" if too_long else bytes(kept)
