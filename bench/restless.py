@@ -37,6 +37,7 @@ _BODIES = {
     "starting-style": "<style>#box{transition:opacity 4s;opacity:1;@starting-style{opacity:0}}</style>" + BOX,
     "view-transition": BOX + "<script>setTimeout(()=>document.startViewTransition(()=>{box.style.marginLeft='300px'})"
     ",1000)</script>",
+    "hover-corner": "<style>body{margin:0}#box{transition:all 4s}#box:hover{background:navy;width:600px}</style>" + BOX,
     "svg-smil": "<svg width=600 height=200><circle cy=80 r=40 fill=teal><animate attributeName=cx from=40 to=500 dur=7s "
     "repeatCount=indefinite /></circle></svg>",
     "svg-filter": "<svg width=600 height=300><filter id=f><feTurbulence baseFrequency=.03 seed=4 /></filter>"

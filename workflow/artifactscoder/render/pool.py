@@ -165,7 +165,7 @@ class RenderPool:
             finally:
                 watch.end()
             seen = _Seen(failed, shots, tab.guard.conclude(), hand.done)
-            if failed == "timeout":
+            if failed == "timeout" or not seen.deeds.budget_expired:
                 seen.doubtful = watch.starved()
             elif failed == "crashed":
                 seen.doubtful = not browser.overweight

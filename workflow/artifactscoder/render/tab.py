@@ -38,6 +38,8 @@ STARVATION = 10_000
 END_SECONDS = 2.0
 STUCK_SECONDS = 3.0
 PACE_SECONDS = 0.01
+WORKER_SECONDS = 1.0
+"""How long in all a page waits for its workers."""
 PROCESSORS = 4
 """What navigator.hardwareConcurrency says on every machine."""
 
@@ -78,6 +80,7 @@ class Tab:
         self._failure: Exception | None = None
         self._expired = asyncio.Event()
         self._beats = 0
+        self._worker_seconds = WORKER_SECONDS
         self.on_drag: Callable[[dict[str, Any]], None] | None = None
         """Told what the page gives to be dragged."""
 
@@ -156,6 +159,17 @@ class Tab:
                 await self._first_frame()
             elif self._lived < end:
                 await self._frame(noDisplayUpdates=True)
+            if self.guard.workers:
+                await self._abreast()
+
+    async def _abreast(self) -> None:
+        """Let workers catch up, whose threads know no virtual time; those that compute on and on are left behind."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        wait = {"expression": scripts.ABREAST, "awaitPromise": True}
+        answers = [self.browser.post("Runtime.evaluate", wait, session) for session in self.guard.workers]
+        await asyncio.wait(answers, timeout=max(0.0, self._worker_seconds))
+        self._worker_seconds -= loop.time() - began
 
     async def _spend(self, milliseconds: float, seconds: float) -> bool:
         """Grant the page some of its own time; whether it was used up in so much of ours."""
