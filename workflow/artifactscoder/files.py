@@ -25,6 +25,6 @@ def write_bytes(path: Path, data: bytes, sync: bool = True) -> None:
 
 
 def data_url(picture: bytes) -> str:
-    """A PNG or JPEG picture as a data URL."""
-    kind = "png" if picture[:4] == b"\x89PNG" else "jpeg"
+    """A PNG, WebP or JPEG picture as a data URL."""
+    kind = "png" if picture[:4] == b"\x89PNG" else "webp" if picture[:4] == b"RIFF" else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"

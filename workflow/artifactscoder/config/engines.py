@@ -196,8 +196,8 @@ class RenderSettings(Section):
     timeout_s: float = Field(10, gt=0, description="Wall time after which a page is ended [s].")
     full_page: bool = Field(False, description="Picture of the whole page instead of the viewport.")
     max_height: int = Field(4000, ge=200, description="Cap of a full-page picture [CSS px].")
-    image: Literal["jpeg", "png"] = Field("jpeg", description="Picture format.")
-    quality: int = Field(80, ge=1, le=100, description="JPEG quality.")
+    image: Literal["jpeg", "png", "webp"] = Field("jpeg", description="Picture format.")
+    quality: int = Field(80, ge=1, le=100, description="JPEG and WebP quality.")
     memory_mb: int = Field(1500, ge=300, description="Data segment limit of a browser process [MB].")
     sandbox: Literal["auto", "require"] = Field(
         "auto", description="auto: the strongest containment of browsers that the machine grants; require: or none."

@@ -11,6 +11,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from artifactscoder.render import scripts
 from artifactscoder.render.cdp import Browser
 from artifactscoder.render.page import MAX_LISTED
 
@@ -178,6 +179,7 @@ class Guard:
         self.workers.append(session)
         self._browser.listen(session, self._on_worker)
         self._browser.post("Runtime.enable", session=session)
+        self._browser.post("Runtime.evaluate", {"expression": scripts.DETERMINISM}, session)
         self._browser.post("Runtime.runIfWaitingForDebugger", session=session)
 
     def _on_worker(self, method: str, params: dict[str, Any]) -> None:

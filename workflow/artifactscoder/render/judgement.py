@@ -8,6 +8,10 @@ DOM has none. Of several pictures the fullest decides, since a page may rightly 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from artifactscoder.render.actions import Done
 from artifactscoder.render.guard import Deeds, writable
 from artifactscoder.render.page import MAX_LISTED, Reason, RenderOptions, Verdict
 from artifactscoder.render.pixels import Box, Pixels, measure
@@ -19,8 +23,10 @@ FEW_COLOURS_SHARE = 0.99
 COUNTS = ("elements", "visible_elements", "text_chars", "buttons", "inputs", "links", "canvases", "svgs")
 
 
-def judge(shots: list[Shot], deeds: Deeds, options: RenderOptions, failed: Reason | None) -> Verdict:
-    """The verdict without its `seconds`. Takes about 15 ms a picture."""
+def judge(
+    shots: list[Shot], deeds: Deeds, options: RenderOptions, failed: Reason | None, done: Sequence[Done] = ()
+) -> Verdict:
+    """The verdict without its `seconds`. Takes about 15 ms a picture; pictures after actions decide nothing."""
     verdict = Verdict(
         rendered=False,
         reason=failed or "no_content",
@@ -44,7 +50,22 @@ def judge(shots: list[Shot], deeds: Deeds, options: RenderOptions, failed: Reaso
     if failed is None:
         verdict.reason = _reason(shots, pictures, verdict, options)
     verdict.rendered = verdict.reason == "ok"
+    verdict.actions = _outcomes(pictures[-1], done, options)
     return verdict
+
+
+def _outcomes(before: Pixels, done: Sequence[Done], options: RenderOptions) -> list[dict[str, Any]]:
+    """Of each action that was asked for, how it went."""
+    outcomes = []
+    for number, action in enumerate(options.actions):
+        entry = done[number] if number < len(done) else Done(action, "an action before it hung")
+        changed = 0.0
+        if entry.picture:
+            after = measure(entry.picture)
+            changed, before = before.changed(after), after
+        what = {"do": action.do, "target": action.target} | ({"key": action.key} if action.key else {})
+        outcomes.append(what | {"done": not entry.why, "why": entry.why, "changed": changed})
+    return outcomes
 
 
 def _describe(verdict: Verdict, figures: dict) -> None:

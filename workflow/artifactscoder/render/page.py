@@ -13,12 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from artifactscoder.errors import UserError
+from artifactscoder.render.keys import stroke
 
 Reason = Literal["ok", "blank", "noise", "no_content", "crashed", "timeout", "navigation_failed"]
-Image = Literal["jpeg", "png"]
+Image = Literal["jpeg", "png", "webp"]
 Sandbox = Literal["auto", "require"]
+Deed = Literal["click", "double_click", "hover", "type", "key", "drag", "scroll", "wait"]
+Place = str | tuple[float, float]
+"""Of a target: a CSS selector, else the visible text of an element, else x and y in px of the viewport."""
 
 MAX_SCREENSHOTS = 20
+MAX_ACTIONS = 20
 MAX_LISTED = 20
 MAX_TEXT = 2000
 CAPACITY_HEADER = "Render-Capacity"
@@ -29,6 +34,82 @@ CLIENT_HEADER = "Render-Client"
 
 class RenderUnavailable(UserError):
     """No renderer could take the page: nothing is known about the page itself."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing that a visitor does. Elements out of sight are scrolled into it first."""
+
+    do: Deed
+    target: Place = ""
+    """What is clicked, hovered, typed into or dragged; for a key what gets the focus first and for scrolling what
+    scrolls, both optional."""
+    to: Place = ""
+    """Where a drag ends."""
+    text: str = ""
+    """What is typed."""
+    key: str = ""
+    """Such as "a", "Enter", "ArrowLeft", "Control+z"."""
+    times: int = 1
+    """How often it is clicked or the key struck."""
+    dx: int = 0
+    dy: int = 0
+    """How far is scrolled, in px."""
+    ms: int = 0
+    """Virtual time that a wait takes besides that between any two pictures."""
+
+    def __post_init__(self) -> None:
+        if self.do not in get_args(Deed):
+            raise UserError(f"An action does {self.do!r}: use one of {', '.join(get_args(Deed))}")
+        for name in ("target", "to"):
+            object.__setattr__(self, name, _place(self.do, name, getattr(self, name)))
+        for name, most in (("times", 100), ("dx", 100_000), ("dy", 100_000), ("ms", 600_000)):
+            value: Any = getattr(self, name)
+            least = {"times": 1, "ms": 0}.get(name, -most)
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise UserError(f"{name} of a {self.do} is {value!r}: use a whole number from {least} to {most}")
+        for name in ("text", "key"):
+            if not isinstance(getattr(self, name), str) or len(getattr(self, name)) > MAX_TEXT:
+                raise UserError(f"{name} of a {self.do} must be a text of at most {MAX_TEXT} characters")
+        for name in _NEEDS.get(self.do, ()):
+            if getattr(self, name) == "":
+                raise UserError(f"A {self.do} needs {name}")
+        if self.do == "scroll" and not (self.dx or self.dy):
+            raise UserError("A scroll needs dx or dy")
+        if self.do == "key":
+            stroke(self.key)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Action:
+        """The action of this mapping. Raises UserError at an unknown or bad entry."""
+        if not isinstance(values, dict) or "do" not in values:
+            raise UserError(f'An action is {values!r:.80}: use an object such as {{"do": "click", "target": "#start"}}')
+        known = [entry.name for entry in dataclasses.fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise UserError(f"Unknown entry {unknown[0]} of an action: known are {', '.join(known)}")
+        return cls(**values)
+
+
+_NEEDS = {
+    "click": ("target",),
+    "double_click": ("target",),
+    "hover": ("target",),
+    "type": ("target", "text"),
+    "key": ("key",),
+    "drag": ("target", "to"),
+}
+
+
+def _place(do: str, name: str, value: Any) -> Place:
+    """A target as it is kept; UserError if it is none."""
+    if isinstance(value, str) and len(value) <= MAX_TEXT:
+        return value
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        x, y = value
+        if all(isinstance(one, (int, float)) and not isinstance(one, bool) and abs(one) < 1e6 for one in value):
+            return (x, y)
+    raise UserError(f"{name} of a {do} is {value!r:.80}: use a CSS selector, a visible text or [x, y]")
 
 
 @dataclass(frozen=True)
@@ -47,7 +128,9 @@ class RenderOptions:
     whole page, since each of these needs a tab of its own."""
     image: Image = "jpeg"
     quality: int = 80
-    """Of JPEG pictures, 1 to 100."""
+    """Of JPEG and WebP pictures, 1 to 100."""
+    actions: tuple[Action, ...] = ()
+    """What is done on the page after these pictures, each action followed by `interval_ms` and a picture more."""
     full_page: bool = False
     """The whole height of the page, at most `max_height`, instead of the first screen."""
     max_height: int = 4000
@@ -76,11 +159,17 @@ class RenderOptions:
         _check(self, "blank_share", 0, 1)
         _check(self, "noise_edges", 0, 1)
         if self.image not in get_args(Image):
-            raise UserError(f"Render option image is {self.image!r}: use jpeg or png")
+            raise UserError(f"Render option image is {self.image!r}: use one of {', '.join(get_args(Image))}")
         if self.sandbox not in get_args(Sandbox):
-            raise UserError(f"Render option sandbox is {self.sandbox!r}: use auto or require")
+            raise UserError(f"Render option sandbox is {self.sandbox!r}: use one of {', '.join(get_args(Sandbox))}")
         if not isinstance(self.full_page, bool):
             raise UserError(f"Render option full_page is {self.full_page!r}: use true or false")
+        if not isinstance(self.actions, (list, tuple)) or len(self.actions) > MAX_ACTIONS:
+            raise UserError(f"Render option actions must be a list of at most {MAX_ACTIONS}")
+        actions = (one if isinstance(one, Action) else Action.from_dict(one) for one in self.actions)
+        object.__setattr__(self, "actions", tuple(actions))
+        if self.actions and self.full_page:
+            raise UserError("Render option actions needs pictures of the viewport: set full_page to false")
 
     def to_dict(self) -> dict[str, Any]:
         """Every option by its name, fit for JSON."""
@@ -145,6 +234,8 @@ class Verdict:
     navigations: int = 0
     """How often the page tried to leave or reload itself."""
     popups: int = 0
+    actions: list[dict[str, Any]] = field(default_factory=list)
+    """Of each action what it was, whether it was `done`, `why` not, and the share of pixels that `changed`."""
     budget_expired: bool = False
     """Whether the page's virtual time ran out before the real time given to it."""
     seconds: float = 0.0
@@ -179,7 +270,7 @@ class Route:
 
 @dataclass
 class Render:
-    """One page seen: the verdict and its pictures, encoded as JPEG or PNG, none if the page gave none."""
+    """One page seen: the verdict and its pictures, encoded, none if the page gave none."""
 
     verdict: Verdict
     screenshots: list[bytes] = field(default_factory=list)

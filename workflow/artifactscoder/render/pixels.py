@@ -15,6 +15,8 @@ from PIL import Image, ImageChops
 
 CLEAR_STEP = 32
 """Neighbours differ clearly from so many of 255 levels in a channel on."""
+CHANGED_STEP = 32
+"""A pixel of two pictures has changed from so many levels on; what compression does to a pixel stays below."""
 ALL_COLOURS = 1 << 12
 
 Box = tuple[float, float, float, float]
@@ -29,6 +31,13 @@ class Pixels:
     dominant_share: float
     edges: float
     rounded: Image.Image
+
+    def changed(self, other: Pixels) -> float:
+        """The share of pixels whose rounded colour is another in the other picture of the same size."""
+        red, green, blue = ImageChops.difference(self.rounded, other.rounded).split()
+        most = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+        width, height = most.size
+        return round(1 - sum(most.histogram()[: CHANGED_STEP]) / (width * height), 5)
 
     def shows_something(self, boxes: Iterable[Box]) -> bool:
         """Whether inside any of the boxes (left, top, right, bottom in px) is more than the commonest colour."""

@@ -12,11 +12,12 @@ import collections
 import contextlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from artifactscoder.errors import UserError
 from artifactscoder.render import chromium
+from artifactscoder.render.actions import Done, Hand
 from artifactscoder.render.cdp import Browser, BrowserLost, ProtocolError
 from artifactscoder.render.containment import Containment, choose
 from artifactscoder.render.guard import Deeds
@@ -56,6 +57,7 @@ class _Seen:
     failed: Reason | None
     shots: list[Shot]
     deeds: Deeds
+    done: list[Done] = field(default_factory=list)
     doubtful: bool = False
     """Whether the machine may be to blame: a browser that ended, a page that got no processor."""
 
@@ -158,9 +160,10 @@ class RenderPool:
             raise
         finally:
             self._free.put_nowait(place)
-        verdict = await asyncio.to_thread(judge, seen.shots, seen.deeds, options, seen.failed)
+        verdict = await asyncio.to_thread(judge, seen.shots, seen.deeds, options, seen.failed, seen.done)
         verdict.seconds = round(asyncio.get_running_loop().time() - began, 3)
-        return Render(verdict, [shot.picture for shot in seen.shots])
+        pictures = [shot.picture for shot in seen.shots] + [done.picture for done in seen.done]
+        return Render(verdict, [picture for picture in pictures if picture])
 
     async def _seen(self, place: _Place, html: str, options: RenderOptions) -> _Seen:
         """What there is to see of a page, of its second try if the first was perhaps not its own fault."""
@@ -190,10 +193,13 @@ class RenderPool:
             browser, loop = tab.browser, asyncio.get_running_loop()
             failed: Reason | None = None
             shots: list[Shot] = []
+            hand = Hand(tab)
             watch = _Watch(browser, 2 * self.options.memory_mb)
             try:
                 async with asyncio.timeout(options.timeout_s):
-                    shots = await tab.look(moments, loop.time() + BUDGET_PART * options.timeout_s)
+                    until = loop.time() + BUDGET_PART * options.timeout_s
+                    shots = await tab.look(moments, until)
+                    await hand.play(until)
             except CaptureStuck:
                 await tab.close(hung=True)
                 continue
@@ -205,13 +211,15 @@ class RenderPool:
                 failed = "crashed"
             finally:
                 watch.end()
-            seen = _Seen(failed, shots, tab.guard.conclude())
-            if failed == "timeout":
+            seen = _Seen(failed, shots, tab.guard.conclude(), hand.done)
+            if failed == "timeout" or not seen.deeds.budget_expired:
                 seen.doubtful = watch.starved()
             elif failed == "crashed":
                 seen.doubtful = not browser.overweight
                 browser.kill()
             await tab.close(hung=failed is not None)
+            if shots and failed == "timeout":
+                seen.failed = None  # the page was seen; it is the action that hung
             return seen
         raise RenderUnavailable(f"No browser draws the page in {CAPTURE_TRIES} tries")
 

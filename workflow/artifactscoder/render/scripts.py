@@ -36,8 +36,23 @@ DETERMINISM = r"""
       return hex.replace(/x/g, () => Math.floor(next() * 16).toString(16));
     });
   }
-  // Whole milliseconds: the browser blurs the rest by chance. Tasks begin at whole ones.
-  const exact = performance.now.bind(performance), clock = () => Math.round(exact());
+  // Whole milliseconds: the browser blurs the rest by chance. Tasks begin at whole ones, frames at halves, which
+  // must not be rounded now up, now down.
+  const whole = (time) => Math.floor(time + 0.25);
+  const exact = performance.now.bind(performance), clock = () => whole(exact());
+  const sharp = (owner) => {
+    for (const [name, {get, set, configurable}] of Object.entries(Object.getOwnPropertyDescriptors(owner))) {
+      if (!get || !configurable) continue;
+      Object.defineProperty(owner, name, {set, enumerable: true, configurable: true, get() {
+        const value = get.call(this);
+        return typeof value === 'number' && value % 1 ? whole(value) : value;
+      }});
+    }
+  };
+  for (const name of ['Event', 'PerformanceEntry', 'PerformanceNavigationTiming', 'PerformanceResourceTiming',
+    'PerformancePaintTiming', 'LargestContentfulPaint', 'PerformanceEventTiming']) {
+    if (globalThis[name]) sharp(globalThis[name].prototype);
+  }
   // The virtual clock stands while a script runs: one that waits for it to pass would wait for ever. Let it pass
   // with the reads once there are more of them at one moment than a script needs.
   const PATIENCE = 1000, NUDGE = 0.1, RealDate = Date;
@@ -84,6 +99,10 @@ DETERMINISM = r"""
   });
 })()
 """
+
+# Ends when a worker has done what it was sent before.
+ABREAST = "new Promise(done => { const {port1, port2} = new MessageChannel(); port1.onmessage = done; " \
+    "port2.postMessage(0); })"
 
 # %d: the longest text to return. Rectangles are of the viewport; those of `ink` show where the picture ought to
 # show something. The walk is cut at 20,000 elements, its cost at that size is about 0.2 s.

@@ -14,6 +14,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,8 @@ STARVATION = 10_000
 END_SECONDS = 2.0
 STUCK_SECONDS = 3.0
 PACE_SECONDS = 0.01
+WORKER_SECONDS = 1.0
+"""How long in all a page waits for its workers."""
 PROCESSORS = 4
 """What navigator.hardwareConcurrency says on every machine."""
 
@@ -76,6 +79,14 @@ class Tab:
         self._lived = 0
         self._failure: Exception | None = None
         self._expired = asyncio.Event()
+        self._beats = 0
+        self._worker_seconds = WORKER_SECONDS
+        self.on_drag: Callable[[dict[str, Any]], None] | None = None
+        """Told what the page gives to be dragged."""
+
+    def post(self, method: str, params: dict[str, Any] | None = None) -> asyncio.Future[dict[str, Any]]:
+        """Send a command to the page."""
+        return self._post(method, params)
 
     def _post(self, method: str, params: dict[str, Any] | None = None) -> asyncio.Future[dict[str, Any]]:
         return self.browser.post(method, params, self._session)
@@ -121,6 +132,15 @@ class Tab:
             shots.append(await self._shot())
         return shots
 
+    async def live(self, milliseconds: int, until: float) -> None:
+        """Let the page live so much longer, at most `until` by the loop's clock."""
+        await self._live(self._lived + milliseconds, until)
+
+    async def beat(self) -> None:
+        """Draw a frame without letting time pass, for what waits for one."""
+        self._beats += 1
+        await self._frame(later=self._beats / 1000, noDisplayUpdates=True)
+
     async def _live(self, end: int, until: float) -> None:
         """Let the page live to this moment of its own clock, or of ours if it is too busy.
 
@@ -139,6 +159,17 @@ class Tab:
                 await self._first_frame()
             elif self._lived < end:
                 await self._frame(noDisplayUpdates=True)
+            if self.guard.workers:
+                await self._abreast()
+
+    async def _abreast(self) -> None:
+        """Let workers catch up, whose threads know no virtual time; those that compute on and on are left behind."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        wait = {"expression": scripts.ABREAST, "awaitPromise": True}
+        answers = [self.browser.post("Runtime.evaluate", wait, session) for session in self.guard.workers]
+        await asyncio.wait(answers, timeout=max(0.0, self._worker_seconds))
+        self._worker_seconds -= loop.time() - began
 
     async def _spend(self, milliseconds: float, seconds: float) -> bool:
         """Grant the page some of its own time; whether it was used up in so much of ours."""
@@ -169,25 +200,31 @@ class Tab:
 
     async def _shot(self) -> Shot:
         figures = await self._figures()
-        image: dict[str, Any] = {"format": self.options.image, "optimizeForSpeed": True}
-        if self.options.image == "jpeg":
-            image["quality"] = self.options.quality
         if self.options.full_page:
             x, y = figures["scroll"]
-            return Shot(await self._whole_page(image, int(figures["height"])), figures, (-x, -y))
-        answer = await self._frame(screenshot=image)
+            return Shot(await self._whole_page(int(figures["height"])), figures, (-x, -y))
+        return Shot(await self.picture(), figures, (0.0, 0.0))
+
+    async def picture(self) -> bytes:
+        """What the viewport shows now."""
+        self._beats += 1
+        answer = await self._frame(later=self._beats / 1000, screenshot=self._image())
         if "screenshotData" not in answer:
             raise ProtocolError("a frame without a picture")
-        return Shot(base64.b64decode(answer["screenshotData"]), figures, (0.0, 0.0))
+        return base64.b64decode(answer["screenshotData"])
 
-    async def _whole_page(self, image: dict[str, Any], height: int) -> bytes:
+    def _image(self) -> dict[str, Any]:
+        image = {"format": self.options.image, "optimizeForSpeed": True}
+        return image if self.options.image == "png" else image | {"quality": self.options.quality}
+
+    async def _whole_page(self, height: int) -> bytes:
         """A picture beyond the viewport. It needs frames to go on, if only by microseconds, while it is taken.
 
         Often the last of these frames never ends, hence no frame can follow in this tab.
         """
         height = max(self.options.height, min(height, self.options.max_height))
         clip = {"x": 0, "y": 0, "width": self.options.width, "height": height, "scale": 1}
-        taken = self._post("Page.captureScreenshot", {**image, "captureBeyondViewport": True, "clip": clip})
+        taken = self._post("Page.captureScreenshot", {**self._image(), "captureBeyondViewport": True, "clip": clip})
         number = 0
         while not taken.done():
             number += 1
@@ -199,13 +236,17 @@ class Tab:
         return base64.b64decode((await taken)["data"])
 
     async def _figures(self) -> dict[str, Any]:
-        """The DOM figures, read in an isolated world of the page's present document."""
+        return await self.evaluate(scripts.FIGURES % MAX_TEXT)
+
+    async def evaluate(self, script: str) -> dict[str, Any]:
+        """What a script says in an isolated world of the page's present document."""
         for _ in range(3):
             with contextlib.suppress(ProtocolError):  # the page may be about to replace its document
                 world = {"frameId": self._target, "worldName": "artifactscoder"}
                 context = (await self._post("Page.createIsolatedWorld", world))["executionContextId"]
-                script = {"expression": scripts.FIGURES % MAX_TEXT, "contextId": context}
-                answer = await self._post("Runtime.evaluate", {**script, "returnByValue": True})
+                answer = await self._post(
+                    "Runtime.evaluate", {"expression": script, "contextId": context, "returnByValue": True}
+                )
                 if "value" in answer["result"]:
                     return answer["result"]["value"]
             await asyncio.sleep(0.05)
@@ -246,5 +287,7 @@ class Tab:
             self._expired.set()
         elif method == "Inspector.targetCrashed":
             self._fail(PageCrashed("the page's process ended"))
+        elif method == "Input.dragIntercepted" and self.on_drag is not None:
+            self.on_drag(params["data"])
         else:
             self.guard.on(method, params)
