@@ -33,7 +33,7 @@ NO_CONTROL = {
     "network/dns_prefetch": "a name is asked of the system's resolver, where no canary can sit",
     "network/policy_reports": "Chromium ignores report addresses in a meta element",
     "network/preconnect": "the headless shell opens no connection ahead of a request",
-    "network/storage_buckets": "a cache asks for nothing before its page is gone",
+    "network/removed_frame": "Chromium ends what a removed document asks for",
     "network/view_source": "a page may not open view-source: addresses",
     "network/xml_entities": "Chromium reads no external entities",
     "files/directory": "a listing of a folder has no colour to tell it by",
