@@ -87,7 +87,10 @@ def choose(cases: list[Case]) -> RenderOptions:
         tried = []
         for values in itertools.product(*(GRID[name] for name in names)):
             options = dataclasses.replace(force, **dict(zip(names, values, strict=True)))
-            far = sum(abs(GRID[name].index(value) - GRID[name].index(getattr(RenderOptions(), name))) for name, value in zip(names, values, strict=True))
+            far = sum(
+                abs(GRID[name].index(value) - GRID[name].index(getattr(RenderOptions(), name)))
+                for name, value in zip(names, values, strict=True)
+            )
             tried.append((sum(case.wrong(options) for case in cases), far, values))
         force = dataclasses.replace(force, **dict(zip(names, min(tried)[2], strict=True)))
     return force
@@ -107,7 +110,9 @@ def rates(cases: list[Case], options: RenderOptions) -> dict[str, str]:
     wrong = {id(case): case.wrong(options) for case in cases}
     groups = {
         "false not rendered": [case for case in cases if case.renders],
-        "false rendered, nothing shows": [case for case in cases if not case.renders and case.kind not in SHOWS_ANOTHER],
+        "false rendered, nothing shows": [
+            case for case in cases if not case.renders and case.kind not in SHOWS_ANOTHER
+        ],
         "false rendered, something else shows": [case for case in cases if case.kind in SHOWS_ANOTHER],
     }
     return {name: interval(sum(wrong[id(case)] for case in group), len(group)) for name, group in groups.items()}

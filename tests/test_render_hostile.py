@@ -42,7 +42,13 @@ NO_CONTROL = {
     "files/schemes": "the schemes are refused to pages",
 }
 # What these pages show has no heading: they loop, or throw themselves away.
-NO_HEADING = {"network/early_loop", "network/crash_after", "antics/crash_urls", "antics/no_document", "antics/top_data_url"}
+NO_HEADING = {
+    "network/early_loop",
+    "network/crash_after",
+    "antics/crash_urls",
+    "antics/no_document",
+    "antics/top_data_url",
+}
 LONG = 2.0
 # More than a page's limit: a second try, ending both, starting a browser, on a busy machine.
 GRACE = 15.0
@@ -50,7 +56,13 @@ QUICK = RenderOptions(width=800, height=600, timeout_s=15)
 HASTY = RenderOptions(width=800, height=600, timeout_s=1.0)
 # One of each kind of hanging is in the quick tests, all are in the slow ones.
 HANGING = ["hang/regular_expression", "hang/web_assembly_loop", "hang/getter_loop", "hang/document_write_loop"]
-BUSY = ["busy/dialogs_in_frames", "busy/shared_worker_bomb", "busy/print_storm", "busy/debugger_storm", "busy/huge_messages"]
+BUSY = [
+    "busy/dialogs_in_frames",
+    "busy/shared_worker_bomb",
+    "busy/print_storm",
+    "busy/debugger_storm",
+    "busy/huge_messages",
+]
 PROOF = "<h1>The next page</h1><script>document.body.append(' is as it should be')</script>"
 
 
@@ -189,9 +201,7 @@ def test_large_documents_are_answered(den: Den) -> None:
 def peer() -> Iterator[Peer]:
     """The same browser without any protection, in real time."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(chromium.find()), chromium_sandbox=os.geteuid() != 0
-        )
+        browser = playwright.chromium.launch(executable_path=str(chromium.find()), chromium_sandbox=os.geteuid() != 0)
         yield browser
         browser.close()
 

@@ -71,9 +71,7 @@ def measure(picture: bytes) -> Pixels:
     edges = _share(levels, (1, 0), CLEAR_STEP)
     order = _order(levels) if edges > RESTLESS else 1.0
     marked = edges > 0 or _marked(levels)
-    return Pixels(
-        len(counts), dominant, round(share, 5), round(edges, 4), round(order, 4), marked, levels, rounded
-    )
+    return Pixels(len(counts), dominant, round(share, 5), round(edges, 4), round(order, 4), marked, levels, rounded)
 
 
 def _share(levels: Image.Image, step: tuple[int, int], least: int) -> float:
