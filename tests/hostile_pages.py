@@ -114,7 +114,9 @@ def odd_documents() -> dict[str, str]:
     return {
         "empty": "",
         "no_tags": "Sure! Here is your HTML page:\n```html\n<div>hello</div>\n```",
-        "nul_and_controls": "<h1>Odd \0 document</h1>" + "".join(map(chr, range(32))) + "<p>\ufeff\u202e\ufffe\uffff</p>",
+        "nul_and_controls": "<h1>Odd \0 document</h1>"
+        + "".join(map(chr, range(32)))
+        + "<p>\ufeff\u202e\ufffe\uffff</p>",
         "lone_surrogates": "<h1>Odd document \ud800\udfff \udc00</h1><script>document.title = '\ud83d'</script>",
         "mistaken_encoding": '<meta charset="utf-16"><h1>Odd document</h1>' + bytes(range(256)).decode("latin-1"),
         "long_attribute": f'<h1 title="{"x" * 10_000_000}" data-a="{"<" * 1_000_000}">Odd document</h1>',
@@ -122,7 +124,8 @@ def odd_documents() -> dict[str, str]:
         "deep_source": "<h1>Odd document</h1>" + "<div><b><i>" * 50_000 + "bottom",
         "unclosed": "<h1>Odd document</h1><table><tr><td><select><option><svg><title><style>p{" * 2000,
         "long_script": f"<h1>Odd document</h1><script>const a = '{'x' * 5_000_000}'; {'a;' * 500_000}</script>",
-        "entities": "<h1>Odd document</h1>" + "&lt;&#x110000;&#0;&notanentity;&CounterClockwiseContourIntegral;" * 10_000,
+        "entities": "<h1>Odd document</h1>"
+        + "&lt;&#x110000;&#0;&notanentity;&CounterClockwiseContourIntegral;" * 10_000,
     }
 
 

@@ -33,7 +33,7 @@ NO_CONTROL = {
     "network/dns_prefetch": "a name is asked of the system's resolver, where no canary can sit",
     "network/policy_reports": "Chromium ignores report addresses in a meta element",
     "network/preconnect": "the headless shell opens no connection ahead of a request",
-    "network/storage_buckets": "a cache asks for nothing before its page is gone",
+    "network/removed_frame": "Chromium ends what a removed document asks for",
     "network/view_source": "a page may not open view-source: addresses",
     "network/xml_entities": "Chromium reads no external entities",
     "files/directory": "a listing of a folder has no colour to tell it by",
@@ -42,7 +42,13 @@ NO_CONTROL = {
     "files/schemes": "the schemes are refused to pages",
 }
 # What these pages show has no heading: they loop, or throw themselves away.
-NO_HEADING = {"network/early_loop", "network/crash_after", "antics/crash_urls", "antics/no_document", "antics/top_data_url"}
+NO_HEADING = {
+    "network/early_loop",
+    "network/crash_after",
+    "antics/crash_urls",
+    "antics/no_document",
+    "antics/top_data_url",
+}
 LONG = 2.0
 # More than a page's limit: a second try, ending both, starting a browser, on a busy machine.
 GRACE = 15.0
@@ -50,7 +56,13 @@ QUICK = RenderOptions(width=800, height=600, timeout_s=15)
 HASTY = RenderOptions(width=800, height=600, timeout_s=1.0)
 # One of each kind of hanging is in the quick tests, all are in the slow ones.
 HANGING = ["hang/regular_expression", "hang/web_assembly_loop", "hang/getter_loop", "hang/document_write_loop"]
-BUSY = ["busy/dialogs_in_frames", "busy/shared_worker_bomb", "busy/print_storm", "busy/debugger_storm", "busy/huge_messages"]
+BUSY = [
+    "busy/dialogs_in_frames",
+    "busy/shared_worker_bomb",
+    "busy/print_storm",
+    "busy/debugger_storm",
+    "busy/huge_messages",
+]
 PROOF = "<h1>The next page</h1><script>document.body.append(' is as it should be')</script>"
 
 
@@ -189,9 +201,7 @@ def test_large_documents_are_answered(den: Den) -> None:
 def peer() -> Iterator[Peer]:
     """The same browser without any protection, in real time."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(chromium.find()), chromium_sandbox=os.geteuid() != 0
-        )
+        browser = playwright.chromium.launch(executable_path=str(chromium.find()), chromium_sandbox=os.geteuid() != 0)
         yield browser
         browser.close()
 

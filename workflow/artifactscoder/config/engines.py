@@ -204,7 +204,10 @@ class RenderSettings(Section):
     )
     blank_colours: int = Field(2, ge=0, description="A picture of so few colours (4 bits a channel) is blank.")
     blank_share: float = Field(0.999, gt=0, le=1, description="A picture with one colour on this share is blank.")
-    noise_edges: float = Field(0.3, gt=0, le=1, description="A picture with more edge pixels than this is noise.")
+    noise_edges: float = Field(0.3, gt=0, le=1, description="A picture with more edge pixels than this is restless.")
+    noise_order: float = Field(
+        0.15, ge=0, le=1, description="A restless picture that keeps less of its contrast in averages is noise."
+    )
 
 
 class RewardSettings(Section):

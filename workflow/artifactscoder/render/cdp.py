@@ -36,7 +36,7 @@ CLOSE_SECONDS = 3.0
 # in shared memory, may be as large as a process (in blocks of 512 bytes); to write more is an error, not the end.
 LAUNCHER = (
     'ulimit -c 0; ulimit -d "$1"; trap "" XFSZ; ulimit -f $(($1 * 2)); '
-    'profile=$2; group=$3; commands=$4; answers=$5; shift 5; '
+    "profile=$2; group=$3; commands=$4; answers=$5; shift 5; "
     '(if [ -n "$group" ]; then read -r number rest </proc/self/stat; echo "$number" >"$group/cgroup.procs"; fi; '
     'exec "$@" 3<"/dev/fd/$commands" 4>"/dev/fd/$answers" </dev/null >/dev/null 2>"$profile/stderr"); '
     'rm -rf "$profile"; [ -z "$group" ] || rmdir "$group"'
@@ -85,9 +85,7 @@ class _Answers(asyncio.Protocol):
 class Browser:
     """A running Chromium; made by `start`, ended by `close` or `kill`, both of which may come more than once."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], profile: Path, marker: str, group: Path | None = None
-    ) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], profile: Path, marker: str, group: Path | None = None) -> None:
         self.process = process
         self.profile = profile
         self.marker = marker
@@ -270,9 +268,10 @@ class Browser:
     def memory_mb(self) -> float:
         """Memory and disk that it holds, shared pages counted in parts where we may see them; about 1 ms a process."""
         kilobytes = sum(_kilobytes(number) for number in self.processes())
-        for path in self.profile.rglob("*"):
-            with contextlib.suppress(OSError):
-                kilobytes += path.lstat().st_blocks // 2
+        for folder, _, names in os.walk(self.profile):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    kilobytes += os.lstat(os.path.join(folder, name)).st_blocks // 2
         return kilobytes / 1024
 
     def kill(self) -> None:

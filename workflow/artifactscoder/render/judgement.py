@@ -3,7 +3,7 @@
 In: the shots of a page, its deeds, the reason if it did not come to a picture. Out: a `Verdict`. A page is flat if
 its picture is of one colour, or nearly, and nothing shows where its DOM says that something ought to; it is blank
 if it is flat though its DOM has visible parts (covered, white on white, failed script), without content if its
-DOM has none. Of several pictures the fullest decides, since a page may rightly begin or end empty.
+DOM has none, or nothing but images that did not load. Its picture is noise if it is restless and without order. Of several pictures the fullest decides, since a page may rightly begin or end empty.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def judge(
     _describe(verdict, shots[-1].figures)
     fullest = min(pictures, key=lambda pixels: pixels.dominant_share)
     verdict.colours, verdict.edges = fullest.colours, fullest.edges
-    verdict.dominant_share = fullest.dominant_share
+    verdict.dominant_share, verdict.order = fullest.dominant_share, fullest.order
     if failed is None:
         verdict.reason = _reason(shots, pictures, verdict, options)
     verdict.rendered = verdict.reason == "ok"
@@ -77,7 +77,9 @@ def _describe(verdict: Verdict, figures: dict) -> None:
 def _reason(shots: list[Shot], pictures: list[Pixels], verdict: Verdict, options: RenderOptions) -> Reason:
     if all(is_flat(pixels, _boxes(shot), options) for shot, pixels in zip(shots, pictures, strict=True)):
         return "blank" if verdict.visible_elements or verdict.text_chars else "no_content"
-    if all(pixels.edges > options.noise_edges for pixels in pictures):
+    if not verdict.text_chars and 0 < verdict.visible_elements <= verdict.broken_images:
+        return "no_content"
+    if all(is_noise(pixels, options) for pixels in pictures):
         return "noise"
     return "ok"
 
@@ -86,7 +88,12 @@ def is_flat(pixels: Pixels, boxes: list[Box], options: RenderOptions) -> bool:
     """Whether a picture shows nothing, also not at the places of text and drawn elements."""
     few = pixels.colours <= options.blank_colours and pixels.dominant_share >= FEW_COLOURS_SHARE
     flat = few or pixels.colours == 1 or pixels.dominant_share >= options.blank_share
-    return flat and not pixels.shows_something(boxes)
+    return not pixels.marked or (flat and not pixels.shows_something(boxes))
+
+
+def is_noise(pixels: Pixels, options: RenderOptions) -> bool:
+    """Whether a picture is random: small text, dithering and grain are as restless, but have order."""
+    return pixels.edges > options.noise_edges and pixels.order < options.noise_order
 
 
 def _boxes(shot: Shot) -> list[Box]:

@@ -143,7 +143,9 @@ class RenderOptions:
     blank_share: float = 0.999
     """A picture whose commonest colour covers so much is flat."""
     noise_edges: float = 0.3
-    """A picture in which more neighbours than this share differ clearly is noise."""
+    """A picture in which more neighbours than this share differ clearly is restless."""
+    noise_order: float = 0.15
+    """A restless picture whose averages keep less than this part of its contrast is noise."""
 
     def __post_init__(self) -> None:
         _check(self, "width", 1, 7680)
@@ -158,6 +160,7 @@ class RenderOptions:
         _check(self, "blank_colours", 0, 4096)
         _check(self, "blank_share", 0, 1)
         _check(self, "noise_edges", 0, 1)
+        _check(self, "noise_order", 0, 1)
         if self.image not in get_args(Image):
             raise UserError(f"Render option image is {self.image!r}: use one of {', '.join(get_args(Image))}")
         if self.sandbox not in get_args(Sandbox):
@@ -187,7 +190,7 @@ class RenderOptions:
 
 def _check(options: RenderOptions, name: str, lowest: float, highest: float) -> None:
     value: Any = getattr(options, name)
-    whole = name not in ("timeout_s", "blank_share", "noise_edges")
+    whole = name not in ("timeout_s", "blank_share", "noise_edges", "noise_order")
     fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
     if not fits or not lowest <= value <= highest:
         number = "a whole number" if whole else "a number"
@@ -216,6 +219,8 @@ class Verdict:
     """Share of the picture that its commonest colour covers."""
     edges: float = 0.0
     """Share of neighbouring pixels that differ clearly."""
+    order: float = 1.0
+    """Part of the contrast that averages over rows, columns or squares keep; 1 where there are few edges."""
     width: int = 0
     """Of the document, in CSS pixels, uncut."""
     height: int = 0

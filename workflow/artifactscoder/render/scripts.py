@@ -119,6 +119,8 @@ FIGURES = r"""
   const hidden = new Set(['HEAD', 'SCRIPT', 'STYLE', 'META', 'LINK', 'TITLE', 'TEMPLATE', 'NOSCRIPT', 'BASE']);
   const drawn = new Set(['CANVAS', 'SVG', 'IMG', 'VIDEO', 'IFRAME', 'OBJECT', 'EMBED', 'INPUT', 'SELECT',
     'TEXTAREA', 'BUTTON', 'PROGRESS', 'METER', 'HR']);
+  // What shows by its own border, where a canvas or frame shows by what it holds.
+  const controls = new Set(['INPUT', 'SELECT', 'TEXTAREA', 'BUTTON', 'PROGRESS', 'METER', 'HR']);
   const pressed = new Set(['button', 'submit', 'reset', 'image']);
   const out = {elements: 0, visible_elements: 0, text_chars: 0, visible_text: '', buttons: 0, inputs: 0, links: 0,
     canvases: 0, svgs: 0, images: 0, broken_images: 0, ink: []};
@@ -168,7 +170,7 @@ FIGURES = r"""
       const box = rect.call(element);
       if (box.width > 1 && box.height > 1) {
         if (element !== root && element !== body) out.visible_elements++;
-        if (drawn.has(tag)) ink(box, true);
+        if (drawn.has(tag)) ink(box, !controls.has(tag));
       }
     }
     return sight;
