@@ -24,7 +24,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from artifactscoder.errors import UserError
 from artifactscoder.guard import descendants
-from artifactscoder.render import Render, RenderClient, RenderOptions, RenderPool, RenderUnavailable, Verdict
+from artifactscoder.render import Render, RenderClient, RenderOptions, RenderPool, RenderUnavailable, Verdict, body
 from artifactscoder.render import pool as pool_module
 from artifactscoder.render import rendezvous as rendezvous_module
 from artifactscoder.render import service as service_module
@@ -49,13 +49,14 @@ class SlowPool:
     def __init__(self, seconds: float = 0.02) -> None:
         self.seconds = seconds
         self.rendered: list[str] = []
+        self.broken = False
 
     def running(self) -> list[Any]:
         return []
 
     async def render(self, html: str, options: RenderOptions | None = None) -> Render:
         await asyncio.sleep(self.seconds)
-        if "outage" in html:
+        if "outage" in html or self.broken:
             raise RenderUnavailable("no browser")
         self.rendered.append(html)
         return Render(Verdict(True, "ok", visible_text=html, seconds=self.seconds), [b"picture"])
@@ -243,7 +244,7 @@ async def test_a_batch_is_read_no_faster_than_it_is_rendered_and_ends_with_the_s
 
 
 async def test_a_line_longer_than_a_page_may_be_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_module, "MAX_BODY", 1000)
+    monkeypatch.setattr(body, "MAX_BODY", 1000)
     async with served(SlowPool()) as (_, session):
         lines = [json.dumps({"id": n, "html": "x" * size}) for n, size in enumerate((10, 200_000, 10))]
         async with session.post("/batch", data="\n".join(lines)) as answer:
@@ -300,6 +301,7 @@ async def test_the_interface_is_described_as_it_is() -> None:
 
 async def test_a_service_is_ready_only_while_pages_render(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_module, "PROBE_SECONDS", 0.0)
+    failed = "artifactscoder_render_probes_total"
     pool = SlowPool()
 
     async def ready(session: Any) -> int:
@@ -318,9 +320,14 @@ async def test_a_service_is_ready_only_while_pages_render(monkeypatch: pytest.Mo
         probing = asyncio.create_task(service.probe())
         while await ready(session) == 503:
             await asyncio.sleep(0.02)
-        probing.cancel()
+        pool.broken = True
         service._worked -= 61  # a minute later
-        assert await ready(session) == 503
+        while service.metrics.registry.get_sample_value(failed, {"outcome": "failed"}) is None:
+            await asyncio.sleep(0.02)
+        probing.cancel()
+        async with session.get("/ready") as answer:
+            assert answer.status == 503 and await answer.json() == {"error": "no browser"}
+        pool.broken = False
         async with session.post("/render", json={"html": "x"}) as answer:
             assert answer.status == 200
         assert await ready(session) == 200
@@ -477,10 +484,8 @@ def work(beat, starts):
     print(os.getpid(), flush=True)
     if way == "bad":
         raise UserError("a sentence")
-    if way == "crash" or (way == "once" and not starts):
+    if way == "crash":
         os.abort()
-    if way == "once":
-        return 0
     while True:
         beat()
         time.sleep(0.05)
@@ -508,8 +513,7 @@ def alive(number: int) -> bool:
 
 def test_a_worker_that_dies_is_started_again_within_bounds() -> None:
     for way, code, starts, said in (
-        ("once", 0, 2, "signal 6"),
-        ("crash", 1, 4, "4 deaths"),
+        ("crash", 1, 4, "was killed by signal 6, 4 deaths"),
         ("bad", 2, 1, "artifactscoder: a sentence"),
     ):
         process = supervised(way)
