@@ -504,19 +504,6 @@ def test_a_client_outlives_a_service_and_gives_up_only_when_none_is_left(directo
     asyncio.run(use())
 
 
-def test_a_stopping_service_finishes_the_pages_it_has(directory: Path) -> None:
-    replica = Replica(directory, queue=4)
-
-    async def use() -> None:
-        async with RenderClient(rendezvous=directory) as client:
-            under_way = [asyncio.ensure_future(client.render(GOOD)) for _ in range(3)]
-            await asyncio.sleep(0.3)
-            assert await asyncio.to_thread(replica.stop) == 0
-            assert all(render.verdict.rendered for render in await asyncio.gather(*under_way))
-
-    asyncio.run(use())
-
-
 def test_a_service_ends_when_its_owner_ends(directory: Path) -> None:
     replica = Replica(directory)
     heartbeat = directory / "trainer.json"

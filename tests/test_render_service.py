@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -22,7 +23,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from artifactscoder.errors import UserError
-from artifactscoder.render import Render, RenderClient, RenderOptions, RenderPool, RenderUnavailable, Verdict
+from artifactscoder.guard import descendants
+from artifactscoder.render import Render, RenderClient, RenderOptions, RenderPool, RenderUnavailable, Verdict, body
 from artifactscoder.render import pool as pool_module
 from artifactscoder.render import rendezvous as rendezvous_module
 from artifactscoder.render import service as service_module
@@ -30,6 +32,8 @@ from artifactscoder.render.fair import FairQueue, Full
 from artifactscoder.render.page import CLIENT_HEADER
 from artifactscoder.render.rendezvous import Ages, Notice, Owner, replicas, trainer_heartbeat
 from artifactscoder.render.service import Service
+from artifactscoder.train.render_beside import render_beside
+from conftest import ROOT
 from render_replica import WORKFLOW, Replica, gone, marked
 
 TOKEN = "the token of the test"
@@ -45,13 +49,14 @@ class SlowPool:
     def __init__(self, seconds: float = 0.02) -> None:
         self.seconds = seconds
         self.rendered: list[str] = []
+        self.broken = False
 
     def running(self) -> list[Any]:
         return []
 
     async def render(self, html: str, options: RenderOptions | None = None) -> Render:
         await asyncio.sleep(self.seconds)
-        if "outage" in html:
+        if "outage" in html or self.broken:
             raise RenderUnavailable("no browser")
         self.rendered.append(html)
         return Render(Verdict(True, "ok", visible_text=html, seconds=self.seconds), [b"picture"])
@@ -239,7 +244,7 @@ async def test_a_batch_is_read_no_faster_than_it_is_rendered_and_ends_with_the_s
 
 
 async def test_a_line_longer_than_a_page_may_be_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_module, "MAX_BODY", 1000)
+    monkeypatch.setattr(body, "MAX_BODY", 1000)
     async with served(SlowPool()) as (_, session):
         lines = [json.dumps({"id": n, "html": "x" * size}) for n, size in enumerate((10, 200_000, 10))]
         async with session.post("/batch", data="\n".join(lines)) as answer:
@@ -296,6 +301,7 @@ async def test_the_interface_is_described_as_it_is() -> None:
 
 async def test_a_service_is_ready_only_while_pages_render(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_module, "PROBE_SECONDS", 0.0)
+    failed = "artifactscoder_render_probes_total"
     pool = SlowPool()
 
     async def ready(session: Any) -> int:
@@ -314,14 +320,21 @@ async def test_a_service_is_ready_only_while_pages_render(monkeypatch: pytest.Mo
         probing = asyncio.create_task(service.probe())
         while await ready(session) == 503:
             await asyncio.sleep(0.02)
-        probing.cancel()
+        pool.broken = True
         service._worked -= 61  # a minute later
-        assert await ready(session) == 503
+        while service.metrics.registry.get_sample_value(failed, {"outcome": "failed"}) is None:
+            await asyncio.sleep(0.02)
+        probing.cancel()
+        async with session.get("/ready") as answer:
+            assert answer.status == 503 and await answer.json() == {"error": "no browser"}
+        pool.broken = False
         async with session.post("/render", json={"html": "x"}) as answer:
             assert answer.status == 200
         assert await ready(session) == 200
         service.stop()
         assert await ready(session) == 503
+        async with session.post("/render", json={"html": "x"}) as answer:
+            assert answer.status == 503 and answer.headers["Retry-After"]
         async with session.get("/health") as answer:
             assert answer.status == 200 and (await answer.json())["status"] == "stopping"
 
@@ -471,10 +484,8 @@ def work(beat, starts):
     print(os.getpid(), flush=True)
     if way == "bad":
         raise UserError("a sentence")
-    if way == "crash" or (way == "once" and not starts):
+    if way == "crash":
         os.abort()
-    if way == "once":
-        return 0
     while True:
         beat()
         time.sleep(0.05)
@@ -502,8 +513,7 @@ def alive(number: int) -> bool:
 
 def test_a_worker_that_dies_is_started_again_within_bounds() -> None:
     for way, code, starts, said in (
-        ("once", 0, 2, "signal 6"),
-        ("crash", 1, 4, "4 deaths"),
+        ("crash", 1, 4, "was killed by signal 6, 4 deaths"),
         ("bad", 2, 1, "artifactscoder: a sentence"),
     ):
         process = supervised(way)
@@ -553,6 +563,58 @@ async def test_a_browser_that_dies_or_falls_silent_while_idle_is_replaced(monkey
     assert gone(stopped.marker) and gone(killed.marker)
 
 
+async def test_a_service_that_stops_refuses_what_is_new_and_finishes_what_it_has(directory: Path) -> None:
+    replica = Replica(directory)
+    headers = {"Authorization": f"Bearer {replica.token}"}
+    endless = {"html": "<script>while (true) {}</script>", "options": {"timeout_s": 1.5}}
+    async with aiohttp.ClientSession(headers=headers) as session:
+
+        async def ask(page: dict[str, Any]) -> tuple[int, str | None, Any]:
+            async with session.post(replica.url + "/render", json=page) as answer:
+                return answer.status, answer.headers.get("Retry-After"), await answer.json()
+
+        accepted = [asyncio.create_task(ask(endless)), asyncio.create_task(ask({"html": "<h1>x</h1>"}))]
+        while True:
+            async with session.get(replica.url + "/health") as answer:
+                if (await answer.json())["under_way"] == 2:
+                    break
+        replica.process.send_signal(signal.SIGTERM)
+        status, after = 429, None
+        while status != 503:
+            status, after, _ = await ask({"html": "<h1>late</h1>", "options": {"width": 9999999}})
+        assert after and not replica.notice.exists()
+        answers = await asyncio.gather(*accepted)
+    assert [answer[0] for answer in answers] == [200, 200]
+    assert [answer[2]["verdict"]["reason"] for answer in answers] == ["timeout", "ok"]
+    assert await asyncio.to_thread(replica.process.wait, 20) == 0
+
+
+def test_the_service_beside_a_trainer_is_ready_when_training_starts_and_gone_after_it(directory: Path) -> None:
+    with render_beside([ROOT / "config.yaml"], directory, 1, directory / "render.log"):
+        (notice,) = directory.glob("replica-*.json")
+        facts = json.loads(notice.read_text())
+
+        async def use() -> Render:
+            async with RenderClient(url=facts["url"], token=facts["token"]) as client:
+                return await client.render("<h1>x</h1>")
+
+        assert asyncio.run(use()).verdict.rendered
+        service = [number for number in descendants(os.getpid()) if is_serving(number)]
+        assert len(service) == 2  # the supervisor and its worker
+        os.kill(max(service), signal.SIGKILL)
+        assert asyncio.run(use()).verdict.rendered  # by another worker at the same address
+    assert not any(alive(number) for number in service) and not notice.exists()
+    with pytest.raises(UserError, match="did not start .*CHROMIUM names /no/such"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CHROMIUM", "/no/such")
+            with render_beside([ROOT / "config.yaml"], directory, 1, directory / "render.log"):
+                raise AssertionError
+
+
+def is_serving(number: int) -> bool:
+    return b"render\0serve" in Path(f"/proc/{number}/cmdline").read_bytes()
+
+
 # Everything killed in the midst of many pages
 
 TINY = {"width": 320, "height": 240, "timeout_s": 15, "first_ms": 200}
@@ -584,6 +646,10 @@ class Killers:
             while len(found := replica.markers()) < 2 or not replica.worker():
                 await asyncio.sleep(0.05)
         self.markers |= found
+        for number in [replica.process.pid, *descendants(replica.process.pid)]:
+            with contextlib.suppress(OSError):
+                words = Path(f"/proc/{number}/cmdline").read_bytes() + Path(f"/proc/{number}/environ").read_bytes()
+                assert replica.token.encode() not in words
         worker = replica.worker()
         self.peak = max(self.peak, resident_mb(worker))
         if kind == "browser":
@@ -600,6 +666,7 @@ class Killers:
         """Browsers of dead services that are still there."""
         found = self.markers | self.replica.markers()
         assert self.replica.stop() == 0, self.replica.log.read_text()
+        assert self.replica.token not in self.replica.log.read_text()
         return [marker for marker in found if not gone(marker)]
 
 

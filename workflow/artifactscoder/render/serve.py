@@ -28,7 +28,7 @@ from artifactscoder.render.service import Service
 from artifactscoder.render.supervisor import BEAT_SECONDS, Beat, supervise
 
 TOKEN_VARIABLE = "ARTIFACTSCODER_RENDER_TOKEN"
-LOOK_SECONDS = 0.5
+LOOK_SECONDS, FIRST_LOOK_SECONDS = 0.5, 0.05
 QUEUE_PER_BROWSER = 4
 """Pages that may wait for each browser before callers are sent elsewhere."""
 CLOSE_SECONDS = 15.0
@@ -56,10 +56,15 @@ def serve(
     token = os.environ.get(TOKEN_VARIABLE)
     if not token and rendezvous is None:
         raise UserError(f"Nobody could learn the service's token: set {TOKEN_VARIABLE} or give a rendezvous directory")
+    if browsers < 1:
+        raise UserError(f"A render service with {browsers} browsers renders nothing: give it at least 1, one a core")
     chromium.find()
     token = token or secrets.token_urlsafe(32)
     if rendezvous:
-        rendezvous.mkdir(parents=True, exist_ok=True)
+        try:
+            rendezvous.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"Cannot use {rendezvous} as rendezvous directory: {error.strerror}") from error
     listening, url = _listen(host, port)
     waiting = QUEUE_PER_BROWSER * browsers if queue is None else queue
     # The same file for every worker: the address stays, and a dead worker leaves none behind.
@@ -112,7 +117,7 @@ class _Worker:
         runner = web.AppRunner(service.application(), access_log=None, handler_cancellation=True, shutdown_timeout=2)
         await runner.setup()
         await web.SockSite(runner, listening, backlog=BACKLOG).start()
-        background = [asyncio.create_task(task) for task in (_beating(beat), self._watch_owner(), service.probe())]
+        background = [asyncio.create_task(task) for task in (_beating(beat), self._watch_owner())]
         try:
             starting = asyncio.create_task(pool.__aenter__())
             ending = asyncio.create_task(self.end.wait())
@@ -125,7 +130,7 @@ class _Worker:
             await starting
             service.started = True
             print(f"rendering at {url} with {pool.browsers} browsers", flush=True)
-            background.append(asyncio.create_task(self._announce()))
+            background += [asyncio.create_task(task) for task in (service.probe(), self._announce())]
             await ending
             service.stop()
             if self.notice:
@@ -166,7 +171,7 @@ class _Worker:
             elif loop.time() >= due:
                 await asyncio.to_thread(self.notice.write)
                 announced, due = True, loop.time() + HEARTBEAT_SECONDS
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS if announced else FIRST_LOOK_SECONDS)
 
 
 async def _beating(beat: Beat) -> None:

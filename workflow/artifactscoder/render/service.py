@@ -19,22 +19,19 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import StreamReader, hdrs, web
+from aiohttp import hdrs, web
 
 from artifactscoder.errors import UserError
-from artifactscoder.render import metrics, openapi
+from artifactscoder.render import body, metrics, openapi
 from artifactscoder.render.fair import FairQueue, Full
 from artifactscoder.render.page import CAPACITY_HEADER, CLIENT_HEADER, Render, RenderOptions, RenderUnavailable
 from artifactscoder.render.pool import RenderPool
 
-MAX_BODY = 64 << 20
-"""Bytes of one request, or of one line of a batch."""
 MAX_HELD = 512 << 20
 """Bytes of all requests that are read or wait."""
-BODY_SECONDS = 60.0
 RETRY_SECONDS = 2
 BETWEEN_LOOKS = 0.05
 BATCH_PER_BROWSER = 2
@@ -75,7 +72,7 @@ class Service:
 
     def application(self) -> web.Application:
         """The routes; every answer tells the room."""
-        application = web.Application(client_max_size=MAX_BODY, middlewares=[self._refusing])
+        application = web.Application(client_max_size=body.MAX_BODY, middlewares=[self._refusing])
         application.on_response_prepare.append(self._tell_capacity)
         application.add_routes(
             [
@@ -186,11 +183,13 @@ class Service:
         client = self._admitted(request)
         try:
             self.queue.check(client)
-            with self._holding(MAX_BODY if request.content_length is None else request.content_length):
-                html, options = _asked(_object(await _body(request)), self.pool.options)
+            with self._holding(body.MAX_BODY if request.content_length is None else request.content_length):
+                html, options = body.page(body.parse(await body.read(request)), self.pool.options)
                 render = await self._rendered(client, html, options)
         except Full as full:
             raise Refusal(429, str(full), full.retry_s) from None
+        except TimeoutError:
+            raise Refusal(408, f"the page did not arrive within {body.BODY_SECONDS:.0f} s") from None
         except RenderUnavailable as error:
             raise Refusal(503, str(error)) from None
         except UserError as error:
@@ -224,7 +223,7 @@ class Service:
         try:
             async with asyncio.TaskGroup() as rows:
                 number = 0
-                lines = _lines(request.content)
+                lines = body.lines(request.content)
                 while not self.stopping:
                     await room.acquire()
                     while self._held > MAX_HELD:
@@ -256,10 +255,10 @@ class Service:
         name: Any = None
         try:
             if not line:
-                raise UserError(f"The line is longer than {MAX_BODY} bytes")
-            asked = _object(line)
+                raise UserError(f"The line is longer than {body.MAX_BODY} bytes")
+            asked = body.parse(line)
             name = asked.get("id")
-            html, options = _asked(asked, self.pool.options)
+            html, options = body.page(asked, self.pool.options)
             while True:
                 try:
                     render = await self._rendered(client, html, options)
@@ -310,54 +309,3 @@ class Service:
         self.metrics.page(render.verdict)
         self._note(render)
         return render
-
-
-async def _body(request: web.Request) -> bytes:
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await request.read()
-    except TimeoutError:
-        raise Refusal(408, f"the page did not arrive within {BODY_SECONDS:.0f} s") from None
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        asked = json.loads(body)
-    except ValueError as error:
-        raise UserError(f"The request is not JSON: {error}") from error
-    if not isinstance(asked, dict):
-        raise UserError('The request needs an object with a text under "html"')
-    return asked
-
-
-def _asked(asked: dict[str, Any], default: RenderOptions) -> tuple[str, RenderOptions]:
-    """The page and the options of a request; options that it leaves out are as the service was started."""
-    html, options = asked.get("html"), asked.get("options") or {}
-    if not isinstance(html, str):
-        raise UserError('The request needs a text under "html"')
-    if not isinstance(options, dict):
-        raise UserError('The request needs an object under "options", or nothing')
-    return html, RenderOptions.from_dict(default.to_dict() | options)
-
-
-async def _lines(content: StreamReader) -> AsyncIterator[bytes]:
-    """The lines of a body, without empty ones; b"" for one that is longer than a page may be."""
-    kept = bytearray()
-    too_long = False
-    async for piece in content.iter_any():
-        *ended, rest = piece.split(b"\n")
-        for part in ended:
-            line = b"" if too_long or len(kept) + len(part) > MAX_BODY else bytes(kept) + part
-            if not line and (too_long or kept or part):
-                yield b""
-            elif line.strip():
-                yield line
-            kept.clear()
-            too_long = False
-        if len(kept) + len(rest) > MAX_BODY:
-            kept.clear()
-            too_long = True
-        elif not too_long:
-            kept += rest
-    if too_long or kept.strip():
-        yield b"" if too_long else bytes(kept)
