@@ -12,7 +12,7 @@ import json
 import random
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from artifactscoder.llm.procedural.compose import compose
 
@@ -92,9 +92,9 @@ def _nodes(size: int, rng: random.Random) -> str:
 def _pictures(size: int, rng: random.Random) -> str:
     pictures = []
     for _ in range(max(1, size // 62_000)):
-        image = Image.frombytes("RGB", (120, 128), rng.randbytes(120 * 128 * 3))
+        image = Image.frombytes("RGB", (120, 128), rng.randbytes(120 * 128 * 3)).filter(ImageFilter.GaussianBlur(2))
         file = io.BytesIO()
-        image.save(file, "PNG", compress_level=1)
+        image.save(file, "PNG", compress_level=0)
         pictures.append(f"<img width=240 src='data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}'>")
     return _page("Pictures", "".join(pictures) + f"<p>{_text(rng, 200)}</p>")
 

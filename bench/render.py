@@ -147,7 +147,7 @@ async def services(sizes: dict[str, list[str]], forms: dict[str, dict[str, Any]]
 
                 async def ours(html: str, options: RenderOptions = options) -> None:
                     render = await client.render(html, options)
-                    assert render.verdict.rendered, render.verdict
+                    assert render.verdict.reason == "ok" and render.screenshots, render.verdict
 
                 asked = 0
 

@@ -138,11 +138,14 @@ class Tab:
         return shots
 
     async def live(self, milliseconds: int, until: float) -> None:
-        """Let the page live so much longer, at most `until` by the loop's clock."""
+        """Let the page live so much longer, at most `until` by the loop's clock, and draw the last moment's frame."""
         await self._live(self._lived + milliseconds, until)
+        await self._frame(noDisplayUpdates=True)
 
     async def beat(self) -> None:
-        """Draw a frame without letting time pass, for what waits for one."""
+        """Draw a frame without letting time pass, for what waits for one: once the page has nothing else to do, for
+        a frame that meets the page at work may never end."""
+        await self._post("Runtime.evaluate", {"expression": "0"})
         self._beats += 1
         await self._frame(later=self._beats / 1000, noDisplayUpdates=True)
 
