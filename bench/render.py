@@ -1,90 +1,297 @@
-"""Pages a second: our render pool against Playwright, on the same pages, browser, picture size and number of browsers.
+"""Rendering: our service against one with the reference's behaviour, both behind HTTP, on the same pages.
 
-The pool intercepts every request, gives a page 3 s of its own time, photographs it and decides what it is. Playwright
-sets the content in a context of its own, aborts every request, reads the text and photographs at once, with no wait at
-all: the least that anyone would do with it. The two take turns. The last line is JSON: pages a second of each and
-`ratio` (ours over Playwright's, median of the rounds). `--quick` renders 40 pages a round, else 200.
+40 pages of 5 to 40 KB and 20 of 0.3 to 1 MB (bench/pages.py), one browser a core on both sides, the same number of
+requests under way, pictures of 1280 x 720 as JPEG of the viewport and as PNG of the whole page. Ours intercepts every
+request, gives a page 3 s of its own time and says what it saw. The reference's waits for 500 ms of a quiet network
+(bench/reference_service.py). They take turns. Then, with one browser and no service, on the ordinary pages:
+ ours       the pool itself
+ floor      Chromium alone: tab, navigation, load, one frame encoded; no virtual time, no figures, no verdict
+ playwright the least that anyone would do with Playwright: set the content, abort requests, read the text, photograph
+and the cost of a command over our pipes and over a CDP session of Playwright. Times on a busy machine are noisy: read
+the ratios and the processor time. The last line is JSON: `pages_vs_baseline` (ours over theirs, the higher the
+better) and `p99_vs_baseline` (the lower the better), each the worst of its table, and `ratio`, ours over the floor.
+`--quick`: JPEG of the viewport only, fewer rounds.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
+import contextlib
 import json
 import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from playwright.async_api import Browser, Route, async_playwright
+import aiohttp
+import pages as sets
+import psutil
+from playwright.async_api import async_playwright
 
-from artifactscoder.llm.procedural.compose import compose
-from artifactscoder.render import chromium
-from artifactscoder.render.page import RenderOptions
-from artifactscoder.render.pool import RenderPool
+from artifactscoder.render import RenderClient, RenderOptions, RenderPool, chromium
+from artifactscoder.render.cdp import Browser
 
-SEEDS = Path(__file__).resolve().parents[1] / "workflow/seeds/subcategories.jsonl"
-OPTIONS = RenderOptions(width=800, height=600)
+HERE = Path(__file__).resolve().parent
 BROWSERS = os.cpu_count() or 1
-ROUNDS = 3
+UNDER_WAY = 4 * BROWSERS
+SIZE = {"width": 1280, "height": 720}
+FORMS = {
+    "JPEG of the viewport": {"image": "jpeg", "full_page": False, "quality": 80},
+    "PNG of the whole page": {"image": "png", "full_page": True, "quality": 80},
+}
+OURS = """
+import sys
+from pathlib import Path
+from artifactscoder.render import RenderOptions
+from artifactscoder.render.service import serve
+serve(RenderOptions(timeout_s=60), int(sys.argv[2]), rendezvous=Path(sys.argv[1]), queue=256)
+"""
+Shoot = Callable[[str], Awaitable[None]]
 
 
-async def ours(pool: RenderPool, pages: list[str]) -> None:
-    renders = await asyncio.gather(*(pool.render(html) for html in pages))
-    assert all(render.verdict.reason == "ok" for render in renders), "a page did not render"
+@dataclass
+class Series:
+    """One contender's times over the rounds, in seconds."""
+
+    rates: list[float] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    """Seconds a page."""
+
+    def row(self, name: str) -> str:
+        p50, p99 = self.quantile(0.5) * 1000, self.quantile(0.99) * 1000
+        cpu = statistics.median(self.cpu) * 1000
+        return f"  {name:12} {statistics.median(self.rates):6.2f} {p50:9.0f} {p99:9.0f} {cpu:9.0f}"
+
+    def quantile(self, share: float) -> float:
+        ordered = sorted(self.times)
+        return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
 
 
-async def peer(browsers: list[Browser], pages: list[str]) -> None:
+def processor_seconds(processes: list[psutil.Process]) -> float:
+    """Used so far by these, their descendants that live, and those that have ended."""
+    total = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            for one in (process, *process.children(recursive=True)):
+                with contextlib.suppress(psutil.Error):
+                    times = one.cpu_times()
+                    total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+async def run(series: Series, shoot: Shoot, pages: list[str], under_way: int, processes: list[psutil.Process]) -> None:
+    """One round: every page once, so many at a time."""
     waiting = iter(pages)
 
-    async def work(browser: Browser) -> None:
+    async def worker() -> None:
         for html in waiting:
-            context = await browser.new_context(viewport={"width": OPTIONS.width, "height": OPTIONS.height})
+            began = time.perf_counter()
+            await shoot(html)
+            series.times.append(time.perf_counter() - began)
+
+    cpu, began = processor_seconds(processes), time.perf_counter()
+    await asyncio.gather(*(worker() for _ in range(under_way)))
+    series.rates.append(len(pages) / (time.perf_counter() - began))
+    series.cpu.append((processor_seconds(processes) - cpu) / len(pages))
+
+
+@contextlib.contextmanager
+def baseline() -> Iterator[tuple[list[str], list[psutil.Process]]]:
+    """The reference's service, a process a browser: its addresses and processes."""
+    command = [sys.executable, str(HERE / "reference_service.py"), str(chromium.find())]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(BROWSERS)]
+    try:
+        ports = [process.stdout.readline().strip() for process in started if process.stdout]
+        yield [f"http://127.0.0.1:{port}/render" for port in ports], [psutil.Process(one.pid) for one in started]
+    finally:
+        for process in started:
+            family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            for member in family:
+                with contextlib.suppress(psutil.Error):
+                    member.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def service(folder: Path) -> Iterator[psutil.Process]:
+    process = subprocess.Popen([sys.executable, "-c", OURS, str(folder), str(BROWSERS)], stdout=subprocess.DEVNULL)
+    try:
+        while not list(folder.glob("replica-*.json")):
+            assert process.poll() is None, "our service does not start"
+            time.sleep(0.1)
+        yield psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def services(sizes: dict[str, list[str]], forms: dict[str, dict[str, Any]], rounds: int) -> dict[str, float]:
+    """The table of the two services; the ratios by name."""
+    ratios: dict[str, float] = {}
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        own = stack.enter_context(service(folder))
+        urls, theirs = stack.enter_context(baseline())
+        async with RenderClient(rendezvous=folder) as client, aiohttp.ClientSession() as session:
+            for title, form in forms.items():
+                options = RenderOptions(**SIZE, **form, timeout_s=60)
+
+                async def ours(html: str, options: RenderOptions = options) -> None:
+                    render = await client.render(html, options)
+                    assert render.verdict.reason == "ok" and render.screenshots, render.verdict
+
+                asked = 0
+
+                async def reference(html: str, form: dict[str, Any] = form) -> None:
+                    nonlocal asked
+                    asked += 1
+                    path = folder / f"{asked}.html"
+                    path.write_text(html)  # the caller's cost in the reference, as is the reading of the picture
+                    body = {"html_path": str(path), "image_path": str(path.with_suffix(".img")), **SIZE, **form}
+                    async with session.post(urls[asked % len(urls)], json=body) as answer:
+                        assert (await answer.json())["success"]
+                    path.with_suffix(".img").read_bytes()
+                    path.unlink()
+
+                for size, pages in sizes.items():
+                    a, b = Series(), Series()
+                    await run(Series(), ours, pages[:4], UNDER_WAY, [own])
+                    await run(Series(), reference, pages[:4], UNDER_WAY, theirs)
+                    for _ in range(rounds):
+                        await run(a, ours, pages, UNDER_WAY, [own])
+                        await run(b, reference, pages, UNDER_WAY, theirs)
+                    print(f"{title}, {size} pages        pages/s   p50 ms    p99 ms  CPU ms/page")
+                    print(a.row("ours") + "\n" + b.row("reference"), flush=True)
+                    name = f"{size}_{form['image']}"
+                    rates = statistics.median(x / y for x, y in zip(a.rates, b.rates, strict=True))
+                    ratios[f"pages_{name}"], ratios[f"p99_{name}"] = rates, a.quantile(0.99) / b.quantile(0.99)
+    return ratios
+
+
+async def bare(browser: Browser, html: str) -> None:
+    """What Chromium must do for a picture, and nothing else."""
+    url = "https://page.invalid/"
+    context = (await browser.post("Target.createBrowserContext"))["browserContextId"]
+    blank = {"url": "about:blank", "browserContextId": context, "enableBeginFrameControl": True, **SIZE}
+    target = (await browser.post("Target.createTarget", blank))["targetId"]
+    session = (await browser.post("Target.attachToTarget", {"targetId": target, "flatten": True}))["sessionId"]
+    loaded = asyncio.Event()
+
+    def on(method: str, params: dict[str, Any]) -> None:
+        if method == "Fetch.requestPaused":
+            answer: dict[str, Any] = {"requestId": params["requestId"], "responseCode": 200}
+            if params["request"]["url"] == url:
+                answer["responseHeaders"] = [{"name": "content-type", "value": "text/html; charset=utf-8"}]
+                answer["body"] = base64.b64encode(html.encode()).decode()
+            browser.post("Fetch.fulfillRequest", answer, session)
+        elif method == "Page.loadEventFired":
+            loaded.set()
+
+    browser.listen(session, on)
+    await asyncio.gather(browser.post("Fetch.enable", {}, session), browser.post("Page.enable", {}, session))
+    await browser.post("Page.navigate", {"url": url}, session)
+    await loaded.wait()
+    frame = {"screenshot": {"format": "jpeg", "quality": 80, "optimizeForSpeed": True}}
+    while not (await browser.post("HeadlessExperimental.beginFrame", frame, session)).get("screenshotData"):
+        await asyncio.sleep(0.002)
+    browser.forget(session, RuntimeError())
+    await browser.post("Target.disposeBrowserContext", {"browserContextId": context})
+
+
+@contextlib.asynccontextmanager
+async def playwright_shoot() -> AsyncIterator[tuple[Shoot, Any]]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=str(chromium.find()), chromium_sandbox=os.geteuid() != 0
+        )
+
+        async def shoot(html: str) -> None:
+            context = await browser.new_context(viewport=SIZE)
             page = await context.new_page()
-            await page.route("**/*", abort)
+            await page.route("**/*", lambda route: route.abort())
             await page.set_content(html, wait_until="load")
-            assert await page.inner_text("body"), "a page shows no text"
-            await page.screenshot(type="jpeg", quality=OPTIONS.quality)
+            assert await page.inner_text("body")
+            await page.screenshot(type="jpeg", quality=80)
             await context.close()
 
-    await asyncio.gather(*(work(browser) for browser in browsers))
+        yield shoot, browser
+        await browser.close()
 
 
-async def abort(route: Route) -> None:
-    await route.abort()
+async def single(pages: list[str], rounds: int) -> float:
+    """One browser each without a service; ours over the floor in pages a second."""
+    own = [psutil.Process()]
+    options = RenderOptions(**SIZE, timeout_s=60)
+    series = {name: Series() for name in ("ours", "floor", "playwright")}
+    browser = await Browser.start(chromium.find(), 1500)
+    async with RenderPool(options, 1) as pool, playwright_shoot() as (shoot, peer):
+
+        async def ours(html: str) -> None:
+            await pool.render(html)
+
+        async def floor(html: str) -> None:
+            await bare(browser, html)
+
+        contenders: dict[str, Shoot] = {"ours": ours, "floor": floor, "playwright": shoot}
+        for contender in contenders.values():
+            await run(Series(), contender, pages[:2], 1, own)
+        for _ in range(rounds):
+            for name, contender in contenders.items():
+                await run(series[name], contender, pages, 1, own)
+        print("one browser, no service           pages/s   p50 ms    p99 ms  CPU ms/page")
+        for name, one in series.items():
+            print(one.row(name), flush=True)
+        target = (await browser.post("Target.createTarget", {"url": "about:blank"}))["targetId"]
+        session = (await browser.post("Target.attachToTarget", {"targetId": target, "flatten": True}))["sessionId"]
+        page = await (await peer.new_context()).new_page()
+        theirs = await page.context.new_cdp_session(page)
+        one = {"expression": "1"}
+        costs = {
+            "our pipes": await _command_cost(lambda: browser.post("Runtime.evaluate", one, session)),
+            "Playwright's CDP session": await _command_cost(lambda: theirs.send("Runtime.evaluate", one)),
+        }
+        print("a command, with the browser's part: " + ", ".join(f"{v:.2f} ms CPU over {k}" for k, v in costs.items()))
+    await browser.close()
+    return statistics.median(a / b for a, b in zip(series["ours"].rates, series["floor"].rates, strict=True))
 
 
-async def measure(count: int) -> None:
-    briefs = [json.loads(line) for line in SEEDS.read_text().splitlines()]
-    step = max(1, len(briefs) // count)
-    pages = [compose(f"{row['name']}. {row['brief']}", 1) for row in briefs[::step][:count]]
-    mine: list[float] = []
-    theirs: list[float] = []
-    async with RenderPool(OPTIONS, BROWSERS) as pool, async_playwright() as playwright:
-        sandbox = os.geteuid() != 0
-        browsers = [
-            await playwright.chromium.launch(executable_path=str(chromium.find()), chromium_sandbox=sandbox)
-            for _ in range(BROWSERS)
-        ]
-        await ours(pool, pages[:4])
-        await peer(browsers, pages[:4])
-        for number in range(ROUNDS):
-            for rates, run in ((mine, ours(pool, pages)), (theirs, peer(browsers, pages))):
-                start = time.perf_counter()
-                await run
-                rates.append(len(pages) / (time.perf_counter() - start))
-            print(f"round {number + 1} of {ROUNDS}: pool {mine[-1]:.1f}, Playwright {theirs[-1]:.1f} pages/s")
-        for browser in browsers:
-            await browser.close()
-    ratio = statistics.median(a / b for a, b in zip(mine, theirs, strict=True))
-    figures = {"pages_per_s": statistics.median(mine), "playwright_pages_per_s": statistics.median(theirs)}
-    print(json.dumps({name: round(value, 2) for name, value in (figures | {"ratio": ratio}).items()}))
+async def _command_cost(ask: Callable[[], Awaitable[Any]], count: int = 300) -> float:
+    """Processor time of one command, in ms, all processes together."""
+    began = processor_seconds([psutil.Process()])
+    for _ in range(count):
+        await ask()
+    return (processor_seconds([psutil.Process()]) - began) / count * 1000
+
+
+async def measure(quick: bool) -> None:
+    sizes = {"ordinary": sets.ordinary(), "heavy": sets.heavy()}
+    for name, pages in sizes.items():
+        kilobytes = [len(page) // 1000 for page in pages]
+        print(f"{len(pages)} {name} pages of {min(kilobytes)} to {max(kilobytes)} KB")
+    print(f"{BROWSERS} browsers, {UNDER_WAY} requests under way")
+    forms = dict(list(FORMS.items())[:1]) if quick else FORMS
+    ratios = await services(sizes, forms, 1 if quick else 3)
+    ratio = await single(sizes["ordinary"][:: 2 if quick else 1], 1 if quick else 3)
+    worst = {
+        "pages_vs_baseline": min(value for name, value in ratios.items() if name.startswith("pages")),
+        "p99_vs_baseline": max(value for name, value in ratios.items() if name.startswith("p99")),
+    }
+    print(json.dumps({name: round(value, 3) for name, value in (worst | ratios | {"ratio": ratio}).items()}))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="40 pages a round instead of 200")
-    asyncio.run(measure(40 if parser.parse_args().quick else 200))
+    parser.add_argument("--quick", action="store_true", help="JPEG of the viewport only, fewer rounds")
+    asyncio.run(measure(parser.parse_args().quick))
 
 
 if __name__ == "__main__":

@@ -355,9 +355,9 @@ def test_a_browser_killed_in_mid_page_costs_only_time(home: Home) -> None:
 def test_a_page_that_kills_every_browser_has_crashed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     look = Tab.look
 
-    async def doomed(tab: Tab, moments: list[int], deadline: float) -> list[Shot]:
+    async def doomed(tab: Tab, html: str, moments: list[int], deadline: float) -> list[Shot]:
         asyncio.get_running_loop().call_later(0.2, os.killpg, tab.browser.process.pid, signal.SIGKILL)
-        return await look(tab, moments, deadline)
+        return await look(tab, html, moments, deadline)
 
     with monkeypatch.context() as patch:
         patch.setattr(Tab, "look", doomed)

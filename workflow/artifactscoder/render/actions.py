@@ -9,7 +9,6 @@ command Chromium repeats a real turn of the wheel at every frame. A click costs 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from artifactscoder.render.tab import Tab
 
 DRAG_STEPS = 8
-PACE_SECONDS = 0.002
+MOVE_MS = 16
 
 # Finds an element by selector or, failing that, by its visible text, brings it into view and says where it can be
 # hit. %s: the target as JSON.
@@ -121,10 +120,11 @@ class Hand:
     tab: Tab
     done: list[Done] = field(default_factory=list)
     _dragged: dict[str, Any] | None = None
+    _until: float = 0.0
 
     async def play(self, until: float) -> None:
         """Do the tab's actions one after another; `until` as in `Tab.look`."""
-        options = self.tab.options
+        options, self._until = self.tab.options, until
         for action in options.actions:
             entry = Done(action, "the page did not answer in time")
             self.done.append(entry)
@@ -188,11 +188,12 @@ class Hand:
         await self._told(script, [x, y])
 
     async def _mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
-        """Send one event of the mouse. A move waits for a frame, which must come after it has reached the page."""
+        """Send one event of the mouse. A move takes `MOVE_MS` of the page's time, and a frame after these."""
         sent = self.tab.post("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **more})
-        while kind == "mouseMoved" and self._dragged is None and not sent.done():
-            await self.tab.beat()
-            await asyncio.wait({sent}, timeout=PACE_SECONDS)
+        if kind == "mouseMoved":
+            await self.tab.live(MOVE_MS, self._until)
+            while self._dragged is None and not sent.done():
+                await self.tab.beat()
         # What is dragged takes the mouse's place: the move that begins it is answered when all is over.
         if self._dragged is None:
             await sent

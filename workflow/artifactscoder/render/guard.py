@@ -53,16 +53,15 @@ class Deeds:
 
 
 class Guard:
-    """Stands at one page's session; `document` is the page in base64, served at `url`."""
+    """Stands at one page's session."""
 
-    def __init__(self, browser: Browser, url: str, document: str) -> None:
+    def __init__(self, browser: Browser) -> None:
         self.deeds = Deeds()
         self.workers: list[str] = []
         """Their sessions."""
         self._browser = browser
         self._session = self._target = ""
-        self._url = url
-        self._document = document
+        self._url = self._document = ""
         self._served = self._loads = self._pauses = self._messages = 0
         self._unparsed = False
 
@@ -84,6 +83,10 @@ class Guard:
             # The page's own `debugger` statements do not stop it.
             self._post("Debugger.setBreakpointsActive", {"active": False}),
         ]
+
+    def serve(self, url: str, document: str) -> None:
+        """Answer requests for this address with the page, given in base64."""
+        self._url, self._document = url, document
 
     def on(self, method: str, params: dict[str, Any]) -> None:
         """Answer an event of the session."""

@@ -48,6 +48,8 @@ class _Place:
     """Room for one browser in the pool."""
 
     browser: Browser | None = None
+    spare: asyncio.Task[Tab] | None = None
+    """The next page's tab, opened while this page is looked at."""
 
 
 @dataclass
@@ -189,16 +191,17 @@ class RenderPool:
     async def _looked(self, place: _Place, html: str, options: RenderOptions, moments: list[int]) -> _Seen:
         """What is seen of a page in one tab, which is ended whatever happens."""
         for _ in range(CAPTURE_TRIES):
-            tab = await self._opened(place, html, options)
+            tab = await self._opened(place, options)
             browser, loop = tab.browser, asyncio.get_running_loop()
             failed: Reason | None = None
             shots: list[Shot] = []
             hand = Hand(tab)
             watch = _Watch(browser, 2 * self.options.memory_mb)
+            self._open_spare(place)
             try:
                 async with asyncio.timeout(options.timeout_s):
                     until = loop.time() + BUDGET_PART * options.timeout_s
-                    shots = await tab.look(moments, until)
+                    shots = await tab.look(html, moments, until)
                     await hand.play(until)
             except CaptureStuck:
                 await tab.close(hung=True)
@@ -244,20 +247,40 @@ class RenderPool:
         place.browser = browser
         return browser
 
-    async def _opened(self, place: _Place, html: str, options: RenderOptions) -> Tab:
+    async def _opened(self, place: _Place, options: RenderOptions) -> Tab:
         """An empty tab ready for the page. Three browsers that cannot make one are a RenderUnavailable."""
         said: Exception | None = None
         for _ in range(OPEN_TRIES):
+            spare, place.spare = place.spare, None
             browser = await self._running(place)
             browser.pages += 1
-            tab = Tab(browser, html, options)
             try:
-                await asyncio.wait_for(tab.open(), OPEN_SECONDS)
-                return tab
+                if spare is not None:
+                    tab = await spare
+                    if tab.browser is browser and tab.fits(options):
+                        tab.options = options
+                        return tab
+                    if tab.browser is browser:
+                        await tab.close(hung=False)
+                return await _new_tab(browser, options)
             except (BrowserLost, ProtocolError, TimeoutError) as error:
                 said = error
-                browser.kill()
+                if not browser.lost or spare is None:
+                    browser.kill()
         raise RenderUnavailable(f"No browser opens a tab: {said!r}") from said
+
+    def _open_spare(self, place: _Place) -> None:
+        """Have the next page's tab opened, unless the browser is about to be replaced."""
+        browser = place.browser
+        if browser is not None and not browser.lost and browser.pages < PAGES_PER_BROWSER:
+            place.spare = asyncio.ensure_future(_new_tab(browser, self.options))
+            place.spare.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+async def _new_tab(browser: Browser, options: RenderOptions) -> Tab:
+    tab = Tab(browser, options)
+    await asyncio.wait_for(tab.open(), OPEN_SECONDS)
+    return tab
 
 
 class _Watch:

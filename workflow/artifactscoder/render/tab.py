@@ -66,14 +66,12 @@ class Shot:
 
 
 class Tab:
-    """`open`, then `look`, then `close`; one at a time in a browser."""
+    """`open`, then `look`, then `close`. Beside the one that looks, a browser may have one that waits empty."""
 
-    def __init__(self, browser: Browser, html: str, options: RenderOptions) -> None:
-        document = html.encode("utf-8", "replace")
+    def __init__(self, browser: Browser, options: RenderOptions) -> None:
         self.browser = browser
         self.options = options
-        self._url = f"https://p{hashlib.sha256(document).hexdigest()[:12]}.invalid/"
-        self.guard = Guard(browser, self._url, base64.b64encode(document).decode("ascii"))
+        self.guard = Guard(browser)
         self._context = self._target = self._session = ""
         self._ticks = 0.0
         self._lived = 0
@@ -94,7 +92,6 @@ class Tab:
     async def open(self) -> None:
         """Make the empty tab; every failure here is the browser's, not the page's."""
         post, options = self.browser.post, self.options
-        self.browser.listen(None, self._on_browser)
         created = await post("Target.createBrowserContext", {"disposeOnDetach": True})
         self._context = created["browserContextId"]
         size = {"width": options.width, "height": options.height}
@@ -115,14 +112,22 @@ class Tab:
         )
         self._ticks = clock_set["virtualTimeTicksBase"]
 
-    async def look(self, moments: list[int], until: float) -> list[Shot]:
+    def fits(self, options: RenderOptions) -> bool:
+        """Whether a tab opened for other options will do for these."""
+        return (self.options.width, self.options.height) == (options.width, options.height)
+
+    async def look(self, html: str, moments: list[int], until: float) -> list[Shot]:
         """Load the page and photograph it at these moments of its clock, in ms; the caller limits the time.
 
         After `until`, by the loop's clock, it is photographed as it is. A picture of the whole page can only be
         the last.
         """
+        document = html.encode("utf-8", "replace")
+        url = f"https://p{hashlib.sha256(document).hexdigest()[:12]}.invalid/"
+        self.guard.serve(url, base64.b64encode(document).decode("ascii"))
+        self.browser.listen(None, self._on_browser)
         # The clock must stand until the navigation is committed: a budget set before it is never used up.
-        answer = await self._post("Page.navigate", {"url": self._url})
+        answer = await self._post("Page.navigate", {"url": url})
         if answer.get("errorText"):
             raise NavigationFailed(answer["errorText"])
         self.guard.deeds.budget_expired = True
@@ -133,11 +138,14 @@ class Tab:
         return shots
 
     async def live(self, milliseconds: int, until: float) -> None:
-        """Let the page live so much longer, at most `until` by the loop's clock."""
+        """Let the page live so much longer, at most `until` by the loop's clock, and draw the last moment's frame."""
         await self._live(self._lived + milliseconds, until)
+        await self._frame(noDisplayUpdates=True)
 
     async def beat(self) -> None:
-        """Draw a frame without letting time pass, for what waits for one."""
+        """Draw a frame without letting time pass, for what waits for one: once the page has nothing else to do, for
+        a frame that meets the page at work may never end."""
+        await self._post("Runtime.evaluate", {"expression": "0"})
         self._beats += 1
         await self._frame(later=self._beats / 1000, noDisplayUpdates=True)
 

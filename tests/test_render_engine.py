@@ -1,0 +1,223 @@
+"""Claims about what a visitor does on a page, about pictures, and about the same page giving the same pixels."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from artifactscoder.errors import UserError
+from artifactscoder.render import Render, RenderOptions, RenderPool, Verdict
+from artifactscoder.render import pool as pool_module
+from artifactscoder.render.page import Action
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZE = {"width": 800, "height": 600, "timeout_s": 30}
+
+WORKSHOP = """<!DOCTYPE html><style>body{margin:0}#b{position:absolute;left:100px;top:20px}#b:hover{background:gold}
+#b.on{width:500px;height:200px;background:red}.at{position:absolute}</style>
+<button id=b onclick="b.classList.add('on'); say('clicked ' + event.isTrusted)" ondblclick="say('twice')">Press me</button>
+<button class=at style="left:620px;top:0" onclick="oops()">Fail</button>
+<input id=i class=at style="left:100px;top:260px"><pre id=o class=at style="left:0;top:450px"></pre>
+<div id=d class=at style="width:60px;height:60px;background:teal;left:300px;top:330px"></div>
+<div id=s class=at draggable=true style="left:20px;top:400px;width:80px;height:40px;background:plum">card</div>
+<div id=t class=at style="left:500px;top:400px;width:200px;height:100px;background:#eee">tray</div>
+<button class=at style="left:0;top:300px">Under</button>
+<div id=veil class=at style="left:0;top:290px;width:90px;height:50px;background:#ccc"></div>
+<button class=at style="left:700px;top:0" onclick="while (true);">Hang</button>
+<button class=at style="top:3000px" onclick="say('low')">Far below</button>
+<script>const said = []; const say = word => { said.push(word); o.textContent = said.join(' ') };
+let held = false; d.onpointerdown = () => held = true; onpointerup = () => held = false;
+onpointermove = e => { if (held) { d.style.left = e.clientX - 30 + 'px'; d.style.top = e.clientY - 30 + 'px' } };
+s.ondragstart = e => e.dataTransfer.setData('text/plain', 'card'); t.ondragover = e => e.preventDefault();
+t.ondrop = e => { e.preventDefault(); t.append(s); say('dropped') };
+i.onkeydown = e => say('[' + e.key + ']'); addEventListener('wheel', () => say('wheel'));
+onkeydown = e => { if (e.ctrlKey && e.key === 's') { e.preventDefault(); say('saved ' + i.value) } }</script>"""
+
+
+class Home:
+    """An event loop and a pool with one browser, shared by the tests of this file."""
+
+    def __init__(self) -> None:
+        self.runner = asyncio.Runner()
+        self.pool = RenderPool(RenderOptions(**SIZE), browsers=1)
+        self.runner.run(self.pool.__aenter__())
+
+    def render(self, html: str, **options: Any) -> Render:
+        return self.runner.run(self.pool.render(html, RenderOptions(**SIZE | options)))
+
+    def act(self, html: str, *actions: dict[str, Any], **options: Any) -> Render:
+        return self.render(html, actions=actions, first_ms=300, interval_ms=200, **options)
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Home]:
+    made = Home()
+    yield made
+    made.runner.run(made.pool.close())
+    made.runner.close()
+
+
+def outcomes(verdict: Verdict) -> list[str]:
+    """Of each action nothing if it was done, else why not."""
+    return [action["why"] for action in verdict.actions]
+
+
+def test_a_visitor_clicks_types_drags_and_scrolls_with_real_input(home: Home) -> None:
+    actions: list[dict[str, Any]] = [
+        {"do": "hover", "target": "#b"},
+        {"do": "click", "target": "Press me"},
+        {"do": "double_click", "target": "#b"},
+        {"do": "type", "target": "#i", "text": "Hi é"},
+        {"do": "key", "key": "Backspace", "times": 2},
+        {"do": "key", "key": "Control+s"},
+        {"do": "drag", "target": "#d", "to": [600, 350]},
+        {"do": "drag", "target": "card", "to": "tray"},
+        {"do": "scroll", "dy": 700},
+        {"do": "click", "target": "Far below"},
+    ]
+    tell = "<script>addEventListener('click', () => console.error(o.textContent))</script>"
+    render = home.act(WORKSHOP + tell, *actions)
+    v = render.verdict
+    assert outcomes(v) == [""] * len(actions) and v.script_errors == []
+    assert len(render.screenshots) == 1 + len(actions)
+    said = v.console_errors[-1]
+    for word in ("clicked true", "twice", "[H]", "[Backspace]", "saved Hi", "dropped", "wheel", "low"):
+        assert word in said
+    assert all(action["changed"] > 0 for action in v.actions)
+    assert v.actions[1]["changed"] > 0.15 and v.actions[0]["changed"] < 0.02
+    assert home.act(WORKSHOP + tell, *actions).screenshots == render.screenshots
+
+
+def test_an_action_that_cannot_be_done_says_why_and_the_next_is_tried(home: Home) -> None:
+    v = home.act(
+        WORKSHOP,
+        {"do": "click", "target": "#missing"},
+        {"do": "click", "target": "Under"},
+        {"do": "click", "target": [900, 10]},
+        {"do": "scroll", "dx": -10},
+        {"do": "click", "target": "Fail"},
+    ).verdict
+    assert outcomes(v) == ["no such element", "covered by <div#veil>", "outside the viewport", "nothing scrolls", ""]
+    assert [action["done"] for action in v.actions] == [False, False, False, False, True]
+    assert v.rendered and v.script_errors == ["ReferenceError: oops is not defined"]
+
+
+def test_an_action_that_hangs_the_page_is_named_and_the_page_counts_as_seen(home: Home) -> None:
+    render = home.act(WORKSHOP, {"do": "click", "target": "Hang"}, {"do": "wait", "ms": 10}, timeout_s=3)
+    assert render.verdict.rendered and len(render.screenshots) == 1
+    assert outcomes(render.verdict) == ["the page did not answer in time", "an action before it hung"]
+    assert home.render("<h1>next</h1>").verdict.rendered
+
+
+def test_a_page_that_one_action_covers_was_rendered_all_the_same(home: Home) -> None:
+    page = "<h1>Start</h1><button onclick='document.body.textContent=\"\"'>Clear</button>"
+    v = home.act(page, {"do": "click", "target": "Clear"}).verdict
+    assert v.rendered and v.actions[0]["changed"] > 0 and "Start" in v.visible_text
+
+
+BAD = {
+    "jump": "use one of click",
+    "click": "needs target",
+    "type": "needs target",
+    "key": "needs key",
+    "drag": "needs target",
+    "scroll": "needs dx or dy",
+}
+
+
+def test_a_malformed_action_is_one_sentence() -> None:
+    for do, said in BAD.items():
+        with pytest.raises(UserError, match=said):
+            RenderOptions(actions=[{"do": do}])
+    for wrong, said in (
+        ("click", "use an object"),
+        ({"target": "x"}, "use an object"),
+        ({"do": "click", "target": "x", "tmies": 2}, "Unknown entry tmies"),
+        ({"do": "click", "target": [1, "2"]}, "CSS selector"),
+        ({"do": "key", "key": "Hyper+x"}, "no key"),
+        ({"do": "key", "key": "a", "times": 0}, "times"),
+    ):
+        with pytest.raises(UserError, match=said) as caught:
+            RenderOptions.from_dict({"actions": [wrong]})
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="full_page"):
+        RenderOptions(actions=[{"do": "wait"}], full_page=True)
+
+
+def test_actions_survive_json() -> None:
+    options = RenderOptions(actions=(Action("click", target=(3, 4)), Action("key", key="Control+Shift+z", times=2)))
+    assert RenderOptions.from_dict(json.loads(json.dumps(options.to_dict()))) == options
+
+
+@pytest.mark.parametrize("image", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("full_page", [False, True])
+def test_pictures_come_in_three_formats(home: Home, image: str, full_page: bool) -> None:
+    page = "<body style='margin:0;background:#336699'><div style='height:900px'>tall</div>"
+    render = home.render(page, image=image, full_page=full_page)
+    with Image.open(io.BytesIO(render.screenshots[0])) as picture:
+        assert picture.format == image.upper()
+        assert picture.size == (800, 900 if full_page else 600)
+        red, green, blue = picture.convert("RGB").getpixel((400, 300))
+    assert abs(red - 0x33) < 4 and abs(green - 0x66) < 4 and abs(blue - 0x99) < 4
+    assert render.verdict.rendered
+
+
+def test_what_comes_by_chance_elsewhere_comes_the_same_here(home: Home) -> None:
+    """Time stamps that the browser blurs, the lots of workers, and frames at half a millisecond."""
+    page = """<pre id=o></pre><style>@keyframes m{to{left:9px}}#b{position:relative;animation:m .4s 4}</style><b id=b>x</b>
+<script>const said=[];const say=x=>{said.push(x);o.textContent=said.join('\\n')};onload=e=>say(e.timeStamp);
+b.onanimationiteration=e=>say('at '+e.timeStamp);new ResizeObserver(()=>say(performance.now())).observe(o);
+const w=new Worker(URL.createObjectURL(new Blob(['postMessage([Math.random(),crypto.randomUUID()])'])));
+w.onmessage=e=>say(e.data);setTimeout(()=>say(performance.getEntriesByType('navigation')[0].loadEventEnd),500)</script>"""
+    texts = {home.render(page).verdict.visible_text for _ in range(4)}
+    assert len(texts) == 1, texts
+    assert "0." in texts.pop()
+
+
+def test_the_spare_tab_knows_nothing_of_the_page_before(home: Home) -> None:
+    page = """<pre id=o></pre><input autofocus id=i><script>localStorage.n = (+localStorage.n || 0) + 1;
+document.cookie = 'n=' + localStorage.n; name += 'x'; setInterval(() => o.textContent = [localStorage.n, document.cookie,
+name, document.hasFocus(), history.length], 100)</script>"""
+    assert {home.render(page).verdict.visible_text for _ in range(3)} == {"1,n=1,x,true,2"}
+    small = home.render(page, width=320, height=240)
+    with Image.open(io.BytesIO(small.screenshots[0])) as picture:
+        assert picture.size == (320, 240)
+
+
+def test_a_page_cut_short_for_want_of_a_processor_is_looked_at_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module._Watch, "starved", lambda watch: True)
+    monkeypatch.setattr(pool_module, "BUDGET_PART", 1e-6)
+    tries = []
+    tried = RenderPool._tried
+
+    async def counted(self: RenderPool, place: Any, html: str, options: RenderOptions) -> Any:
+        tries.append(html)
+        return await tried(self, place, html, options)
+
+    monkeypatch.setattr(RenderPool, "_tried", counted)
+    home.render("<h1>late</h1>")
+    assert len(tries) == 2
+
+
+@pytest.mark.slow
+def test_at_least_95_of_100_pages_give_the_same_pixels_beside_a_busy_core() -> None:
+    command = [sys.executable, "bench/determinism.py"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    shares = json.loads(result.stdout.splitlines()[-1])
+    assert result.returncode == 0 and shares["pages"] >= 100, result.stdout
+    assert shares["same_pixels"] >= 0.95 and shares["same_evidence"] >= 0.95, result.stdout
+
+
+@pytest.mark.slow
+def test_nothing_grows_over_many_pages() -> None:
+    result = subprocess.run([sys.executable, "bench/soak.py", "--pages", "1000"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
