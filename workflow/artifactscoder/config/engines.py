@@ -199,6 +199,9 @@ class RenderSettings(Section):
     image: Literal["jpeg", "png"] = Field("jpeg", description="Picture format.")
     quality: int = Field(80, ge=1, le=100, description="JPEG quality.")
     memory_mb: int = Field(1500, ge=300, description="Data segment limit of a browser process [MB].")
+    mirror: bool = Field(
+        True, description="Whether common libraries that pages load from CDNs are served from the local mirror."
+    )
     blank_colours: int = Field(2, ge=0, description="A picture of so few colours (4 bits a channel) is blank.")
     blank_share: float = Field(0.999, gt=0, le=1, description="A picture with one colour on this share is blank.")
     noise_edges: float = Field(0.3, gt=0, le=1, description="A picture with more edge pixels than this is noise.")

@@ -50,6 +50,8 @@ class RenderOptions:
     max_height: int = 4000
     memory_mb: int = 1500
     """Data segment of each browser process, and half of what all processes of one browser may hold."""
+    mirror: bool = True
+    """Whether common libraries are served from the local mirror of the CDNs."""
     blank_colours: int = 2
     """A picture of so few colours (4 bits a channel) is flat."""
     blank_share: float = 0.999
@@ -72,8 +74,9 @@ class RenderOptions:
         _check(self, "noise_edges", 0, 1)
         if self.image not in get_args(Image):
             raise UserError(f"Render option image is {self.image!r}: use jpeg or png")
-        if not isinstance(self.full_page, bool):
-            raise UserError(f"Render option full_page is {self.full_page!r}: use true or false")
+        for name in ("full_page", "mirror"):
+            if not isinstance(getattr(self, name), bool):
+                raise UserError(f"Render option {name} is {getattr(self, name)!r}: use true or false")
 
     def to_dict(self) -> dict[str, Any]:
         """Every option by its name, fit for JSON."""
@@ -131,7 +134,11 @@ class Verdict:
     images: int = 0
     broken_images: int = 0
     requests_refused: list[str] = field(default_factory=list)
+    """URLs; those of a CDN with the reason why the mirror does not serve them, in brackets."""
     requests_refused_count: int = 0
+    requests_mirrored: list[str] = field(default_factory=list)
+    """URL -> NAME@VERSION/PATH: what was served from the mirror."""
+    requests_mirrored_count: int = 0
     dialogs: int = 0
     """At most 100: then the script that opens them is stopped."""
     downloads: int = 0

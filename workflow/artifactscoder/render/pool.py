@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from artifactscoder.render import chromium
+from artifactscoder.render import chromium, mirror
 from artifactscoder.render.cdp import Browser, BrowserLost, ProtocolError
 from artifactscoder.render.guard import Deeds
 from artifactscoder.render.judgement import judge
@@ -63,11 +63,15 @@ class RenderPool:
         self._executable = executable
         self._places = [_Place() for _ in range(browsers)]
         self._free: asyncio.Queue[_Place] = asyncio.Queue()
+        self._mirror: mirror.Mirror | None = None
         self._starting = asyncio.Semaphore(os.cpu_count() or 1)
         self._closed = True
 
     async def __aenter__(self) -> RenderPool:
-        """Start every browser; UserError if there is no Chromium, RenderUnavailable if one does not start."""
+        """Start every browser; UserError if there is no Chromium or no mirror, RenderUnavailable if one does not
+        start."""
+        if self.options.mirror:
+            self._mirror = mirror.load()
         self._executable = self._executable or chromium.find()
         self._closed = False
         starts = [asyncio.ensure_future(self._running(place)) for place in self._places]
@@ -100,6 +104,8 @@ class RenderPool:
         if self._closed:
             raise RenderUnavailable("The render pool is closed")
         options = options or self.options
+        if options.mirror and self._mirror is None:
+            self._mirror = mirror.load()
         place = await self._free.get()
         began = asyncio.get_running_loop().time()
         try:
@@ -192,7 +198,7 @@ class RenderPool:
         for _ in range(OPEN_TRIES):
             browser = await self._running(place)
             browser.pages += 1
-            tab = Tab(browser, html, options)
+            tab = Tab(browser, html, options, self._mirror if options.mirror else None)
             try:
                 await asyncio.wait_for(tab.open(), OPEN_SECONDS)
                 return tab

@@ -20,6 +20,7 @@ from typing import Any
 from artifactscoder.render import scripts
 from artifactscoder.render.cdp import Browser, BrowserLost, ProtocolError
 from artifactscoder.render.guard import Guard
+from artifactscoder.render.mirror import Mirror
 from artifactscoder.render.page import MAX_TEXT, RenderOptions
 
 CLOCK_START = 1_736_942_400.0
@@ -65,12 +66,14 @@ class Shot:
 class Tab:
     """`open`, then `look`, then `close`; one at a time in a browser."""
 
-    def __init__(self, browser: Browser, html: str, options: RenderOptions) -> None:
+    def __init__(self, browser: Browser, html: str, options: RenderOptions, mirror: Mirror | None = None) -> None:
         document = html.encode("utf-8", "replace")
         self.browser = browser
         self.options = options
         self._url = f"https://p{hashlib.sha256(document).hexdigest()[:12]}.invalid/"
-        self.guard = Guard(browser, self._url, base64.b64encode(document).decode("ascii"))
+        if mirror is not None:
+            document = mirror.relaxed(html).encode("utf-8", "replace")
+        self.guard = Guard(browser, self._url, base64.b64encode(document).decode("ascii"), mirror)
         self._context = self._target = self._session = ""
         self._ticks = 0.0
         self._lived = 0
