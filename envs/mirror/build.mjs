@@ -71,7 +71,10 @@ function kept(manifest, all, entry) {
     return BUILDS.test(path) && !INSIDE.test(path);
   });
   // What a package names as its entry is asked for, wherever it lies.
-  if (!prefixes) chosen.push(...[entry.jsdelivr, entry.unpkg, entry.usual].filter((path) => path && ASSET.test(path)));
+  if (!prefixes) {
+    const named = [entry.jsdelivr, entry.unpkg, entry.usual].filter((path) => path && ASSET.test(path));
+    chosen.push(...named, ...named.map(minified).filter((path) => all.has(path)));
+  }
   return [...new Set(chosen)].filter((path) => {
     if (minified(path) !== path && all.has(minified(path)) && chosen.includes(minified(path))) return false;
     // A browser takes the first form of a font that it knows, and each names woff2 first.

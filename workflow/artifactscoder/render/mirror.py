@@ -205,18 +205,16 @@ class Mirror:
         path = wanted.path
         if wanted.module and path.startswith("addons/"):
             path = path.replace("addons/", "examples/jsm/", 1)  # three's own short name for them
-        tries = [path, twin(path), f"{path}.js", f"{path}.min.js", f"{path}.mjs", f"{path}.css"]
-        for one in tries:
+        for one in (path, twin(path), f"{path}.js", f"{path}.min.js", f"{path}.mjs", f"{path}.css"):
             if one in files:
                 return one
+            if wanted.loose and (deep := [file for file in files if file.endswith(f"/{one}")]):
+                return min(deep, key=lambda file: (file.count("/"), file))
         if not wanted.loose:
             return None
-        for one in tries[:2]:
-            deep = [file for file in files if file.endswith(f"/{one}")]
-            if deep:
-                return min(deep, key=lambda file: (file.count("/"), file))
+        # The other CDN has folders that the package does not.
         name = path.rpartition("/")[2]
-        return next((file for file in files for one in (name, twin(name)) if file.endswith(f"/{one}")), None)
+        return next((file for one in (name, twin(name)) for file in files if f"/{file}".endswith(f"/{one}")), None)
 
     def _module(self, name: str, version: str, package: dict[str, Any], wanted: Wanted) -> tuple[str, bytes] | None:
         """An ES module that set-up has built: at its own address the module, elsewhere one line that passes it on."""
