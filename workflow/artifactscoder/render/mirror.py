@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import hashlib
 import json
 import re
 import sys
@@ -23,14 +22,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from artifactscoder import vendored
 from artifactscoder.errors import UserError
 from artifactscoder.render import cdn, fonts
 from artifactscoder.render.cdn import Wanted
 
 FOLDER = Path(sys.prefix) / "share/artifactscoder/mirror"
-SOURCES = Path(__file__).resolve().parents[3] / "envs/mirror"
-"""What the mirror is made from, in a checkout."""
-MADE_FROM = ("package.json", "package-lock.json", "build.mjs")
 KEPT_BYTES = 64 << 20
 MODULE_HOST = "https://esm.sh"
 """All ES modules that stand alone have one address, whichever CDN was asked: two copies of React break a page."""
@@ -78,7 +75,7 @@ class Refusal:
 def load() -> Mirror:
     """The installed mirror; UserError with the remedy if it is missing, or not the one that this checkout names."""
     mirror = _load(FOLDER)
-    wanted = sources_digest()
+    wanted = vendored.digest()
     if wanted and mirror.digest != wanted:
         raise UserError(f"The mirror of front-end libraries in {FOLDER} is not the one of envs/mirror: run make setup")
     return mirror
@@ -93,14 +90,6 @@ def _load(folder: Path) -> Mirror:
             f"There is no mirror of front-end libraries in {folder}: run make setup, or envs/mirror.sh alone; "
             "to render without one, set render.mirror to false"
         ) from None
-
-
-def sources_digest() -> str | None:
-    """The digest of what the mirror is made from, as envs/mirror.sh writes it; None where there is no checkout."""
-    try:
-        return hashlib.sha256(b"".join((SOURCES / name).read_bytes() for name in MADE_FROM)).hexdigest()
-    except OSError:
-        return None
 
 
 class Mirror:
