@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fill an image: the roles that are named, from their locks under /opt/envs, into /opt/venv. Runs in %post.
-# Wheels that the host fetched lie at /mnt for the time of the build (`artifactscoder images build` binds them); without
-# any, pip asks its index. After `--beside=NAMES` the roles fill up a Python that the base image has: what is there
+# Wheels that the host fetched lie at /mnt for the time of the build (`artifactscoder images build` binds them), and with
+# them the host's mirror of front-end libraries; without any, pip asks its index, and npm its registry. After `--beside=NAMES` the roles fill up a Python that the base image has: what is there
 # stays, except NAMES, which are replaced by the locks' versions.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
@@ -54,6 +54,16 @@ else
   # An image cannot be written to: what is not compiled now is compiled by every job again.
   $python -m compileall -q -j 0 /opt/venv/lib > /dev/null || true
 fi
+
+for role in "$@"; do
+  [ "$role" = render ] || continue
+  mirror=/opt/venv/share/artifactscoder/mirror
+  mkdir -p "${mirror%/*}"
+  # The host's, if it is of this lock; envs/mirror.sh then finds nothing to do.
+  [ ! -e /mnt/mirror/stamp ] || cp -r /mnt/mirror "$mirror"
+  bash /opt/envs/mirror.sh $python
+  chmod -R a+rX "$mirror"
+done
 
 # The package itself stays in the checkout, which is bound at run time: PYTHONPATH points at its `workflow` folder.
 printf '#!/bin/sh\nexec /opt/venv/bin/python -m artifactscoder.cli "$@"\n' > /opt/venv/bin/artifactscoder

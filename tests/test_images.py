@@ -59,6 +59,14 @@ def test_a_changed_lock_or_definition_is_another_image(configure, checkout: Path
     assert len(set(names)) == 4
 
 
+def test_another_mirror_is_another_image_of_the_roles_that_render(configure, checkout: Path) -> None:
+    before = {role: images.path(configure(), role) for role in ROLES}
+    with open(checkout / "envs/mirror/package-lock.json", "a") as lock:
+        lock.write(" ")
+    after = {role: images.path(configure(), role) for role in ROLES}
+    assert {role for role in ROLES if after[role] != before[role]} == {"render", "train", "cpu"}
+
+
 def test_a_lock_that_an_image_does_not_hold_leaves_its_name(configure, checkout: Path) -> None:
     before = images.path(configure(), "data")
     (checkout / "envs/train.txt").write_text("another==1\n")

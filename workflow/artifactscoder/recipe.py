@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from artifactscoder import config as configs
+from artifactscoder import vendored
 from artifactscoder.config import Config
 
 
@@ -96,11 +97,13 @@ def depends(config: Config, name: str) -> dict[str, Any]:
     from artifactscoder.llm import prompts  # the only look upwards: prompts are files, and only their digests count
 
     step = STEPS[name]
+    mirrored = "render" in step.settings and config.render.mirror
     return {
         "version": step.version,
         "settings": {path: configs.select(config, path) for path in step.settings},
         "roles": {role: _identity(config, role) for role in step.roles},
         "prompts": prompts.digest(step.prompts),
+        **({"mirror": vendored.digest()} if mirrored else {}),
     }
 
 

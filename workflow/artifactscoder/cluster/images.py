@@ -11,7 +11,8 @@ llama.cpp's, for machines without GPU or without a registry; take it by naming i
 images.train, images.serve.
 
 Where the host's Python is the image's, the host's pip fetches the wheels first, with its own indexes, mirrors and
-folders, and the image installs from those without a network; elsewhere the image's pip asks its index. The cpu image
+folders, and the image installs from those without a network; elsewhere the image's pip asks its index. The mirror of
+front-end libraries (render/mirror.py) goes in the same way: the host's is copied, or npm fetches it inside. The cpu image
 took 7 minutes on 2 cores that others used too (4 minutes of processor time) and is 1.2 GB; meanwhile $APPTAINER_TMPDIR
 (or /tmp) needs 6 GB, and the wheels 0.6 GB in images.folder, where the next build finds them.
 
@@ -129,7 +130,7 @@ def _fetch_wheels(config: Config, role: str, log: IO[str]) -> Path | None:
     if "bookworm" not in definition or sys.version_info[:2] != BOOKWORM_PYTHON:
         return None
     folder = config.images.folder / "wheels"
-    locks = [str(CHECKOUT / name) for name in _copied(definition) if name.startswith("envs/")]
+    locks = [str(CHECKOUT / name) for name in _copied(definition) if name.endswith(".txt")]
     pip = [
         sys.executable,
         "-m",
@@ -142,6 +143,12 @@ def _fetch_wheels(config: Config, role: str, log: IO[str]) -> Path | None:
     # What an earlier build fetched is found in the folder itself.
     folders = ["--find-links", str(folder.absolute()), "--wheel-dir", str(folder.absolute())]
     folder.mkdir(parents=True, exist_ok=True)
+    from artifactscoder.render import mirror
+
+    if "envs/mirror.sh" in definition and mirror.FOLDER.exists():
+        # A copy, since the folder alone is bound; a stale one is made anew inside the image.
+        shutil.rmtree(folder / "mirror", ignore_errors=True)
+        shutil.copytree(mirror.FOLDER, folder / "mirror")
     _run([*pip, *folders, *(word for lock in locks for word in ("--requirement", lock))], log)
     return folder
 

@@ -202,6 +202,9 @@ class RenderSettings(Section):
     sandbox: Literal["auto", "require"] = Field(
         "auto", description="auto: the strongest containment of browsers that the machine grants; require: or none."
     )
+    mirror: bool = Field(
+        True, description="Whether common libraries that pages load from CDNs are served from the local mirror."
+    )
     blank_colours: int = Field(2, ge=0, description="A picture of so few colours (4 bits a channel) is blank.")
     blank_share: float = Field(0.999, gt=0, le=1, description="A picture with one colour on this share is blank.")
     noise_edges: float = Field(0.3, gt=0, le=1, description="A picture with more edge pixels than this is restless.")

@@ -1,8 +1,8 @@
 """What a page may do, and the record of what it tried.
 
-In: the events of the page's session. Out: the answers to them, and `Deeds`. The only request that is answered is
-the page's own document; `data:` and `blob:` pass; all else is refused and counted. Dialogs are dismissed, workers
-let loose up to a number, windows closed. What comes in floods is cut off before it costs more than it tells.
+In: the events of the page's session. Out: the answers to them, and `Deeds`. The only requests that are answered are
+those for the page's own document and for libraries that the mirror holds, both from memory; `data:` and `blob:` pass;
+all else is refused and counted. Dialogs are dismissed, workers let loose up to a number, windows closed. What comes in floods is cut off before it costs more than it tells.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from artifactscoder.render import scripts
 from artifactscoder.render.cdp import Browser
+from artifactscoder.render.mirror import Answer, Mirror, Refusal
 from artifactscoder.render.page import MAX_LISTED
 
 SERVINGS = 4
@@ -23,6 +24,15 @@ MAX_MESSAGES = 500
 MAX_WORKERS = 16
 MAX_NOTED = 200
 LINE = 300
+MAX_MIRRORED = 500
+"""How often a page gets a file from the mirror: one that asks for ever is refused."""
+OPEN_TO_ALL = (
+    ("access-control-allow-origin", "*"),
+    ("cross-origin-resource-policy", "cross-origin"),
+    ("timing-allow-origin", "*"),
+    ("cache-control", "public, max-age=31536000"),
+)
+"""What the CDNs say too: fonts, modules and tags with `crossorigin` need it."""
 
 
 @dataclass
@@ -33,6 +43,9 @@ class Deeds:
     console_errors: list[str] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     refused_count: int = 0
+    mirrored: dict[str, str] = field(default_factory=dict)
+    """What was served for which URL."""
+    mirrored_count: int = 0
     dialogs: int = 0
     downloads: int = 0
     navigations: int = 0
@@ -51,6 +64,12 @@ class Deeds:
         if len(self.refused) < MAX_NOTED:
             self.refused.add(url[:LINE])
 
+    def serve(self, url: str, served: str) -> None:
+        """Count a request that the mirror answered."""
+        self.mirrored_count += 1
+        if len(self.mirrored) < MAX_NOTED:
+            self.mirrored[url[:LINE]] = served[:LINE]
+
 
 class Guard:
     """Stands at one page's session."""
@@ -62,6 +81,7 @@ class Guard:
         self._browser = browser
         self._session = self._target = ""
         self._url = self._document = ""
+        self._mirror: Mirror | None = None
         self._served = self._loads = self._pauses = self._messages = 0
         self._unparsed = False
 
@@ -84,9 +104,9 @@ class Guard:
             self._post("Debugger.setBreakpointsActive", {"active": False}),
         ]
 
-    def serve(self, url: str, document: str) -> None:
-        """Answer requests for this address with the page, given in base64."""
-        self._url, self._document = url, document
+    def serve(self, url: str, document: str, mirror: Mirror | None = None) -> None:
+        """Answer requests for this address with the page, given in base64, and those for libraries from the mirror."""
+        self._url, self._document, self._mirror = url, document, mirror
 
     def on(self, method: str, params: dict[str, Any]) -> None:
         """Answer an event of the session."""
@@ -113,14 +133,26 @@ class Guard:
             header = {"name": "content-type", "value": "text/html; charset=utf-8"}
             answer = {"responseCode": 200, "responseHeaders": [header], "body": self._document}
             self._post("Fetch.fulfillRequest", identity | answer)
+        elif not is_document and isinstance(found := self._mirrored(url), Answer):
+            self.deeds.serve(url, found.served)
+            named = [("content-type", found.type), *OPEN_TO_ALL]
+            headers = [{"name": name, "value": value} for name, value in named]
+            answer = {"responseCode": 200, "responseHeaders": headers, "body": found.body}
+            self._post("Fetch.fulfillRequest", identity | answer)
         elif url.startswith(("data:", "blob:")):
             self._post("Fetch.continueRequest", identity)
         else:
             if url != self._url + "favicon.ico":
-                self.deeds.refuse(url)
+                why = None if is_document else found
+                self.deeds.refuse(f"{url[: LINE - 40]} ({why.reason})" if isinstance(why, Refusal) else url)
             # An aborted navigation leaves the page as it is; one that is blocked would replace it.
             error = "Aborted" if is_document else "BlockedByClient"
             self._post("Fetch.failRequest", identity | {"errorReason": error})
+
+    def _mirrored(self, url: str) -> Answer | Refusal | None:
+        if self._mirror is None or self.deeds.mirrored_count >= MAX_MIRRORED:
+            return None
+        return self._mirror.answer(url)
 
     def _on_socket(self, params: dict[str, Any]) -> None:
         """Sockets are not intercepted; the dead proxy refuses them."""

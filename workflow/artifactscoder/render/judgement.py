@@ -34,6 +34,8 @@ def judge(
         console_errors=deeds.console_errors,
         requests_refused=sorted(deeds.refused)[:MAX_LISTED],
         requests_refused_count=deeds.refused_count,
+        requests_mirrored=[f"{url} -> {served}" for url, served in sorted(deeds.mirrored.items())][:MAX_LISTED],
+        requests_mirrored_count=deeds.mirrored_count,
         dialogs=deeds.dialogs,
         downloads=deeds.downloads,
         navigations=deeds.navigations,

@@ -138,6 +138,8 @@ class RenderOptions:
     """Data segment of each browser process, and half of what all processes of one browser may hold."""
     sandbox: Sandbox = "auto"
     """Of the pool: the strongest containment that the machine grants, or none but Chromium's own sandbox."""
+    mirror: bool = True
+    """Whether common libraries are served from the local mirror of the CDNs."""
     blank_colours: int = 2
     """A picture of so few colours (4 bits a channel) is flat."""
     blank_share: float = 0.999
@@ -165,8 +167,9 @@ class RenderOptions:
             raise UserError(f"Render option image is {self.image!r}: use one of {', '.join(get_args(Image))}")
         if self.sandbox not in get_args(Sandbox):
             raise UserError(f"Render option sandbox is {self.sandbox!r}: use one of {', '.join(get_args(Sandbox))}")
-        if not isinstance(self.full_page, bool):
-            raise UserError(f"Render option full_page is {self.full_page!r}: use true or false")
+        for name in ("full_page", "mirror"):
+            if not isinstance(getattr(self, name), bool):
+                raise UserError(f"Render option {name} is {getattr(self, name)!r}: use true or false")
         if not isinstance(self.actions, (list, tuple)) or len(self.actions) > MAX_ACTIONS:
             raise UserError(f"Render option actions must be a list of at most {MAX_ACTIONS}")
         actions = (one if isinstance(one, Action) else Action.from_dict(one) for one in self.actions)
@@ -232,7 +235,11 @@ class Verdict:
     images: int = 0
     broken_images: int = 0
     requests_refused: list[str] = field(default_factory=list)
+    """URLs; those of a CDN with the reason why the mirror does not serve them, in brackets."""
     requests_refused_count: int = 0
+    requests_mirrored: list[str] = field(default_factory=list)
+    """URL -> NAME@VERSION/PATH: what was served from the mirror."""
+    requests_mirrored_count: int = 0
     dialogs: int = 0
     """At most 100: then the script that opens them is stopped."""
     downloads: int = 0

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from artifactscoder.errors import UserError
-from artifactscoder.render import chromium
+from artifactscoder.render import chromium, mirror
 from artifactscoder.render.actions import Done, Hand
 from artifactscoder.render.cdp import Browser, BrowserLost, ProtocolError
 from artifactscoder.render.containment import Containment, choose
@@ -78,6 +78,7 @@ class RenderPool:
         self._executable = executable
         self._places = [_Place() for _ in range(browsers)]
         self._free: asyncio.Queue[_Place] = asyncio.Queue()
+        self._mirror: mirror.Mirror | None = None
         self._starting = asyncio.Semaphore(os.cpu_count() or 1)
         self._closed = True
         self._tending: asyncio.Task[None] | None = None
@@ -90,7 +91,10 @@ class RenderPool:
         return [place.browser for place in self._places if place.browser is not None]
 
     async def __aenter__(self) -> RenderPool:
-        """Start every browser; UserError if there is no Chromium, RenderUnavailable if one does not start."""
+        """Start every browser; UserError if there is no Chromium or no mirror, RenderUnavailable if one does not
+        start."""
+        if self.options.mirror:
+            self._mirror = mirror.load()
         self._executable = self._executable or chromium.find()
         self.containment = self.containment or choose(self._executable, self.options.sandbox)
         self._closed = False
@@ -151,6 +155,8 @@ class RenderPool:
         options = options or self.options
         if len(html) > MAX_DOCUMENT:
             return Render(Verdict(False, "navigation_failed"))
+        if options.mirror and self._mirror is None:
+            self._mirror = mirror.load()
         place = await self._free.get()
         began = asyncio.get_running_loop().time()
         try:
@@ -201,7 +207,8 @@ class RenderPool:
             try:
                 async with asyncio.timeout(options.timeout_s):
                     until = loop.time() + BUDGET_PART * options.timeout_s
-                    shots = await tab.look(html, moments, until)
+                    library = self._mirror if options.mirror else None
+                    shots = await tab.look(html, moments, until, library)
                     await hand.play(until)
             except CaptureStuck:
                 await tab.close(hung=True)
@@ -215,11 +222,11 @@ class RenderPool:
             finally:
                 watch.end()
             seen = _Seen(failed, shots, tab.guard.conclude(), hand.done)
-            if failed == "timeout" or not seen.deeds.budget_expired:
-                seen.doubtful = watch.starved()
-            elif failed == "crashed":
+            if failed == "crashed":
                 seen.doubtful = not browser.overweight
                 browser.kill()
+            elif failed == "timeout" or not seen.deeds.budget_expired:
+                seen.doubtful = watch.starved()
             await tab.close(hung=failed is not None)
             if shots and failed == "timeout":
                 seen.failed = None  # the page was seen; it is the action that hung

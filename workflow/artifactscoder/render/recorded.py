@@ -1,6 +1,6 @@
 """Renderings on record: a page that was rendered once under the same options is not rendered again.
 
-Verdict and pictures go into the journal under a digest of page, options and `VERSION`. So a resumed job goes on where
+Verdict and pictures go into the journal under a digest of page, options, mirror and `VERSION`. So a resumed job goes on where
 it was, and asks the judge with the very same evidence, which keeps the judge's answers valid too.
 """
 
@@ -10,6 +10,7 @@ import hashlib
 import json
 
 from artifactscoder.journal import Journal
+from artifactscoder.render import mirror
 from artifactscoder.render.page import Render
 from artifactscoder.render.pool import RenderPool
 
@@ -22,7 +23,8 @@ class RecordedPool:
     def __init__(self, pool: RenderPool, journal: Journal) -> None:
         self.pool = pool
         self.journal = journal
-        options = json.dumps(pool.options.to_dict(), sort_keys=True)
+        held = mirror.load().digest if pool.options.mirror else None
+        options = json.dumps([pool.options.to_dict(), held], sort_keys=True)
         self._prefix = f"render/{VERSION}/{hashlib.sha256(options.encode()).hexdigest()[:12]}/"
 
     async def render(self, html: str) -> Render:

@@ -74,7 +74,18 @@ DETERMINISM = r"""
   replace(RealDate.prototype, 'constructor', Dated);
   replace(globalThis, 'Date', Dated);
   // Sixty calls a second of the virtual clock, whatever number of frames is really drawn.
-  const PERIOD = 1000 / 60, later = setTimeout.bind(globalThis);
+  // Without a graphics card the processor draws what WebGL shows, 20 to 100 ms a frame: then ten calls a second.
+  let PERIOD = 1000 / 60;
+  const later = setTimeout.bind(globalThis);
+  if (globalThis.HTMLCanvasElement) {
+    const original = HTMLCanvasElement.prototype.getContext;
+    replace(HTMLCanvasElement.prototype, 'getContext', function getContext(kind, ...more) {
+      const context = original.call(this, kind, ...more);
+      if (context && globalThis.WebGL2RenderingContext &&
+        (context instanceof WebGL2RenderingContext || context instanceof WebGLRenderingContext)) PERIOD = 100;
+      return context;
+    });
+  }
   let last = 0, waiting = new Map(), due = 0;
   const run = (calls, time) => {
     // Not caught: an error must be seen as uncaught; the calls after it still come.

@@ -21,6 +21,7 @@ from typing import Any
 from artifactscoder.render import scripts
 from artifactscoder.render.cdp import Browser, BrowserLost, ProtocolError
 from artifactscoder.render.guard import Guard
+from artifactscoder.render.mirror import Mirror
 from artifactscoder.render.page import MAX_TEXT, RenderOptions
 
 CLOCK_START = 1_736_942_400.0
@@ -116,7 +117,9 @@ class Tab:
         """Whether a tab opened for other options will do for these."""
         return (self.options.width, self.options.height) == (options.width, options.height)
 
-    async def look(self, html: str, moments: list[int], until: float) -> list[Shot]:
+    async def look(
+        self, html: str, moments: list[int], until: float, mirror: Mirror | None = None
+    ) -> list[Shot]:
         """Load the page and photograph it at these moments of its clock, in ms; the caller limits the time.
 
         After `until`, by the loop's clock, it is photographed as it is. A picture of the whole page can only be
@@ -124,7 +127,9 @@ class Tab:
         """
         document = html.encode("utf-8", "replace")
         url = f"https://p{hashlib.sha256(document).hexdigest()[:12]}.invalid/"
-        self.guard.serve(url, base64.b64encode(document).decode("ascii"))
+        if mirror is not None:
+            document = mirror.relaxed(html).encode("utf-8", "replace")
+        self.guard.serve(url, base64.b64encode(document).decode("ascii"), mirror)
         self.browser.listen(None, self._on_browser)
         # The clock must stand until the navigation is committed: a budget set before it is never used up.
         answer = await self._post("Page.navigate", {"url": url})
