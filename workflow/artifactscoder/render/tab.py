@@ -20,7 +20,7 @@ from typing import Any
 from artifactscoder.render import scripts
 from artifactscoder.render.cdp import Browser, BrowserLost, ProtocolError
 from artifactscoder.render.guard import Guard
-from artifactscoder.render.page import MAX_TEXT, RenderOptions
+from artifactscoder.render.page import MAX_VISIBLE, RenderOptions
 
 CLOCK_START = 1_736_942_400.0
 """What a page believes to be the time of its start: 2025-01-15 12:00 UTC, in seconds."""
@@ -204,7 +204,7 @@ class Tab:
             with contextlib.suppress(ProtocolError):  # the page may be about to replace its document
                 world = {"frameId": self._target, "worldName": "artifactscoder"}
                 context = (await self._post("Page.createIsolatedWorld", world))["executionContextId"]
-                script = {"expression": scripts.FIGURES % MAX_TEXT, "contextId": context}
+                script = {"expression": scripts.FIGURES % MAX_VISIBLE, "contextId": context}
                 answer = await self._post("Runtime.evaluate", {**script, "returnByValue": True})
                 if "value" in answer["result"]:
                     return answer["result"]["value"]
