@@ -136,3 +136,11 @@ def _role(tag: str, attributes: dict[str, str | None]) -> str | None:
     if tag == "input":
         return INPUT_ROLES.get((attributes.get("type") or "text").lower(), "textbox")
     return ROLES.get(tag)
+
+
+def role_of(kind: str) -> str | None:
+    """The role of a visible element as a verdict names it: `h1`, `input:range`, `role=tab`."""
+    tag, _, type_ = kind.partition(":")
+    if kind.startswith("role="):
+        return kind[5:]
+    return _role(tag, {"type": type_})

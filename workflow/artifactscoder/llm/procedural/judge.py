@@ -93,13 +93,13 @@ def dimensions(html: str, evidence: dict[str, Any], request: str, slugs: list[st
 
 
 def checklist(
-    html: str, evidence: dict[str, Any], request: str, items: list[tuple[str, str]], maximum: float
+    html: str, evidence: dict[str, Any], request: str, items: list[tuple[str, str, float]]
 ) -> list[dict[str, Any]]:
-    """Whole or half points for each (id, text) of a checklist."""
+    """Whole or half points for each (id, text, most points) of a checklist."""
     signals = s.measure(html, evidence, request)
     factor = gate(signals)
     out = []
-    for id_, text in items:
+    for id_, text, maximum in items:
         low = text.lower()
         names = [name for pattern, found in TOPICS if re.search(pattern, low) for name in found]
         names = names or ["relevance", "working", "styled"]
