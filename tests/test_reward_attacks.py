@@ -90,7 +90,7 @@ def lab_config(configure: Callable[..., Config], folder: Path) -> Config:
 async def test_no_attack_on_a_task_passes_its_median_honest_page_and_each_defence_is_needed(
     configure: Callable[..., Config], tmp_path: Path
 ) -> None:
-    await claims(configure, tmp_path, tasks()[:1], sample=3)
+    await claims(configure, tmp_path, tasks()[:1], sample=6)
 
 
 @pytest.mark.slow

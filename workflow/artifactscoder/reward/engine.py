@@ -102,8 +102,9 @@ class RewardEngine:
         `tokens`: how many were generated, thoughts included, if the trainer knows; else the answer's are counted.
         Keys: score, a column each gate (i_...) and component (s_...; all 0..1), s_struct, s_sem, tokens, pages
         (complete ones in the answer), extracted, reason (why the page counts as not rendered); as JSON: points and
-        reasons (of each item), directed (quotes that speak to the judge), verdict (what the browser saw), hidden (characters that
-        the judge was not shown), screenshots (digests); render_seconds, judge_seconds, judge_attempts, retries.
+        reasons (of each item), directed (quotes that speak to the judge), verdict (what the browser saw), screenshots
+        (digests); hidden (characters that the judge was not shown), render_seconds, judge_seconds, judge_attempts,
+        retries.
         """
         return (await self.scored(answer, prompt, reference_html, checklist, sample_id, tokens))[0]
 
