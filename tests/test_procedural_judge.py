@@ -50,9 +50,9 @@ SEEN = {
 BLANK = {**SEEN, "rendered": False, "visible_elements": 0, "text_chars": 0, "colours": 1, "dominant_share": 1.0}
 SLUGS = list(judge.DIMENSIONS)
 ITEMS = [
-    ("a-01", "Interaction works. Controls react."),
-    ("a-02", "Accessibility basics. Labels and focus."),
-    ("a-03", "Tip slider."),
+    ("a-01", "Interaction works. Controls react.", 5),
+    ("a-02", "Accessibility basics. Labels and focus.", 5),
+    ("a-03", "Tip slider.", 5),
 ]
 
 
@@ -61,7 +61,7 @@ def total(html: str, evidence: dict = SEEN) -> float:
 
 
 def points(html: str, evidence: dict = SEEN) -> float:
-    return sum(entry["points"] for entry in judge.checklist(html, evidence, REQUEST, ITEMS, 5))
+    return sum(entry["points"] for entry in judge.checklist(html, evidence, REQUEST, ITEMS))
 
 
 POOR = "<!DOCTYPE html><html><body><div>Tip calculator bill</div><div onclick='alert(1)'>go</div></body></html>"

@@ -65,13 +65,14 @@ def test_an_endless_loop_earns_nothing_closed_or_not() -> None:
 
 
 def test_a_checklist_answer_has_every_item_once_and_points_in_range() -> None:
-    shape = form(["a-1", "a-2"], 5)
+    shape = form({"a-1": 5, "a-2": 2})
     good = shape.model_validate(
         {"items": [{"id": "a-1", "points": 5, "reason": ""}, {"id": "a-2", "points": 0.5, "reason": ""}]}
     )
     assert list(good.values().values()) == [5, 0.5]
     for items in (
         [{"id": "a-1", "points": 5, "reason": ""}],
+        [{"id": "a-1", "points": 5, "reason": ""}, {"id": "a-2", "points": 2.5, "reason": ""}],
         [{"id": "a-1", "points": 5.5, "reason": ""}, {"id": "a-2", "points": 0, "reason": ""}],
         [{"id": "a-1", "points": 5, "reason": ""}, {"id": "a-1", "points": 0, "reason": ""}],
         [{"id": "a-1", "points": 5, "reason": ""}, {"id": "a-3", "points": 0, "reason": ""}],

@@ -164,7 +164,7 @@ class Engine:
         assert path.name == "reward.json"
         return cls(path.with_name("failed"))
 
-    async def score(self, *, answer, prompt, reference_html, checklist, sample_id):
+    async def score(self, *, answer, prompt, reference_html, checklist, sample_id, tokens=None):
         self.calls += 1
         if self.calls == 6 and not self.failed.exists():
             self.failed.touch()

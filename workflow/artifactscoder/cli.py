@@ -68,6 +68,17 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "image_roles": ("role", {"nargs": "*", "help": "data, render, train (these by default), serve, or cpu"}),
     "snakemake": ("snakemake", {"nargs": "*", "help": "further arguments for Snakemake, after --"}),
     "page": ("page", {"type": Path, "help": "HTML file"}),
+    "answer": ("page", {"type": Path, "help": "file with a page or a model's whole answer"}),
+    "task": ("--task", {"required": True, "help": "id in the RL tables, or a request in words"}),
+    "data": ("--data", {
+        "type": Path, "nargs": "+", "default": [], "help": "RL tables (default: those of RESULTS/rl/parquet)",
+    }),
+    "checklist": ("--checklist", {"type": Path, "help": "JSON list of items: id, title, description, max"}),
+    "reference": ("--reference", {"type": Path, "help": "reference page, HTML"}),
+    "counter": ("--model", {"type": Path, "help": "model folder whose tokenizer counts (default: train.base)"}),
+    "pictures": ("--output", {
+        "type": Path, "dest": "folder", "help": "folder for the pictures (default: RESULTS/reward/PAGE)",
+    }),
     "configs": ("--config", {
         "type": Path, "action": "append", "default": [], "dest": "configs",
         "help": "configuration, as Snakemake takes it (default: config.yaml and what the profile names)",
@@ -191,6 +202,12 @@ COMMANDS: dict[str, Command] = {
     ),
     "render page": Command(
         "render", "page folder", lambda m, c, a: _render_page(c, a), "one page: verdict and pictures"
+    ),
+    "reward explain": Command(
+        "reward.explain", "answer task data checklist reference counter pictures json",
+        lambda m, c, a: m.run(
+            c, a.page, a.task, a.data, a.checklist, a.reference, a.model, a.folder, a.json
+        ), "the reward of one page, part by part",
     ),
     "images build": Command(
         "cluster.images", "image_roles",

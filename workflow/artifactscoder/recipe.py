@@ -77,15 +77,17 @@ STEPS: dict[str, Step] = {
     "train/sft": Step("supervised fine-tuning with verl", ("train.sft",)),
     "train/grpo": Step(
         "GRPO with verl, rewarded by rendering and judge",
-        ("train.grpo", "reward", "render"),
+        ("train.grpo", "reward", "render", "seed"),
         ("vision_judge",),
         ("reward_checklist",),
+        version=2,
     ),
     "train/export": Step("a checkpoint as a model in Hugging Face format", ("train.export",)),
     "eval/generate": Step("answers of a model to held-out tasks", ("eval.tasks", "eval.sampling", "eval.batch")),
     "eval/render": Step("each answer rendered, three pictures over time", ("eval.screenshots", "render")),
     "eval/judge": Step(
-        "each rendering judged by its checklist", ("reward",), ("vision_judge",), ("reward_checklist",)
+        "each rendering judged by its checklist", ("reward", "seed"), ("vision_judge",), ("reward_checklist",),
+        version=2,
     ),
     "eval/table": Step("base, SFT and GRPO side by side: table.parquet"),
     "report": Step("one page that shows it all"),

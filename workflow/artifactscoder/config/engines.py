@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -213,16 +214,37 @@ class RenderSettings(Section):
     )
 
 
-class RewardSettings(Section):
-    """R = I_rep * I_render * (checklist * S_chk + similarity * S_sim + length * S_len)."""
+EXTRA = ("accessible", "error_free", "self_contained")
+GATES = ("rep", "render", "no_errors", "self_contained", "undirected")
 
-    checklist: float = Field(0.6, ge=0, le=1, description="Weight of the checklist score S_chk.")
-    similarity: float = Field(0.3, ge=0, le=1, description="Weight of the similarity to the reference S_sim.")
-    length: float = Field(0.1, ge=0, le=1, description="Weight of the length score S_len.")
+
+class RewardSettings(Section):
+    """R = the product of the gates * the weighted mean of checklist, similarity, length and what `extra` names."""
+
+    checklist: float = Field(0.6, ge=0, description="Weight of the checklist score S_chk; at 0 no judge is asked.")
+    similarity: float = Field(0.3, ge=0, description="Weight of the similarity to the reference S_sim.")
+    length: float = Field(0.1, ge=0, description="Weight of the length score S_len.")
+    extra: dict[str, float] = Field(
+        {},
+        description="Further components and their weights: `accessible`, `error_free`, `self_contained`, or a function "
+        "of your own as `module:function` (docs/reward.md). All weights are divided by their sum.",
+    )
+    gates: list[str] = Field(
+        ["rep", "render"],
+        description="What multiplies everything: `rep` and `render`, further `no_errors`, `self_contained`, "
+        "`undirected`, or `module:function`.",
+    )
+    judge_directed: Literal["reward", "checklist", "record"] = Field(
+        "checklist",
+        description="What a page loses that speaks to its judge: the whole reward, its checklist score, or nothing but "
+        "the words, which are always recorded.",
+    )
     structure: float = Field(0.5, ge=0, le=1, description="Share of S_struct in S_sim; the rest is S_sem.")
     length_full: int = Field(12_000, gt=0, description="S_len is 1 up to this many tokens.")
     length_zero: int = Field(16_000, gt=0, description="S_len falls to 0 at this many tokens.")
-    max_item: float = Field(5, gt=0, description="Most points of one checklist item.")
+    max_item: float = Field(5, gt=0, description="Most points of one checklist item that names no `max` of its own.")
+    max_chars: int = Field(200_000, gt=0, description="A longer page is not rendered and earns nothing [characters].")
+    read_chars: int = Field(60_000, ge=1000, description="Most of a page's code that the judge reads [characters].")
     sampling: Sampling = Field(
         Sampling(temperature=0.0, top_p=1.0, max_tokens=4096), description="How the checklist judge is asked."
     )
@@ -236,6 +258,21 @@ class RewardSettings(Section):
     def length_falls(self) -> RewardSettings:
         if self.length_zero <= self.length_full:
             raise ValueError("reward.length_zero must be above reward.length_full")
+        return self
+
+    @model_validator(mode="after")
+    def components_and_gates_exist(self) -> RewardSettings:
+        for key, known, names in (("extra", EXTRA, self.extra), ("gates", GATES, self.gates)):
+            for name in names:
+                if name not in known and not re.fullmatch(r"[\w.]+:\w+", name):
+                    raise ValueError(
+                        f"reward.{key} names '{name}': there are {', '.join(known)}, or a function as module:function"
+                    )
+            if len({name.rpartition(":")[2] for name in names}) < len(names):
+                raise ValueError(f"reward.{key} has two entries of one name")
+        weights = [self.checklist, self.similarity, self.length, *self.extra.values()]
+        if min(weights) < 0 or sum(weights) <= 0:
+            raise ValueError("the weights in reward must not be negative, and not all 0")
         return self
 
 

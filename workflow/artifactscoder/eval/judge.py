@@ -1,8 +1,8 @@
 """eval/judge: every rendering judged by its checklist, and the reward's other parts beside it.
 
 In: a model's rendered answers. Out: points of every item, S_chk, and the parts of the reward, so that training and
-evaluation can be compared. A page that did not render has 0 points without asking; a judge that does not answer makes
-the row `failed`, never a 0.
+evaluation can be compared. A page that did not render has 0 points without asking, nor has one that speaks to its
+judge (`reward.judge_directed`); a judge that does not answer makes the row `failed`, never a 0.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from artifactscoder import tables
 from artifactscoder.config import Config
 from artifactscoder.eval.render import RENDERED
-from artifactscoder.html import dom
+from artifactscoder.html.extract import Extraction
 from artifactscoder.ledger import Ledger, Usage
 from artifactscoder.llm import generate
 from artifactscoder.llm.client import Unusable
@@ -22,13 +22,13 @@ from artifactscoder.progress import Progress
 from artifactscoder.records import FLAG, INT, REAL, TEXT, columns
 from artifactscoder.render import Render
 from artifactscoder.render.page import Verdict
-from artifactscoder.reward import checklist, components
+from artifactscoder.reward import checklist, components, measure
 from artifactscoder.tables import Row
 
 PARTS = ("score", "i_rep", "i_render", "s_chk", "s_sim", "s_struct", "s_sem", "s_len")
 JUDGED = columns(
     id=TEXT, model=TEXT, task=TEXT, rendered=FLAG, reason=TEXT, finish=TEXT, tokens=INT,
-    **dict.fromkeys(PARTS, REAL), points=TEXT, judge=TEXT,
+    **dict.fromkeys(PARTS, REAL), points=TEXT, directed=TEXT, judge=TEXT,
 )  # fmt: skip
 TAKEN = [name for name in RENDERED.names]
 
@@ -38,31 +38,30 @@ async def run(config: Config, input: Path, name: str, output: Path) -> Ledger:
     async with generate.roles(config, "eval/judge", name, "vision_judge") as [judge]:
 
         async def work(row: Row) -> list[Outcome]:
-            parts = dict.fromkeys(PARTS, 0.0)
-            usage = Usage()
-            points: dict[str, float] = {}
             settings = config.reward
-            parts["i_rep"] = components.i_rep(row["answer"])
-            parts["s_len"] = components.s_len(row["tokens"], settings.length_full, settings.length_zero)
-            if row["html"]:
-                page, reference = dom.parse(row["html"]), dom.parse(row["reference"])
-                parts["s_struct"] = components.s_struct(page, reference)
-                parts["s_sem"] = components.s_sem(page, reference)
-            if row["rendered"]:
-                parts["i_render"] = 1.0
-                render = Render(Verdict.from_dict(json.loads(row["render"])), row["screenshots"])
-                items = json.loads(row["checklist"])
+            kind = row["extracted"]
+            reason = row["reason"] if not row["html"] or row["render"] == "{}" else ""
+            found = measure.Taken(Extraction(row["html"], kind), reason, components.i_rep(row["answer"]), row["tokens"])
+            verdict = Verdict.from_dict(json.loads(row["render"])) if found.html else None
+            measured = measure.measured(settings, found, row["answer"], row["prompt"], row["reference"], verdict)
+            parts, usage, points = measured.parts, Usage(), dict[str, float]()
+            if verdict is not None and measured.reading is not None:
+                render, items = Render(verdict, row["screenshots"]), json.loads(row["checklist"])
                 try:
-                    parts["s_chk"], points, usage = await checklist.judge(
-                        judge, settings, row["prompt"], row["html"], render, items
+                    judged = await checklist.judge(
+                        judge, settings, row["prompt"], row["html"], render, items, config.seed, measured.reading
                     )
                 except Unusable as trouble:
                     return unusable([row["id"]], trouble)
-            share = settings.structure
-            parts["s_sim"] = share * parts["s_struct"] + (1 - share) * parts["s_sem"]
-            parts["score"] = components.total(settings, parts)
+                parts["s_chk"], points, usage = judged.value, judged.points, judged.usage
+            parts["s_sim"] = components.s_sim(settings, parts)
+            parts["score"] = measure.total(settings, parts, measured.directed)
             kept = {key: row[key] for key in ("id", "model", "task", "rendered", "reason", "finish", "tokens")}
-            full = {**kept, **parts, "points": json.dumps(points), "judge": judge.maker}
+            full = {
+                **kept, **{name: parts.get(name, 0.0) for name in PARTS},
+                "points": json.dumps(points), "directed": json.dumps(measured.directed, ensure_ascii=False),
+                "judge": judge.maker,
+            }  # fmt: skip
             return [Outcome(row["id"], usage=usage, row=full)]
 
         return await generate.in_order(

@@ -1,36 +1,50 @@
 """Whether a text runs in circles.
 
-Models that lose the thread repeat a passage until they are cut off. `tail_share` finds the longest suffix that is one
-passage repeated at least three times, by the Z-function of the reversed text, in time linear in its length, and
-without a tokenizer: it works on the raw answer, so a loop that never closes its page is seen too.
+Models that lose the thread repeat a passage until they are cut off, or for a while and then come back. `loop_share`
+finds the passages that are repeated at least three times one after the other, wherever they stand: the distances at
+which windows of `GRAM` characters stand again are the periods worth trying, and each is tried on the whole text. It
+needs no tokenizer and no end, so it works on the raw answer, and a loop that never closes its page is seen. Costs a
+sort of a quarter of the text, as good as linear: about 5 ms for 64 KB. A text that repeats with one place changed at
+random is not periodic and is not caught; one whose only change is a number (`item 1`, `item 2`, ...) is caught where
+the answer ends in it, for a list with numbers that is closed and goes on may be what was asked for.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
-WINDOW = 24_000  # characters looked at, from the end
-LEAST = 200  # a repeated suffix shorter than this is ordinary markup (`</div></div></div>`)
-SPACE = re.compile(r"\s+")
+import numpy as np
+
+WINDOW = 24_000  # characters of the end that are also looked at by themselves
+LEAST = 200  # a repeated passage shorter than this is ordinary markup (`</div></div></div>`)
+GRAM = 24
+TRIED = 8
+KNOWN = 1 << 17
+COUNTED = 20  # a loop with a counter counts from so many rounds on
+_DIGITS = re.compile(r"\d+")
+_LAST = re.compile(r"</[a-z]+ ?>\Z|```\Z", re.IGNORECASE)
+_CLOSED = re.compile(r"</(?:html|svg) ?>(?: ?```)?\Z", re.IGNORECASE)
+_BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so it has an inverse modulo 2**64
+_INVERSE = np.uint64(pow(int(_BASE), -1, 1 << 64))
 
 
-def tail_share(text: str) -> float:
-    """Share in 0..1 of the last `WINDOW` characters that is one passage repeated three times or more.
+def loop_share(text: str) -> float:
+    """Share in 0..1 of `text`, or of its end if that is more, that is passages repeated three times or more.
 
-    Runs of white space count as one space; a closing `</body></html>` after the loop does not hide it.
+    Runs of white space count as one space; a closing `</body></html>` after a loop does not hide it.
     """
-    folded = SPACE.sub(" ", re.sub(r"(\s*</[a-z]+\s*>|\s*```)+\s*\Z", "", text, flags=re.IGNORECASE)).strip()
-    tail = folded[-WINDOW:]
-    n = len(tail)
-    if n < LEAST:
+    folded = _folded(text)
+    covered = _covered(folded, 3)
+    return max(float(covered.mean()), _at_end(covered[: _without_ending(folded)])) if len(covered) else 0.0
+
+
+def counted_share(text: str) -> float:
+    """Share of the end that is a loop that counts (numbers are taken as equal), of 20 rounds or more, unfinished."""
+    tail = _folded(text[-2 * WINDOW :])[-WINDOW:]
+    if _CLOSED.search(tail, max(0, len(tail) - 20)):
         return 0.0
-    z = _z_function(tail[::-1])
-    best = 0
-    for period in range(1, n // 3 + 1):
-        covered = period + z[period]
-        if covered >= 3 * period and covered > best:
-            best = covered
-    return best / n if best >= LEAST else 0.0
+    return _at_end(_covered(_DIGITS.sub("0", tail), COUNTED))
 
 
 def line_share(text: str) -> float:
@@ -46,8 +60,8 @@ def line_share(text: str) -> float:
 
 
 def repeats(text: str, limit: float = 0.6) -> bool:
-    """True when a loop at the end, or lines repeated all over, make up more than `limit` of the text."""
-    return tail_share(text) > limit or line_share(text) > max(limit, 0.8)
+    """True when loops make up more than `limit` of the text or of its end, or lines repeated all over do."""
+    return loop_share(text) > limit or line_share(text) > max(limit, 0.8) or counted_share(text) > limit
 
 
 def loops(text: str, span: int) -> bool:
@@ -72,16 +86,70 @@ def loops(text: str, span: int) -> bool:
     return False
 
 
-def _z_function(text: str) -> list[int]:
-    """z[i]: length of the longest common prefix of text and text[i:]."""
-    n = len(text)
-    z = [0] * n
-    left = right = 0
-    for i in range(1, n):
-        if i < right:
-            z[i] = min(right - i, z[i - left])
-        while i + z[i] < n and text[z[i]] == text[i + z[i]]:
-            z[i] += 1
-        if i + z[i] > right:
-            left, right = i, i + z[i]
-    return z
+def _folded(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _without_ending(text: str) -> int:
+    """Where the closing tags and the fence at the end of a text begin in which white space is folded."""
+    end = len(text)
+    while True:
+        while end and text[end - 1] == " ":
+            end -= 1
+        match = _LAST.search(text, max(0, end - 40), end)
+        if match is None:
+            return end
+        end = match.start()
+
+
+def _at_end(covered: np.ndarray) -> float:
+    """Share of the last `WINDOW` characters that is a loop at the very end; its last round may be cut off."""
+    tail = covered[-WINDOW:]
+    gaps = np.flatnonzero(~tail)
+    return (len(tail) - (int(gaps[-1]) + 1 if len(gaps) else 0)) / len(tail) if len(tail) else 0.0
+
+
+def _covered(text: str, rounds: int) -> np.ndarray:
+    """For each character whether it belongs to a passage that is repeated `rounds` times or more."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    covered = np.zeros(len(codes), dtype=bool)
+    if len(codes) < LEAST:
+        return covered
+    for period in _periods(codes):
+        least = max((rounds - 1) * period, LEAST - period)
+        same = codes[period:] == codes[:-period]
+        if b"\x01" * least not in same.tobytes():
+            continue
+        edges = np.flatnonzero(np.diff(same, prepend=False, append=False))
+        for start, end in edges.reshape(-1, 2)[edges[1::2] - edges[::2] >= least]:
+            covered[start : end + period] = True
+    return covered
+
+
+def _periods(codes: np.ndarray) -> list[int]:
+    """Periods that the text may have: all short ones, and the commonest distances between equal windows.
+
+    A window's number is a polynomial of its characters modulo 2**64; every fourth number is looked at, so that the
+    same windows are wherever they stand.
+    """
+    n = len(codes)
+    powers, back = _powers(_BASE, n), _powers(_INVERSE, n)
+    sums = np.concatenate((np.zeros(1, dtype=np.uint64), np.add.accumulate(codes * powers)))
+    number = (sums[GRAM:] - sums[:-GRAM]) * back[: n - GRAM + 1]
+    places = np.flatnonzero(number >> np.uint64(62) == 0)
+    number = number[places]
+    order = np.argsort(number, kind="stable")
+    same = number[order[1:]] == number[order[:-1]]
+    distances, counts = np.unique((places[order[1:]] - places[order[:-1]])[same], return_counts=True)
+    commonest = distances[np.argsort(-counts, kind="stable")[:TRIED]]
+    return [*range(1, GRAM + 8), *(int(period) for period in commonest if period >= GRAM + 8)]
+
+
+def _powers(base: np.uint64, n: int) -> np.ndarray:
+    """The first n powers of `base`, of which those that most texts need are made once."""
+    return _known(base)[:n] if n <= KNOWN else np.multiply.accumulate(np.full(n, base, dtype=np.uint64))
+
+
+@lru_cache(maxsize=2)
+def _known(base: np.uint64) -> np.ndarray:
+    return np.multiply.accumulate(np.full(KNOWN, base, dtype=np.uint64))

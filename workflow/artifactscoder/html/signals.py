@@ -14,6 +14,7 @@ from typing import Any
 from artifactscoder.html import dom, validate
 
 _WORD = re.compile(r"[a-z]{4,}")
+_LETTERS = re.compile(r"[a-z]+")
 _COMMON = frozenset(
     dom.words(
         """with that this from have page make should must each more than when where which their them they into about
@@ -41,6 +42,20 @@ def relevance(request: str, html: str) -> float:
         return 1.0
     low = html.lower()
     return enough(sum(word[:6] in low for word in wanted) / len(wanted), 0.5)
+
+
+def original(text: str, source: str) -> str:
+    """The words of a text without its passages of five words or more that stand in `source`: what is copied is no work.
+
+    In lower case, letters only, one space between.
+    """
+    words, given = _LETTERS.findall(text.lower()), _LETTERS.findall(source.lower())
+    known = set(zip(*(given[i:] for i in range(5)), strict=False))
+    kept = [True] * len(words)
+    for place, passage in enumerate(zip(*(words[i:] for i in range(5)), strict=False)):
+        if passage in known:
+            kept[place : place + 5] = [False] * 5
+    return " ".join(word for word, keep in zip(words, kept, strict=True) if keep)
 
 
 def measure(html: str, evidence: dict[str, Any] | None = None, request: str = "") -> dict[str, float]:
@@ -75,7 +90,7 @@ def measure(html: str, evidence: dict[str, Any] | None = None, request: str = ""
     signals = {
         "parses": 0.0 if broken_script or validate.unclosed(html, 0) else 1.0,
         "complete": 1.0 if "</html>" in low and "</body>" in low else 0.0,
-        "relevance": relevance(request, html),
+        "relevance": relevance(request, original(html, request)),
         "head": share(
             low.startswith("<!doctype")
             + bool(re.search(r"<html[^>]*\slang=", low))

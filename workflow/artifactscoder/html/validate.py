@@ -18,11 +18,7 @@ import tree_sitter_javascript
 from artifactscoder.config.data import RulesSettings
 from artifactscoder.html import dom, repetition
 
-VOID = frozenset(dom.words("area base br col embed hr img input link meta param source track wbr"))
-# Elements whose end tag HTML lets one leave out.
-OPTIONAL = frozenset(
-    dom.words("html head body p li dt dd option optgroup tr td th thead tbody tfoot colgroup rt rp caption")
-)
+VOID, OPTIONAL = dom.VOID, dom.OPTIONAL
 SCRIPT_TYPES = frozenset({"", "text/javascript", "application/javascript", "module"})
 
 # Comments or texts that stand where the work should be, as whole statements of a script or as whole texts.

@@ -10,6 +10,7 @@ guessed out of text.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -79,10 +80,14 @@ class Client:
         sampling: Sampling,
         schema: dict[str, Any] | None = None,
         index: int = 0,
+        same: list[Message] | None = None,
     ) -> tuple[Answer, Usage, str]:
-        """The answer, what it cost, and the key of its request. Raises Unusable when there is none."""
+        """The answer, what it cost, and the key of its request. Raises Unusable when there is none.
+
+        `same`: what stands for the messages in the key, where two requests may differ in what changes nothing.
+        """
         request = Request(messages, sampling.model_dump(), schema, index)
-        key = request_key(self.settings.identity(), request)
+        key = request_key(self.settings.identity(), request if same is None else replace(request, messages=same))
         entry = self.journal.get(key)
         if entry is not None:
             self.recalled += 1
@@ -117,18 +122,25 @@ class Client:
         return answer, usage, key
 
     async def ask_json(
-        self, messages: list[Message], sampling: Sampling, form: type[Form], asks: int, sample: int = 0
+        self,
+        messages: list[Message],
+        sampling: Sampling,
+        form: type[Form],
+        asks: int,
+        sample: int = 0,
+        same: list[Message] | None = None,
     ) -> tuple[Form, Usage, str]:
         """An answer of the given form, its cost with all re-asks, and the key of the request that gave it.
 
         `sample`: which of several answers to the same request, from 0; each has a place of its own in the journal.
+        `same`: see `ask`.
         """
         schema = form.model_json_schema()
         total = Usage()
         reason, detail = "", ""
         for turn in range(asks):
             try:
-                answer, usage, key = await self.ask(messages, sampling, schema, index=SAMPLE * sample + turn)
+                answer, usage, key = await self.ask(messages, sampling, schema, SAMPLE * sample + turn, same)
             except Unusable as trouble:
                 total += trouble.usage
                 if trouble.status == "failed" or turn == asks - 1:

@@ -20,16 +20,19 @@ class Judgement(BaseModel):
         return {entry.id: entry.reason for entry in self.entries()}
 
 
-def judgement(plural: str, key: str, value: str, ids: list[str], allowed: list[float] | float) -> type[Judgement]:
+def judgement(
+    plural: str, key: str, value: str, ids: list[str], allowed: list[float] | float | dict[str, float]
+) -> type[Judgement]:
     """The form {plural: [{key, value, reason}, ...]} with each of `ids` once.
 
-    `allowed`: the values that exist, or the largest of a range from 0.
+    `allowed`: the values that exist, or the largest of a range from 0, one for all or one for each id.
     """
+    most = allowed if isinstance(allowed, dict) else {}
     if isinstance(allowed, list):
         levels: Any = {"enum": allowed}
         number: Any = Field(alias=value, ge=min(allowed), le=max(allowed), json_schema_extra=levels)
     else:
-        number = Field(alias=value, ge=0, le=allowed)
+        number = Field(alias=value, ge=0, le=max(allowed.values()) if isinstance(allowed, dict) else allowed)
     entry = create_model(
         "Entry",
         id=(Literal[tuple(ids)], Field(alias=key)),  # type: ignore[arg-type]
@@ -48,6 +51,8 @@ def judgement(plural: str, key: str, value: str, ids: list[str], allowed: list[f
                 if isinstance(allowed, list) and found.value not in allowed:
                     values = ", ".join(f"{one:g}" for one in allowed)
                     raise ValueError(f"{found.id} is {found.value:g}; only {values} exist")
+                if found.value > most.get(found.id, found.value):
+                    raise ValueError(f"{found.id} is {found.value:g}; its most is {most[found.id]:g}")
             return self
 
     return create_model("Answer", __base__=Form, **{plural: (list[entry], ...)})  # type: ignore[call-overload]

@@ -74,6 +74,7 @@ def _describe(verdict: Verdict, figures: dict) -> None:
     for name in (*COUNTS, "images", "broken_images", "width", "height"):
         setattr(verdict, name, int(figures[name]))
     verdict.visible_text = writable(figures["visible_text"])
+    verdict.seen = {str(kind): int(count) for kind, count in figures["seen"].items()}
 
 
 def _reason(shots: list[Shot], pictures: list[Pixels], verdict: Verdict, options: RenderOptions) -> Reason:

@@ -26,6 +26,7 @@ MAX_SCREENSHOTS = 20
 MAX_ACTIONS = 20
 MAX_LISTED = 20
 MAX_TEXT = 2000
+MAX_VISIBLE = 20_000
 CAPACITY_HEADER = "Render-Capacity"
 """In every answer of the service: how many pages it takes at once, queue included."""
 CLIENT_HEADER = "Render-Client"
@@ -213,9 +214,12 @@ class Verdict:
     elements: int = 0
     visible_elements: int = 0
     text_chars: int = 0
-    """Characters of visible text in the whole document, runs of white space counted once."""
+    """Characters of visible text in the whole document, runs of white space counted once. Text of the colour behind
+    it, or cut off by an element of no size, is not visible."""
     visible_text: str = ""
-    """The first 2000 of them."""
+    """The first 20,000 of them."""
+    seen: dict[str, int] = field(default_factory=dict)
+    """Visible elements by what they are: `h1`, `input:range`, `role=tab`."""
     colours: int = 0
     """Distinct colours of the picture at 4 bits a channel, at most 4096."""
     dominant_share: float = 0.0
@@ -263,9 +267,10 @@ class Verdict:
         return cls(**values)
 
     def evidence(self) -> dict[str, Any]:
-        """The figures without those that depend on how busy the machine was."""
-        loose = ("seconds", "budget_expired")
-        return {name: value for name, value in self.to_dict().items() if name not in loose}
+        """The figures without those that depend on how busy the machine was; of the text the first 2000 characters."""
+        loose = ("seconds", "budget_expired", "seen")
+        told = {name: value for name, value in self.to_dict().items() if name not in loose}
+        return {**told, "visible_text": self.visible_text[:MAX_TEXT]}
 
 
 @dataclass

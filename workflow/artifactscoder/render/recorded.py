@@ -14,7 +14,7 @@ from artifactscoder.render import mirror
 from artifactscoder.render.page import Render
 from artifactscoder.render.pool import RenderPool
 
-VERSION = 1  # raised when the engine sees pages differently
+VERSION = 2  # raised when the engine sees pages differently
 
 
 class RecordedPool:

@@ -134,7 +134,7 @@ FIGURES = r"""
   const controls = new Set(['INPUT', 'SELECT', 'TEXTAREA', 'BUTTON', 'PROGRESS', 'METER', 'HR']);
   const pressed = new Set(['button', 'submit', 'reset', 'image']);
   const out = {elements: 0, visible_elements: 0, text_chars: 0, visible_text: '', buttons: 0, inputs: 0, links: 0,
-    canvases: 0, svgs: 0, images: 0, broken_images: 0, ink: []};
+    canvases: 0, svgs: 0, images: 0, broken_images: 0, seen: {}, ink: []};
   const texts = [];
   let kept = 0;
   const ink = (box, solid) => {
@@ -159,15 +159,53 @@ FIGURES = r"""
       if (element.complete && element.naturalWidth === 0) out.broken_images++;
     }
   };
-  const write = (node) => {
+  // What kinds of elements are visible: tag, type of an input, role where one is given.
+  const tally = (element, tag) => {
+    let kind = tag.toLowerCase();
+    if (kind === 'input') kind += ':' + (attribute.call(element, 'type') || 'text').toLowerCase().slice(0, 20);
+    const role = (attribute.call(element, 'role') || '').trim().split(/\s+/)[0].slice(0, 30);
+    if (role) kind = 'role=' + role;
+    if (Object.hasOwn(out.seen, kind) || Object.keys(out.seen).length < 100) out.seen[kind] = (out.seen[kind] || 0) + 1;
+  };
+  // Text as good as of the colour behind it. Colours that are not rgb, gradients and pictures count as different.
+  const parent = of(Node.prototype, 'parentElement'), point = Document.prototype.elementsFromPoint;
+  const parts = (colour) => {
+    const found = /^rgba?\(([\d.]+), ([\d.]+), ([\d.]+)(?:, ([\d.]+))?\)$/.exec(colour);
+    return found && found.slice(1).map((part, i) => part === undefined ? 1 : Number(part));
+  };
+  const backdrop = (elements) => {
+    for (const element of elements) {
+      const style = getComputedStyle(element), colour = parts(style.backgroundColor);
+      if (style.backgroundImage !== 'none' || !colour || drawn.has(tagName.call(element).toUpperCase()) &&
+          colour[3] < 0.5) return null;
+      if (colour[3] > 0.5) return colour;
+    }
+    return [255, 255, 255, 1];
+  };
+  const same = (colour, behind) => colour && behind &&
+    (colour[3] < 0.1 || [0, 1, 2].every((i) => Math.abs(colour[i] - behind[i]) < 24));
+  const faint = (element, box) => {
+    const style = getComputedStyle(element), colour = parts(style.color);
+    if (parseFloat(style.fontSize) < 4 || box.left + scrollX > 5000) return true;
+    if (/inset\((?:[5-9]\d|100)%%|circle\(0/.test(style.clipPath)) return true;
+    if (!(element instanceof HTMLElement) || style.backgroundClip.includes('text')) return false;
+    const above = [];
+    for (let one = element; one; one = parent.call(one)) above.push(one);
+    if (!same(colour, backdrop(above))) return false;
+    const at = point.call(document, (box.left + box.right) / 2, (box.top + box.bottom) / 2);
+    return !at.length || same(colour, backdrop(at));
+  };
+  const write = (node, clipped) => {
     const words = data.call(node).replace(/\s+/g, ' ').trim();
     if (!words) return;
     range.selectNodeContents(node);
     const box = range.getBoundingClientRect();
     if (box.width < 1 || box.height < 1) return;
     if (box.right + scrollX <= 0 || box.bottom + scrollY <= 0) return;
-    out.text_chars += words.length;
     ink(box, false);
+    const element = parent.call(node);
+    if (clipped || (element && faint(element, box))) return;
+    out.text_chars += words.length;
     if (kept < longest) { texts.push(words); kept += words.length + 1; }
   };
   // No recursion: pages nest deeper than the stack allows.
@@ -180,24 +218,35 @@ FIGURES = r"""
     if (sight) {
       const box = rect.call(element);
       if (box.width > 1 && box.height > 1) {
-        if (element !== root && element !== body) out.visible_elements++;
+        if (element !== root && element !== body) { out.visible_elements++; tally(element, tag); }
         if (drawn.has(tag)) ink(box, !controls.has(tag));
       }
     }
     return sight;
   };
-  const walk = root ? [[root, false]] : [];  // a page can remove its root
+  // An element of next to no size that cuts off what it holds shows none of it.
+  const cuts = (element) => {
+    const box = rect.call(element);
+    if (box.width >= 2 && box.height >= 2) return false;
+    const {overflowX, overflowY, clip} = getComputedStyle(element);
+    return box.width + box.height > 0 && (overflowX !== 'visible' || overflowY !== 'visible' || clip !== 'auto');
+  };
+  const walk = root ? [[root, false, false]] : [];  // a page can remove its root
   while (walk.length && out.elements < 20000) {
-    const [here, sight] = walk.pop();
+    let [here, sight, clipped] = walk.pop();
     const type = nodeType.call(here);
-    if (type === 3) { if (sight) write(here); continue; }
+    if (type === 3) { if (sight) write(here, clipped); continue; }
     let inside = sight;
-    if (type === 1) { inside = enter(here); if (inside === null) continue; }
+    if (type === 1) {
+      inside = enter(here);
+      if (inside === null) continue;
+      clipped = clipped || cuts(here);
+    }
     else if (type !== 11) continue;
     const below = [];
     const tree = type === 1 ? shadow.call(here) : null;
     for (let child = firstChild.call(tree || here); child; child = nextSibling.call(child)) below.push(child);
-    for (let i = below.length - 1; i >= 0; i--) walk.push([below[i], inside]);
+    for (let i = below.length - 1; i >= 0; i--) walk.push([below[i], inside, clipped]);
   }
   out.visible_text = texts.join(' ').slice(0, longest);
   const size = (element) => element ? [element.scrollWidth, element.scrollHeight] : [0, 0];

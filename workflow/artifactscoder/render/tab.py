@@ -22,7 +22,7 @@ from artifactscoder.render import scripts
 from artifactscoder.render.cdp import Browser, BrowserLost, ProtocolError
 from artifactscoder.render.guard import Guard
 from artifactscoder.render.mirror import Mirror
-from artifactscoder.render.page import MAX_TEXT, RenderOptions
+from artifactscoder.render.page import MAX_VISIBLE, RenderOptions
 
 CLOCK_START = 1_736_942_400.0
 """What a page believes to be the time of its start: 2025-01-15 12:00 UTC, in seconds."""
@@ -249,7 +249,7 @@ class Tab:
         return base64.b64decode((await taken)["data"])
 
     async def _figures(self) -> dict[str, Any]:
-        return await self.evaluate(scripts.FIGURES % MAX_TEXT)
+        return await self.evaluate(scripts.FIGURES % MAX_VISIBLE)
 
     async def evaluate(self, script: str) -> dict[str, Any]:
         """What a script says in an isolated world of the page's present document."""

@@ -1,27 +1,73 @@
 """S_chk: the vision judge goes through a checklist with the pictures, the measurements and the code before it.
 
-Every item must be answered, with points in range; the sum and its share are computed here. Used by the reward during
+What it reads of the page is html/judged.py's reading, between two lines with a number that the page cannot know: an
+HMAC of the page under the run's seed. Every item must be answered, with points in its range; the sum and its share are
+computed here. An answer stands for the page, the checklist and the judge: in the journal the request goes by those,
+not by its pictures and measurements, so the noise of a rendering asks nothing twice. Used by the reward during
 training and by the evaluation, which therefore cannot drift apart.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from artifactscoder import files
 from artifactscoder.config import RewardSettings
+from artifactscoder.errors import UserError
+from artifactscoder.html import judged
 from artifactscoder.ledger import Usage
 from artifactscoder.llm import prompts
 from artifactscoder.llm.client import Client
 from artifactscoder.llm.forms import Judgement, judgement
 from artifactscoder.render import Render
+from artifactscoder.render.page import MAX_VISIBLE, Verdict
 
 
-def form(ids: list[str], maximum: float) -> type[Judgement]:
-    """The form of an answer: every item of `ids`, once, with 0 to `maximum` points."""
-    return judgement("items", "id", "points", ids, maximum)
+@dataclass(frozen=True)
+class Judged:
+    """`value`: S_chk in 0..1. `points` and `reasons` by item; `usage`: what it cost."""
+
+    value: float
+    points: dict[str, float]
+    reasons: dict[str, str]
+    usage: Usage
+
+
+def maxima(items: list[dict[str, Any]], default: float) -> dict[str, float]:
+    """The most points of each item: its own `max`, or the default. Raises UserError for a list that cannot be used."""
+    if not isinstance(items, list) or not items:
+        raise UserError("a checklist is a list of objects with id, title and description")
+    out: dict[str, float] = {}
+    for item in items:
+        if not isinstance(item, dict) or not all(isinstance(item.get(key), str) for key in ("id", "title")):
+            raise UserError(f"an item of a checklist needs id and title: {json.dumps(item)[:100]}")
+        most = item.get("max", default)
+        if not isinstance(most, int | float) or isinstance(most, bool) or not 0 < most <= 1000:
+            raise UserError(f"max of the checklist item {item['id']} is {most!r}; use a number above 0")
+        if item["id"] in out:
+            raise UserError(f"a checklist has two items {item['id']}")
+        out[item["id"]] = float(most)
+    return out
+
+
+def form(most: dict[str, float]) -> type[Judgement]:
+    """The form of an answer: every item once, with 0 to its most points."""
+    return judgement("items", "id", "points", list(most), most)
+
+
+def share(points: dict[str, float], most: dict[str, float]) -> float:
+    """S_chk: points over what could be had, so an item counts by its maximum."""
+    return sum(points.values()) / sum(most.values())
+
+
+def read(settings: RewardSettings, html: str, verdict: Verdict, suspect: bool = True) -> judged.Reading:
+    """What the judge reads of a page that was rendered."""
+    whole = verdict.text_chars < MAX_VISIBLE - 1000  # the kept text has spaces between its parts
+    return judged.reading(html, verdict.visible_text, whole, suspect, settings.read_chars)
 
 
 async def judge(
@@ -31,19 +77,27 @@ async def judge(
     html: str,
     render: Render,
     items: list[dict[str, Any]],
-) -> tuple[float, dict[str, float], Usage]:
-    """S_chk in 0..1, the points of each item, and the cost. Raises Unusable when no usable answer comes."""
+    seed: int,
+    reading: judged.Reading | None = None,
+) -> Judged:
+    """Ask the judge. Raises Unusable when no usable answer comes, UserError for a checklist that cannot be used."""
+    most = maxima(items, settings.max_item)
     images = [files.data_url(shot) for shot in render.screenshots] if client.settings.vision else None
-    messages = prompts.load("reward_checklist").fill(
-        images,
-        prompt=prompt,
-        evidence=json.dumps(render.verdict.evidence(), ensure_ascii=False),
-        maximum=f"{settings.max_item:g}",
-        checklist="\n".join(f"- {item['id']}: {item['title']}. {item['description']}" for item in items),
-        nonce=hashlib.sha256(html.encode()).hexdigest()[:16],
-        html=html,
-    )
-    shape = form([item["id"] for item in items], settings.max_item)
-    answer, usage, _ = await client.ask_json(messages, settings.sampling, shape, settings.asks)
+    reading = reading or read(settings, html, render.verdict)
+    page = hmac.new(str(seed).encode(), html.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+    fields = {
+        "prompt": prompt,
+        "checklist": "\n".join(
+            f"- {item['id']} (0 to {most[item['id']]:g}): {' '.join(item['title'].split())}. "
+            f"{' '.join(item.get('description', '').split())}"
+            for item in items
+        ),
+        "nonce": page[:16],
+    }
+    template = prompts.load("reward_checklist")
+    evidence = json.dumps(render.verdict.evidence(), ensure_ascii=False)
+    messages = template.fill(images, **fields, evidence=evidence, html=reading.text)
+    same = template.fill(None, **fields, evidence=f"{len(images or [])} pictures", html=page)
+    answer, usage, _ = await client.ask_json(messages, settings.sampling, form(most), settings.asks, same=same)
     points = answer.values()
-    return sum(points.values()) / (settings.max_item * len(items)), points, usage
+    return Judged(share(points, most), points, answer.reasons(), usage)

@@ -1,23 +1,46 @@
 """The parts of the reward, each a pure function with values in 0..1.
 
-R = I_rep * I_render * (w_chk * S_chk + w_sim * S_sim + w_len * S_len), both gates multiplying everything: a page that
-does not render, or an answer that runs in circles, earns nothing, whatever else it shows.
+R = I_rep * I_render * (w_chk * S_chk + w_sim * S_sim + w_len * S_len), the gates multiplying everything: a page that
+does not render, or an answer that runs in circles, earns nothing, whatever else it shows. Configuration may name more
+gates and more components: those of `GATES` and `EXTRA`, or any `module:function` that takes a `Sample`. The weights are
+divided by their sum, so that a component more needs no change of the others.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from math import log, sqrt
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from math import isfinite, log, prod, sqrt
 
 from rapidfuzz.distance import LCSseq
 
 from artifactscoder.config import RewardSettings
-from artifactscoder.html import repetition
+from artifactscoder.errors import UserError
+from artifactscoder.html import dom, repetition
 from artifactscoder.html.dom import Page
+from artifactscoder.render.page import Verdict
+
+MOST_ELEMENTS = 20_000  # of a page that are compared; the comparison takes their product by 64
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a component may look at: one answer, the page in it, and what a browser saw of that page."""
+
+    answer: str
+    prompt: str
+    html: str
+    page: Page  # words and roles are those that are visible
+    reference: Page
+    verdict: Verdict
+    tokens: int
+    directed: tuple[str, ...] = ()
 
 
 def i_rep(answer: str) -> float:
-    """Gate: 0 when the raw answer, closed or not, ends in a loop or repeats its lines all over; else 1."""
+    """Gate: 0 when the raw answer, closed or not, is for the most part a loop or the same lines; else 1."""
     return 0.0 if repetition.repeats(answer) else 1.0
 
 
@@ -33,7 +56,7 @@ def s_struct(page: Page, reference: Page) -> float:
     """
     if not page.tags or not reference.tags:
         return 0.0
-    return float(LCSseq.normalized_similarity(page.tags, reference.tags))
+    return float(LCSseq.normalized_similarity(page.tags[:MOST_ELEMENTS], reference.tags[:MOST_ELEMENTS]))
 
 
 def s_sem(page: Page, reference: Page) -> float:
@@ -57,8 +80,113 @@ def _cosine(x: Counter[str], y: Counter[str]) -> float:
     return dot / norm if norm else 0.0
 
 
+def visible(page: Page, verdict: Verdict) -> Page:
+    """The page with the words and roles that its source holds and the browser showed.
+
+    What scripts add is not counted, for it is not in the reference's source either; what styles hide is not, for a
+    page could hide the whole vocabulary of its task.
+    """
+    seen: Counter[str] = Counter()
+    for kind, count in verdict.seen.items():
+        if role := dom.role_of(kind):
+            seen[role] += count
+    return replace(page, roles=page.roles & seen, words=page.words & dom.words_of(verdict.visible_text))
+
+
+# Components and gates that configuration may add.
+
+
+def error_free(sample: Sample) -> float:
+    """1 without errors; an uncaught one costs a half, one on the console a quarter."""
+    return max(0.0, 1.0 - 0.5 * len(sample.verdict.script_errors) - 0.25 * len(sample.verdict.console_errors))
+
+
+def self_contained(sample: Sample) -> float:
+    """1 when the page asked for nothing that it does not hold."""
+    return float(not sample.verdict.requests_refused_count)
+
+
+def accessible(sample: Sample) -> float:
+    """A quarter each: the language is given, there is one main heading, there is a main landmark, fields have names."""
+    page = sample.page
+    fields = sum(sample.page.tags.count(tag) for tag in ("input", "select", "textarea"))
+    named = page.attributes["aria-label"] + page.attributes["aria-labelledby"] + page.tags.count("label")
+    named_share = min(1.0, named / fields) if fields else 1.0
+    return (bool(page.attributes["lang"]) + (page.tags.count("h1") == 1) + ("main" in page.tags) + named_share) / 4
+
+
+def no_errors(sample: Sample) -> float:
+    """Gate: 0 when a script stopped with an uncaught error."""
+    return float(not sample.verdict.script_errors)
+
+
+def undirected(sample: Sample) -> float:
+    """Gate: 0 when the page speaks to its judge."""
+    return float(not sample.directed)
+
+
+Component = Callable[[Sample], float]
+EXTRA: dict[str, Component] = {"accessible": accessible, "error_free": error_free, "self_contained": self_contained}
+GATES: dict[str, Component] = {
+    "no_errors": no_errors, "self_contained": self_contained, "undirected": undirected,
+}  # fmt: skip
+
+
+def added(settings: RewardSettings) -> dict[str, Component]:
+    """What configuration adds, by the name of its column. Raises UserError for a function that is not there."""
+    extra = {f"s_{column(name)}": _function(name, EXTRA) for name in settings.extra}
+    return extra | {f"i_{column(name)}": _function(name, GATES) for name in settings.gates if name not in OWN_GATES}
+
+
+OWN_GATES = ("rep", "render")
+
+
+def column(name: str) -> str:
+    """`module:function` is called by its function."""
+    return name.rpartition(":")[2]
+
+
+def _function(name: str, known: dict[str, Component]) -> Component:
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        return known[name]
+    try:
+        function: Component = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"reward: '{name}' names no function: {error}") from None
+    return function
+
+
+def value(name: str, component: Component, sample: Sample) -> float:
+    """What a component says of a sample. Raises UserError unless it is a number in 0..1: a bug is never a score."""
+    try:
+        said = float(component(sample))
+    except Exception as error:  # whatever the user's function does
+        raise UserError(f"reward: {name} fails with {type(error).__name__}: {error}") from error
+    if not isfinite(said) or not 0 <= said <= 1:
+        raise UserError(f"reward: {name} says {said:g}; a component is a number from 0 to 1")
+    return said
+
+
+def s_sim(settings: RewardSettings, parts: dict[str, float]) -> float:
+    """Similarity to the reference: structure and meaning by their shares."""
+    return settings.structure * parts["s_struct"] + (1 - settings.structure) * parts["s_sem"]
+
+
+def weights(settings: RewardSettings) -> dict[str, float]:
+    """The weight of each component, by its column; they add up to 1."""
+    own = {"s_chk": settings.checklist, "s_sim": settings.similarity, "s_len": settings.length}
+    all_ = own | {f"s_{column(name)}": weight for name, weight in settings.extra.items()}
+    return {name: weight / sum(all_.values()) for name, weight in all_.items()}
+
+
+def gates(settings: RewardSettings) -> list[str]:
+    """The columns of the gates."""
+    return [f"i_{column(name)}" for name in settings.gates]
+
+
 def total(settings: RewardSettings, parts: dict[str, float]) -> float:
-    """The formula, from the parts i_rep, i_render, s_chk, s_struct, s_sem and s_len."""
-    s_sim = settings.structure * parts["s_struct"] + (1 - settings.structure) * parts["s_sem"]
-    weighted = settings.checklist * parts["s_chk"] + settings.similarity * s_sim + settings.length * parts["s_len"]
-    return parts["i_rep"] * parts["i_render"] * weighted
+    """The formula, from the parts: gates, components, s_struct and s_sem."""
+    parts = {**parts, "s_sim": s_sim(settings, parts)}
+    weighted = sum(weight * parts[name] for name, weight in weights(settings).items() if weight)
+    return prod(parts[name] for name in gates(settings)) * weighted

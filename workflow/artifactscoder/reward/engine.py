@@ -2,117 +2,180 @@
 
 What the page does decides the reward; what the machinery does never does: an outage of rendering or of the judge is
 waited out for `reward.patience_s` and then raised, so that training halts with its checkpoint instead of learning
-from zeros. Everything that went into a number is returned with it.
+from zeros. Everything that went into a number is returned with it. The processor's part runs on one thread, which
+leaves the event loop to the many renderings and requests under way; on more threads it would be no faster.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from artifactscoder import config as configs
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
-from artifactscoder.html import dom, tokens
-from artifactscoder.html.extract import extract
+from artifactscoder.html import tokens
+from artifactscoder.html.judged import Reading
 from artifactscoder.journal import Journal
 from artifactscoder.llm.client import Client, Unusable
-from artifactscoder.render import Render, RenderClient, RenderOptions
+from artifactscoder.render import Render, RenderClient, RenderOptions, RenderUnavailable
 from artifactscoder.reward import checklist as checklists
-from artifactscoder.reward import components
+from artifactscoder.reward import components, measure
+from artifactscoder.reward.checklist import Judged
 
 RETRY_S = 5.0
+Value = TypeVar("Value")
 
 
 class RewardUnavailable(Exception):
     """The machinery gave no verdict in time; the answer has no reward, which is not the same as a reward of 0."""
 
 
-class RewardEngine:
-    """Scores answers; opened on the first use, inside the event loop that uses it."""
+class Renderer(Protocol):
+    """A RenderClient or a RenderPool."""
 
-    def __init__(self, config: Config, tokenizer: Path, rendezvous: Path) -> None:
+    async def render(self, html: str, options: RenderOptions | None = None) -> Render: ...
+
+
+class RewardEngine:
+    """Scores answers; the judge is opened on the first use, inside the event loop that uses it."""
+
+    def __init__(self, config: Config, tokenizer: Path, renderer: Renderer, journal: str = "train/grpo") -> None:
+        """`journal`: the step whose journal the judge's answers go to. Raises UserError for a bad `reward` section."""
         self.config = config
         self.settings = config.reward
+        components.added(self.settings)  # a name that names nothing is said now
         self._tokenizer = tokens.load(tokenizer)
         self._options = RenderOptions(**config.render.model_dump(), screenshots=self.settings.screenshots)
-        self._render = RenderClient(rendezvous=rendezvous, patience_s=self.settings.patience_s)
+        self._renderer = renderer
+        self._journal = config.journal / journal
         self._stack = AsyncExitStack()
         self._judge: Client | None = None
         self._opening = asyncio.Lock()
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reward")
 
     @classmethod
     def from_settings(cls, path: Path) -> RewardEngine:
         """From the JSON file that the grpo step writes: config (files), tokenizer, rendezvous."""
         values = json.loads(path.read_text())
         config = configs.load([Path(name) for name in values["config"]])
-        return cls(config, Path(values["tokenizer"]), Path(values["rendezvous"]))
+        client = RenderClient(rendezvous=Path(values["rendezvous"]), patience_s=config.reward.patience_s)
+        engine = cls(config, Path(values["tokenizer"]), client)
+        engine._stack.push_async_callback(client.close)
+        return engine
 
     async def _client(self) -> Client:
         async with self._opening:
             if self._judge is None:
                 # Several reward workers share the folder, each with a file of its own: no folding here.
-                journal = Journal(self.config.journal / "train" / "grpo", shared=True)
+                journal = Journal(self._journal, shared=True)
                 await self._stack.enter_async_context(journal)
                 client = Client(self.config, "vision_judge", journal)
                 self._judge = await self._stack.enter_async_context(client)
         return self._judge
 
     async def close(self) -> None:
-        await self._render.close()
+        self._worker.shutdown(cancel_futures=True)
         await self._stack.aclose()
 
+    async def _computed(self, call: Callable[..., Value], *arguments: Any) -> Value:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, call, *arguments)
+
     async def score(
-        self, answer: str, prompt: str, reference_html: str, checklist: list[dict[str, Any]], sample_id: str
+        self,
+        answer: str,
+        prompt: str,
+        reference_html: str,
+        checklist: list[dict[str, Any]],
+        sample_id: str,
+        tokens: int | None = None,
     ) -> dict[str, float | str]:
-        """The reward and all its parts. Raises RewardUnavailable when the machinery gives no verdict.
+        """The reward and all that it was made of. Raises RewardUnavailable when the machinery gives no verdict.
 
-        Keys: score, i_rep, i_render, s_chk, s_sim, s_struct, s_sem, s_len (all 0..1), tokens, extracted, reason (why
-        the page counts as not rendered), points (JSON: item id -> points).
+        `tokens`: how many were generated, thoughts included, if the trainer knows; else the answer's are counted.
+        Keys: score, a column each gate (i_...) and component (s_...; all 0..1), s_struct, s_sem, tokens, pages
+        (complete ones in the answer), extracted, reason (why the page counts as not rendered); as JSON: points and
+        reasons (of each item), directed (quotes that speak to the judge), verdict (what the browser saw), screenshots
+        (digests); hidden (characters that the judge was not shown), render_seconds, judge_seconds, judge_attempts,
+        retries.
         """
-        taken = extract(answer)
-        parts: dict[str, float] = dict.fromkeys(("i_rep", "i_render", "s_chk", "s_struct", "s_sem", "s_len"), 0.0)
-        count = (await asyncio.to_thread(tokens.count, self._tokenizer, [answer]))[0]
-        parts["i_rep"] = await asyncio.to_thread(components.i_rep, answer)
-        parts["s_len"] = components.s_len(count, self.settings.length_full, self.settings.length_zero)
-        reason = "no_page"
-        points: dict[str, float] = {}
-        if taken.kind not in ("none", "truncated"):
-            page, reference = await asyncio.to_thread(lambda: (dom.parse(taken.html), dom.parse(reference_html)))
-            parts["s_struct"] = await asyncio.to_thread(components.s_struct, page, reference)
-            parts["s_sem"] = components.s_sem(page, reference)
-            render = await self._render.render(taken.html, self._options)
-            reason = render.verdict.reason
-            parts["i_render"] = float(render.verdict.rendered)
-            if parts["i_rep"] and parts["i_render"]:  # a gate that is shut makes the judge's answer worthless
-                parts["s_chk"], points = await self._checklist(prompt, taken.html, render, checklist, sample_id)
-        elif taken.kind == "truncated":
-            reason = "truncated"
-        share = self.settings.structure
-        return {
-            "score": components.total(self.settings, parts),
-            **parts,
-            "s_sim": share * parts["s_struct"] + (1 - share) * parts["s_sem"],
-            "tokens": float(count),
-            "extracted": taken.kind,
-            "reason": reason,
-            "points": json.dumps(points),
-        }
+        return (await self.scored(answer, prompt, reference_html, checklist, sample_id, tokens))[0]
 
-    async def _checklist(
-        self, prompt: str, html: str, render: Render, items: list[dict[str, Any]], sample_id: str
-    ) -> tuple[float, dict[str, float]]:
+    async def scored(
+        self,
+        answer: str,
+        prompt: str,
+        reference_html: str,
+        checklist: list[dict[str, Any]],
+        sample_id: str,
+        tokens: int | None = None,
+    ) -> tuple[dict[str, float | str], Render | None]:
+        """The same, and the rendering."""
+        settings = self.settings
+        found = await self._computed(measure.taken, settings, answer, self._tokenizer, tokens)
+        render = None
         start = time.monotonic()
+        if found.html:
+            try:
+                render = await self._renderer.render(found.html, self._options)
+            except RenderUnavailable as trouble:
+                raise RewardUnavailable(f"no rendering of {sample_id}: {trouble}") from None
+        rendered_s = time.monotonic() - start
+        verdict = render.verdict if render else None
+        measured = await self._computed(measure.measured, settings, found, answer, prompt, reference_html, verdict)
+        parts, judged, retries = measured.parts, None, 0
+        start = time.monotonic()
+        if render is not None and measured.reading is not None:
+            judged, retries = await self._asked(prompt, found.html, render, checklist, sample_id, measured.reading)
+            parts["s_chk"] = judged.value
+        shown = {} if verdict is None else {k: v for k, v in verdict.to_dict().items() if k != "visible_text"}
+        reading = measured.reading
+        return {
+            "score": measure.total(settings, parts, measured.directed),
+            **parts,
+            "s_sim": components.s_sim(settings, parts),
+            "tokens": float(found.tokens),
+            "pages": float(found.extraction.pages),
+            "hidden": float(reading.hidden if reading else 0),
+            "render_seconds": round(rendered_s, 3),
+            "judge_seconds": round(time.monotonic() - start, 3),
+            "judge_attempts": float(judged.usage.attempts if judged else 0),
+            "retries": float(retries),
+            "extracted": found.extraction.kind,
+            "reason": found.reason or (verdict.reason if verdict else ""),
+            "points": _json(judged.points if judged else {}),
+            "reasons": _json(judged.reasons if judged else {}),
+            "directed": _json(measured.directed),
+            "verdict": _json(shown),
+            "screenshots": _json([hashlib.sha256(shot).hexdigest() for shot in render.screenshots] if render else []),
+        }, render
+
+    async def _asked(
+        self, prompt: str, html: str, render: Render, items: list[dict[str, Any]], sample_id: str, reading: Reading
+    ) -> tuple[Judged, int]:
+        """The judge's answer, and how often it was waited for."""
+        start, retries = time.monotonic(), 0
+        checklists.maxima(items, self.settings.max_item)  # no waiting mends a checklist
         while True:
             try:
                 client = await self._client()
-                value, points, _ = await checklists.judge(client, self.settings, prompt, html, render, items)
-                return value, points
+                seed = self.config.seed
+                return await checklists.judge(
+                    client, self.settings, prompt, html, render, items, seed, reading
+                ), retries
             except (Unusable, UserError) as trouble:
                 if time.monotonic() - start >= self.settings.patience_s:
                     raise RewardUnavailable(f"no verdict of the judge on {sample_id}: {trouble}") from None
+                retries += 1
                 await asyncio.sleep(RETRY_S)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -55,6 +55,7 @@ class Engine(Protocol):
         reference_html: str,
         checklist: list[dict[str, Any]],
         sample_id: str,
+        tokens: int | None,
     ) -> dict[str, float | str]: ...
 
 
@@ -78,7 +79,7 @@ async def compute_score(
 ) -> dict[str, float]:
     """Score one answer. `settings`, `log_dir` and `engine` come from verl's `reward_kwargs`.
 
-    Returns the numeric keys of the engine's answer, `score` among them. Raises what the engine raises.
+    Returns the numeric keys of the engine's answer, `score` among them, but no times. Raises what the engine raises.
     """
     info = extra_info or {}
     sample = info["sample"]
@@ -96,6 +97,7 @@ async def compute_score(
             reference_html=ground_truth or "",
             checklist=json.loads(info["checklist"]),
             sample_id=record["sample"],
+            tokens=sample.get("tokens"),
         )
         score = float(parts["score"])
     except BaseException as error:
@@ -104,7 +106,7 @@ async def compute_score(
         raise
     record.update(status="ok", error="", parts=parts)
     _append(Path(log_dir), record, start)
-    numbers = {k: float(v) for k, v in parts.items() if isinstance(v, int | float)}
+    numbers = {k: float(v) for k, v in parts.items() if isinstance(v, int | float) and not k.endswith("_seconds")}
     return {**numbers, "score": score}
 
 

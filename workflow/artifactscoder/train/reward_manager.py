@@ -2,8 +2,9 @@
 
 verl hands a reward function the answer and the row's `extra_info`, but neither the group nor the step. The manager
 has them, so it puts them under `extra_info["sample"]`: `uid` (the prompt of this step, new each time it is drawn),
-`session` (which answer of the group), `step` (of training, also during a validation). verl's dumps of rollouts name
-samples by the same `uid_session`, so a reward record and a dumped answer meet by key and not by text.
+`session` (which answer of the group), `step` (of training, also during a validation), `tokens` (generated, thoughts
+and the end mark included). verl's dumps of rollouts name samples by the same `uid_session`, so a reward record and a
+dumped answer meet by key and not by text.
 Set by `reward.reward_manager.{source=importlib,name,module.path}`.
 """
 
@@ -19,10 +20,13 @@ class RecordingManager(NaiveRewardManager):
     """`NaiveRewardManager` with the sample's name in `extra_info`. An exception of the reward is passed on."""
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
-        fields = data[-1].non_tensor_batch
+        row = data[-1]
+        fields = row.non_tensor_batch
+        length = row.batch["responses"].shape[-1]
         fields["extra_info"]["sample"] = {
             "uid": str(fields["uid"]),
             "session": int(fields["session_id"]),
             "step": int(fields["global_steps"]),
+            "tokens": int(row.batch["attention_mask"][-length:].sum()),
         }
         return await super().run_single(data)

@@ -147,9 +147,9 @@ def _score(f: dict[str, str], index: int) -> tuple[str, str]:
 
 
 def _checklist(f: dict[str, str], index: int) -> tuple[str, str]:
-    items = re.findall(r"^- ([a-z0-9-]+): (.*)$", f["checklist"], re.MULTILINE)
-    evidence = json.loads(f["evidence"])
-    points = judge.checklist(f["html"], evidence, f["prompt"], items, float(f["maximum"]))
+    found = re.findall(r"^- (\S+) \(0 to ([\d.]+)\): (.*)$", f["checklist"], re.MULTILINE)
+    items = [(id_, text, float(most)) for id_, most, text in found]
+    points = judge.checklist(f["html"], json.loads(f["evidence"]), f["prompt"], items)
     return _json({"items": points})
 
 

@@ -93,17 +93,18 @@ def dimensions(html: str, evidence: dict[str, Any], request: str, slugs: list[st
 
 
 def checklist(
-    html: str, evidence: dict[str, Any], request: str, items: list[tuple[str, str]], maximum: float
+    html: str, evidence: dict[str, Any], request: str, items: list[tuple[str, str, float]]
 ) -> list[dict[str, Any]]:
-    """Whole or half points for each (id, text) of a checklist."""
+    """Whole or half points for each (id, text, most points) of a checklist."""
     signals = s.measure(html, evidence, request)
     factor = gate(signals)
+    said = s.original(html, " ".join([request, *(text for _, text, _ in items)]))
     out = []
-    for id_, text in items:
+    for id_, text, maximum in items:
         low = text.lower()
         names = [name for pattern, found in TOPICS if re.search(pattern, low) for name in found]
         names = names or ["relevance", "working", "styled"]
-        own = s.relevance(text, html)  # do the item's own words stand in the page?
+        own = s.relevance(text, said)  # do the item's own words stand in the page?
         value = factor * (0.7 * s.mean(signals, names) + 0.3 * own)
         reason = f"{len(set(names))} signs at {s.mean(signals, names):.0%}, own words at {own:.0%}"
         out.append({"id": id_, "points": round(2 * maximum * value) / 2, "reason": reason})

@@ -1,0 +1,204 @@
+"""What a judge reads of a page: its code without all that no visitor sees and that could speak to the judge.
+
+In: a page's source and, where it was rendered, the text that the browser showed. Out: the code, rewritten. Gone are
+comments (of HTML, CSS and JavaScript), every `meta` but charset and viewport, `noscript`, text that is not visible,
+generated text of style sheets, long descriptions in attributes, whatever speaks to a judge (html/directed.py), and the
+bulk of data URLs. Elements stay where their text goes, so the structure can be judged. What was shown decides; where
+there is no rendering, or it showed more than is kept of it, attributes and inline styles do. Notes in brackets say
+what was left out. About 10 ms for 50 KB; a result longer than the limit is cut in its middle.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import tree_sitter
+import tree_sitter_javascript
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from artifactscoder.html import directed, dom
+from artifactscoder.html.validate import SCRIPT_TYPES
+
+LIMIT = 60_000
+LONGEST_VALUE = 300  # characters of an attribute; path data and handlers are long
+LONGEST_LABEL = 80  # of an attribute that only describes
+LONGEST_CONTENT = 20  # of a text that a style sheet generates: icons and quotation marks are shorter
+
+_NEVER = "noscript"
+_KEPT_META = frozenset({"viewport", "color-scheme", "theme-color"})
+_LABELS = frozenset(
+    "alt title placeholder summary label content abbr aria-label aria-description aria-roledescription".split()
+)
+_SHORT = {"option": 60, "title": 120, "textarea": 200, "desc": 0}  # text that no box of its own shows
+_HIDING = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0*(?:\.0+)?\s*(?:;|!|$)"
+    r"|font-size\s*:\s*0|(?:left|top|right|bottom|text-indent|margin-left)\s*:\s*-\d{3,}"
+    r"|clip-path\s*:\s*(?:inset\(\s*(?:50|100)%|circle\(\s*0)|clip\s*:\s*rect\(|(?<![-\w])(?:width|height)\s*:\s*0"
+    r"|transform\s*:[^;]{0,40}scale\(\s*0\s*\)|color\s*:\s*transparent",
+    re.IGNORECASE,
+)
+_CONTENT = re.compile(
+    r"(?<![-\w])(content|--[\w-]+)(\s*:\s*)" + f"(\"[^\"\n]{{{LONGEST_CONTENT},}}\"|'[^'\n]{{{LONGEST_CONTENT},}}')"
+)
+_DATA_URL = re.compile(r"data:[\w/+.-]{0,40}[;,][^\"'\s)>]{80,}", re.IGNORECASE)
+_BLOB = re.compile(r"[A-Za-z0-9+/=_-]{400,}")
+_LINES = re.compile(r"\n(?:[ \t]*\n)+")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """`text`: what the judge reads. `hidden`, `comments`, `cut`: characters left out, for each reason."""
+
+    text: str
+    hidden: int
+    comments: int
+    cut: int
+
+
+def reading(
+    html: str, seen: str | None = None, whole: bool = True, suspect: bool = True, limit: int = LIMIT
+) -> Reading:
+    """The page for the judge. `seen`: the visible text of its rendering, which is all of it if `whole`.
+
+    `suspect`: whether anything in the page speaks to a judge; if not, it is not searched piece by piece.
+    """
+    root = LexborHTMLParser(html).root
+    if root is None:
+        return Reading("", 0, 0, 0)
+    shown = None if seen is None else " ".join(seen.split())
+    unseen = set() if shown is not None and whole else _hidden(root)
+    never = dom.below(root, _NEVER)
+    hidden = comments = 0
+    for node in list(root.traverse(include_text=True)):
+        tag = node.tag or ""
+        if tag == "-text":
+            place = node.mem_id
+            parent = (node.parent.tag if node.parent is not None else "") or ""
+            if parent in ("script", "style"):
+                if place not in never:
+                    comments += _rewrite_code(node, parent, suspect)
+                continue
+            text = node.text_content or ""
+            words = " ".join(text.split())
+            if not words:
+                continue
+            if parent in _SHORT:
+                visible = place not in unseen or parent == "option"
+                if len(words) > _SHORT[parent]:
+                    node.replace_with(words[: _SHORT[parent]] + "...")
+            elif shown is None or place in never:
+                visible = place not in unseen and place not in never
+            else:
+                visible = words in shown or (not whole and place not in unseen)
+            if not visible:
+                hidden += len(words)
+                node.replace_with(f"[{len(words)} characters that are not visible]")
+            elif suspect and len(words) > 12 and any(directed.spans(directed.fold(words))):
+                node.replace_with("[text to a judge]")
+        elif tag == "-comment":
+            comments += len(node.comment_content or "")
+            node.decompose()
+        elif tag[:1] not in ("-", "!"):
+            attributes = node.attributes
+            if tag == "template":  # what it holds is not among the nodes
+                hidden += len(node.html or "")
+                node.replace_with("[template]")
+            elif tag == "meta" and not ("charset" in attributes or attributes.get("name") in _KEPT_META):
+                node.decompose()
+            elif attributes:
+                _shorten(node, attributes, suspect)
+    text = "<!DOCTYPE html>\n" + _BLOB.sub(_shortened, _LINES.sub("\n", root.html or ""))
+    cut = max(0, len(text) - limit)
+    if cut:
+        head = 2 * limit // 3
+        text = f"{text[:head]}\n[{cut} characters of the page are left out here]\n{text[head + cut :]}"
+    return Reading(text, hidden, comments, cut)
+
+
+def _hidden(root: LexborNode) -> set[int]:
+    """The nodes at or below elements that an attribute or an inline style hides."""
+    found = dom.below(root, "[hidden], [inert], [aria-hidden=true]")
+    for node in root.css("[style]"):
+        if node.mem_id not in found and _HIDING.search(node.attributes.get("style") or ""):
+            found.update(inner.mem_id for inner in node.traverse(include_text=True))
+    return found
+
+
+def _shorten(node: LexborNode, attributes: dict[str, str | None], suspect: bool) -> None:
+    """Attribute values cut to what a reader needs."""
+    for name, value in attributes.items():
+        if not value or len(value) <= 12 or (name == "class" and len(value) < LONGEST_VALUE):
+            continue
+        label = name in _LABELS or name.startswith("data-")
+        if suspect and label and any(directed.spans(directed.fold(value))):
+            node.attrs[name] = ""
+        elif value.startswith("data:") and len(value) > LONGEST_LABEL:
+            node.attrs[name] = f"{value[:30]}...({len(value)} characters)"
+        elif len(value) > (most := LONGEST_LABEL if label else LONGEST_VALUE):
+            node.attrs[name] = value[:most] + "..."
+
+
+def _rewrite_code(node: LexborNode, tag: str, suspect: bool) -> int:
+    """A script or a style sheet without comments and what else is not for the judge; how much shorter it is."""
+    text = node.text_content or ""
+    kind = (node.parent.attributes.get("type") or "").strip().lower() if node.parent is not None else ""
+    if tag == "style":
+        bare = _CONTENT.sub(r'\1\2"..."', _without_css_comments(text))
+    else:
+        bare = _without_js_comments(text) if kind in SCRIPT_TYPES else text
+    gone = len(text) - len(bare)
+    bare = _DATA_URL.sub(_shortened, bare)
+    if suspect:
+        bare = _without_directed(bare)
+    if bare != text:
+        node.replace_with(bare)
+    return gone
+
+
+def _shortened(match: re.Match[str]) -> str:
+    return f"{match[0][:30]}...({len(match[0])} characters)"
+
+
+def _without_css_comments(style: str) -> str:
+    parts, place = [], 0
+    while (start := style.find("/*", place)) >= 0:
+        parts.append(style[place:start])
+        end = style.find("*/", start + 2)
+        place = end + 2 if end >= 0 else len(style)
+    return "".join([*parts, style[place:]]) if parts else style
+
+
+@lru_cache(maxsize=1)
+def _javascript() -> tuple[tree_sitter.Parser, tree_sitter.Query]:
+    language = tree_sitter.Language(tree_sitter_javascript.language())
+    return tree_sitter.Parser(language), tree_sitter.Query(language, "[(comment) (html_comment)] @it")
+
+
+def _without_js_comments(script: str) -> str:
+    """By a parser: what looks like a comment within a string or a regular expression stays."""
+    if "//" not in script and "/*" not in script and "<!--" not in script and "-->" not in script:
+        return script
+    source = script.encode("utf-8", "replace")
+    parser, query = _javascript()
+    found = tree_sitter.QueryCursor(query).captures(parser.parse(source).root_node).get("it", [])
+    parts, place = [], 0
+    for start, end in sorted((node.start_byte, node.end_byte) for node in found):
+        if start >= place:
+            parts.append(source[place:start])
+            place = end
+    return b"".join([*parts, source[place:]]).decode("utf-8", "replace")
+
+
+def _without_directed(code: str) -> str:
+    """Passages that speak to a judge are taken out, each to the end of its string or line."""
+    folded = code.lower()
+    if len(folded) != len(code):
+        return code
+    parts, place = [], 0
+    for start, end in sorted(directed.spans(folded)):
+        if start >= place:
+            parts += [code[place:start], "..."]
+            place = min((stop for mark in "\"'`\n" if (stop := code.find(mark, end)) >= 0), default=len(code))
+    return "".join([*parts, code[place:]])
