@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Packages are installed uncompiled; what is used is compiled once, on its first use.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-test demo test check bench bench-llm audit lock containers containers-cpu clean test-kill \
+.PHONY: help setup setup-test demo test check bench bench-llm audit lock containers containers-cpu clean test-kill test-render \
   test-vllm cluster-up cluster-down test-cluster test-cluster-smoke
 
 help: ## list the commands
@@ -27,6 +27,9 @@ test: setup-test ## the tests
 
 test-kill: setup-test ## kill -9 the demo five times and a step 30 times; 20,000 requests to a bad server (30 minutes)
 	@python -m pytest -n 0 -m slow tests/test_kill.py tests/test_faulty.py tests/test_plan.py
+
+test-render: setup-test ## hostile pages, kills, 512 slow pages, all attacks on the reward (20 minutes)
+	@python -m pytest -n 0 -m slow $(wildcard tests/test_render*.py tests/test_reward*.py)
 
 test-vllm: ## jobs that start vLLM itself, on CPUs (6 minutes, installing 6 more; 4 GB in .venv-vllm)
 	@tests/vllm_venv.sh .venv-vllm
