@@ -60,11 +60,18 @@ class RenderPool:
     Belongs to the event loop that entered it. `executable` is the browser, found if not given.
     """
 
-    def __init__(self, options: RenderOptions | None = None, browsers: int = 2, executable: Path | None = None) -> None:
+    def __init__(
+        self,
+        options: RenderOptions | None = None,
+        browsers: int = 2,
+        executable: Path | None = None,
+        containment: Containment | None = None,
+    ) -> None:
         self.options = options or RenderOptions()
         self.browsers = browsers
-        self.containment: Containment | None = None
-        """What keeps the browsers in; found at the start."""
+        self.containment = containment or Containment()
+        """What keeps the browsers in; unless given, the strongest there is, found at the start."""
+        self._contained = containment is not None
         self._executable = executable
         self._places = [_Place() for _ in range(browsers)]
         self._free: asyncio.Queue[_Place] = asyncio.Queue()
@@ -74,7 +81,8 @@ class RenderPool:
     async def __aenter__(self) -> RenderPool:
         """Start every browser; UserError if there is no Chromium, RenderUnavailable if one does not start."""
         self._executable = self._executable or chromium.find()
-        self.containment = self.containment or choose(self._executable, self.options.sandbox)
+        if not self._contained:
+            self.containment = choose(self._executable, self.options.sandbox)
         self._closed = False
         starts = [asyncio.ensure_future(self._running(place)) for place in self._places]
         try:
