@@ -2,9 +2,10 @@
 
 Pages of a kind go to both halves in turns. The thresholds are chosen on the first half: of all on a grid those with the
 fewest errors, of these those nearest to the ones in force. Then the errors of the chosen and of those in force are
-counted on both halves, with 95 % intervals (Wilson). Some kinds show something that pixels cannot tell from a page (a
-spinner, a skeleton, "404"): they are counted on their own. The last line is JSON; `--sheets FOLDER` writes contact
-sheets of all pictures, wrong verdicts in yellow; `--quick` renders a third of the pages.
+counted on both halves and on pages written after the rules were settled, with 95 % intervals (Wilson). Some kinds show
+something that pixels cannot tell from a page (a spinner, a skeleton, "404"): they are counted on their own. The last
+line is JSON; `--sheets FOLDER` writes contact sheets of all pictures, wrong verdicts in yellow; `--quick` renders a
+third of the pages.
 """
 
 from __future__ import annotations
@@ -21,11 +22,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from labelled import pages
+from labelled import fresh_pages, pages
 from PIL import Image, ImageDraw
 
-from artifactscoder.render import RenderOptions, RenderPool, Verdict
-from artifactscoder.render import judgement
+from artifactscoder.render import RenderOptions, RenderPool, Verdict, judgement
 from artifactscoder.render import pool as pool_module
 from artifactscoder.render.guard import Deeds
 from artifactscoder.render.judgement import judge
@@ -48,7 +48,8 @@ class Case:
 
     kind: str
     renders: bool
-    half: int
+    half: str
+    """choose, held out, or fresh: written after the rules were settled."""
     shots: list[Shot]
     deeds: Deeds
     failed: Reason | None
@@ -59,12 +60,15 @@ class Case:
 
 async def seen(every: int) -> list[Case]:
     """Render the pages as the pipeline does, and keep what the verdict was made from."""
-    chosen = pages()[::every]
+    written = pages()[::every]
+    chosen = written + fresh_pages()[::every]
     kept: dict[str, tuple[list[Shot], Deeds, Reason | None]] = {}
+
+    numbers = itertools.count()  # verdicts are made in threads
 
     def keep(shots: list[Shot], deeds: Deeds, options: RenderOptions, failed: Reason | None) -> Verdict:
         verdict = judge(shots, deeds, options, failed)
-        verdict.visible_text = key = str(len(kept))
+        verdict.visible_text = key = str(next(numbers))
         kept[key] = (shots, deeds, failed)
         return verdict
 
@@ -73,8 +77,9 @@ async def seen(every: int) -> list[Case]:
         renders = await asyncio.gather(*(pool.render(html) for _, _, html in chosen))
     turns: collections.Counter[str] = collections.Counter()
     cases = []
-    for (kind, label, _), render in zip(chosen, renders, strict=True):
-        cases.append(Case(kind, label, turns[kind] % 2, *kept[render.verdict.visible_text]))
+    for number, ((kind, label, _), render) in enumerate(zip(chosen, renders, strict=True)):
+        half = "choose" if turns[kind] % 2 == 0 else "held out"
+        cases.append(Case(kind, label, half if number < len(written) else "fresh", *kept[render.verdict.visible_text]))
         turns[kind] += 1
     return cases
 
@@ -144,9 +149,8 @@ def main() -> None:
     cases = asyncio.run(seen(3 if args.quick else 1))
     if args.sheets:
         sheets(cases, args.sheets)
-    first = [case for case in cases if not case.half]
-    halves = {"choose": first, "held out": [case for case in cases if case.half]}
-    chosen = choose([case for case in first if case.kind not in SHOWS_ANOTHER])
+    halves = {name: [case for case in cases if case.half == name] for name in ("choose", "held out", "fresh")}
+    chosen = choose([case for case in halves["choose"] if case.kind not in SHOWS_ANOTHER])
     figures: dict[str, object] = {"chosen": {name: getattr(chosen, name) for name in GRID}}
     print(f"{len(cases)} pages; chosen on the first half: {figures['chosen']}")
     for said, options in (("chosen", chosen), ("in force", RenderOptions())):

@@ -17,15 +17,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import hostile_pages
 import pytest
-from hostile_pages import Canary, Cage, PageServer
 from playwright.sync_api import Browser as Peer
 from playwright.sync_api import Error as PeerError
 from playwright.sync_api import sync_playwright
 
+import hostile_pages
 from artifactscoder.render import Render, RenderOptions, RenderPool, chromium
 from artifactscoder.render.containment import choose
+from hostile_pages import Cage, Canary, PageServer
 
 # Their canaries stay silent without protection too.
 NO_CONTROL = {
@@ -77,8 +77,8 @@ class Den:
         self.canary, self.cage = Canary(), Cage(self.cage_folder)
         self.before, tempfile.tempdir = tempfile.tempdir, str(self.folder)
         self.runner = asyncio.Runner()
-        self.pool = RenderPool(QUICK, browsers=2)
-        self.pool.containment = dataclasses.replace(choose(chromium.find()), no_network=False)
+        with_loopback = dataclasses.replace(choose(chromium.find()), no_network=False)
+        self.pool = RenderPool(QUICK, browsers=2, containment=with_loopback)
         self.runner.run(self.pool.__aenter__())
 
     def render(self, pages: dict[str, str], options: RenderOptions) -> dict[str, Render]:

@@ -4,13 +4,18 @@ contact sheets of their pictures (`python bench/verdict.py --sheets FOLDER`)."""
 
 from __future__ import annotations
 
-from . import failing, rendering
+from . import failing, fresh, rendering
 
 Page = tuple[str, bool, str]
 
 
 def pages() -> list[Page]:
-    """All pages, ordered by kind."""
+    """Those that the verdict's rules and thresholds were settled on."""
     found = [(kind, True, html) for kind, html in rendering.pages()]
     found += [(kind, False, html) for kind, html in failing.pages()]
     return found
+
+
+def fresh_pages() -> list[Page]:
+    """Those that were written afterwards."""
+    return list(fresh.pages())

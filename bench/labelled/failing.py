@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - pages are written in one line each
 """Pages that show nothing of what they are for, each in another way."""
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def _empty(rng: random.Random) -> Iterator[tuple[str, str]]:
                 script,
             ),
         )
-    for number, back in enumerate(GRADIENTS):
+    for back in GRADIENTS:
         yield (
             "background only",
             styled(f"body{{margin:0;min-height:100vh;background:{back}}}", '<div id="root"></div>', "App()"),
@@ -82,7 +83,7 @@ def _empty(rng: random.Random) -> Iterator[tuple[str, str]]:
         "<template>",
     ):
         yield "unclosed", "<!DOCTYPE html>" + text + f"<h1>{prose(rng, 5)}</h1><p>{prose(rng, 40)}</p>"
-    for number, back in enumerate(("#000", "#fff", "#111", "")):
+    for back in ("#000", "#fff", "#111", ""):
         fill = f"g.fillStyle='{back}';g.fillRect(0,0,W,H);" if back else ""
         yield "canvas never drawn", canvas(fill + "player.draw(g)", css=f"body{{margin:0;background:{back or '#fff'}}}")
     yield (

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - pages are written in one line each
 """Pages that render, among them those that a measure of emptiness or noise might take for others."""
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """From what was seen of a page to its verdict: pure, but for the decoding of pictures.
 
 In: the shots of a page, its deeds, the reason if it did not come to a picture. Out: a `Verdict`. A page is flat if
-its picture is of one colour, or nearly, and nothing shows where its DOM says that something ought to; it is blank
-if it is flat though its DOM has visible parts (covered, white on white, failed script), without content if its
-DOM has none, or nothing but images that did not load. Its picture is noise if it is restless and without order. Of several pictures the fullest decides, since a page may rightly begin or end empty.
+its picture is of one colour, or nearly, or a gradient, and nothing shows where its DOM says that something ought to;
+it is blank if it is flat though its DOM has visible parts (covered, white on white, failed script), without content if
+its DOM has none, or nothing but images that did not load. Its picture is noise if it is restless and without order. Of
+several pictures the fullest decides, since a page may rightly begin or end empty.
 """
 
 from __future__ import annotations

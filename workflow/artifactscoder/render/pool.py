@@ -70,11 +70,18 @@ class RenderPool:
     Belongs to the event loop that entered it. `executable` is the browser, found if not given.
     """
 
-    def __init__(self, options: RenderOptions | None = None, browsers: int = 2, executable: Path | None = None) -> None:
+    def __init__(
+        self,
+        options: RenderOptions | None = None,
+        browsers: int = 2,
+        executable: Path | None = None,
+        containment: Containment | None = None,
+    ) -> None:
         self.options = options or RenderOptions()
         self.browsers = browsers
-        self.containment: Containment | None = None
-        """What keeps the browsers in; found at the start."""
+        self.containment = containment or Containment()
+        """What keeps the browsers in; unless given, the strongest there is, found at the start."""
+        self._contained = containment is not None
         self._executable = executable
         self._places = [_Place() for _ in range(browsers)]
         self._free: asyncio.Queue[_Place] = asyncio.Queue()
@@ -96,7 +103,8 @@ class RenderPool:
         if self.options.mirror:
             self._mirror = mirror.load()
         self._executable = self._executable or chromium.find()
-        self.containment = self.containment or choose(self._executable, self.options.sandbox)
+        if not self._contained:
+            self.containment = choose(self._executable, self.options.sandbox)
         self._closed = False
         starts = [asyncio.ensure_future(self._running(place)) for place in self._places]
         try:
