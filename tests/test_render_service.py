@@ -26,6 +26,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from artifactscoder.errors import UserError
 from artifactscoder.guard import descendants
 from artifactscoder.render import Render, RenderClient, RenderOptions, RenderPool, RenderUnavailable, Verdict, body
+from artifactscoder.render import client as client_module
 from artifactscoder.render import pool as pool_module
 from artifactscoder.render import rendezvous as rendezvous_module
 from artifactscoder.render import service as service_module
@@ -385,7 +386,11 @@ async def test_the_client_spreads_and_what_is_no_service_costs_only_time(directo
     assert all(render.route.attempts >= 1 and render.route.seconds > 0 for render in found.values())
 
 
-async def test_a_page_that_takes_every_service_down_is_named_and_does_not_hang_its_caller() -> None:
+async def test_a_page_that_takes_every_service_down_is_named_and_does_not_hang_its_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "FIRST_PAUSE", 0.02)
+
     async def dies(request: web.Request) -> web.StreamResponse:
         if "poison" in await request.text():
             request.transport.abort()

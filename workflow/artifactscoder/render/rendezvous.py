@@ -119,7 +119,7 @@ class Owner:
             self._folder = now
             if age <= OWNER_SILENT_SECONDS:
                 self._heard = now - age
-            since = self._leftover if self._heard is None else self._heard
+            since = self._leftover if self._heard is None else now - age
         return now - since > OWNER_SILENT_SECONDS
 
 
