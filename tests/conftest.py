@@ -51,8 +51,12 @@ def running_slurm() -> None:
 @pytest.fixture
 def directory() -> Iterator[Path]:
     """A folder for render services to meet in, gone with what they still write."""
+    from render_replica import Replica  # here: most tests need no browser
+
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
         yield Path(made)
+        (Path(made) / "end").touch()
+        Replica.end_all()
 
 
 Configure = Callable[..., Config]

@@ -47,6 +47,17 @@ def gone(marker: str, seconds: float = 5) -> bool:
 class Replica:
     """A service in a process of its own."""
 
+    started: list[subprocess.Popen[bytes]] = []
+
+    @classmethod
+    def end_all(cls) -> None:
+        """End what a test that failed has left running."""
+        while cls.started:
+            process = cls.started.pop()
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
     def __init__(
         self, directory: Path, browsers: int = 1, queue: int | None = None, options: dict[str, object] | None = None
     ) -> None:
@@ -58,6 +69,7 @@ class Replica:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", SERVER, arguments], env=environment, stdout=log, stderr=log
             )
+        self.started.append(self.process)
         end = time.monotonic() + 30
         while not (new := set(directory.glob("replica-*.json")) - known):
             assert time.monotonic() < end and self.process.poll() is None, self.log.read_text()

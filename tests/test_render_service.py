@@ -8,6 +8,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from artifactscoder.errors import UserError
 from artifactscoder.guard import descendants
 from artifactscoder.render import Render, RenderClient, RenderOptions, RenderPool, RenderUnavailable, Verdict, body
+from artifactscoder.render import client as client_module
 from artifactscoder.render import pool as pool_module
 from artifactscoder.render import rendezvous as rendezvous_module
 from artifactscoder.render import service as service_module
@@ -384,7 +386,11 @@ async def test_the_client_spreads_and_what_is_no_service_costs_only_time(directo
     assert all(render.route.attempts >= 1 and render.route.seconds > 0 for render in found.values())
 
 
-async def test_a_page_that_takes_every_service_down_is_named_and_does_not_hang_its_caller() -> None:
+async def test_a_page_that_takes_every_service_down_is_named_and_does_not_hang_its_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "FIRST_PAUSE", 0.02)
+
     async def dies(request: web.Request) -> web.StreamResponse:
         if "poison" in await request.text():
             request.transport.abort()
@@ -464,9 +470,18 @@ def test_a_replica_waits_for_a_trainer_and_leaves_with_it(directory: Path, monke
         assert json.loads(heartbeat.read_text())["pid"] == os.getpid()
     later = 119
     assert not owner.ended()
+    heartbeat.unlink()
+    assert not owner.ended()
     later = 121
     assert owner.ended()
-    assert not Owner(directory).ended()
+    waits = Owner(directory)
+    later = 900
+    assert not waits.ended()  # a trainer yet to come may queue for long
+    shutil.rmtree(directory)
+    assert not waits.ended()
+    later = 1021
+    assert waits.ended()  # there is nothing left to meet in
+    directory.mkdir()
     (directory / "end").touch()
     assert Owner(directory).ended()
 
@@ -558,9 +573,14 @@ async def test_a_browser_that_dies_or_falls_silent_while_idle_is_replaced(monkey
         async with asyncio.timeout(30):
             while pool.ended["silent"] < 1 or pool.ended["lost"] < 1 or len(pool.running()) < 2:
                 await asyncio.sleep(0.05)
+            shell = pool.running()[0]
+            os.kill(shell.process.pid, signal.SIGKILL)  # the browser goes on, but nobody would tidy up after it
+            while pool.ended["lost"] < 2 or len(pool.running()) < 2:
+                await asyncio.sleep(0.05)
         assert not {stopped.marker, killed.marker} & {browser.marker for browser in pool.running()}
         assert (await pool.render("<h1>x</h1>")).verdict.rendered
-    assert gone(stopped.marker) and gone(killed.marker)
+    for browser in (stopped, killed, shell):
+        assert gone(browser.marker) and not browser.profile.exists()
 
 
 async def test_a_service_that_stops_refuses_what_is_new_and_finishes_what_it_has(directory: Path) -> None:
@@ -625,6 +645,12 @@ def busy(number: int, rounds: float) -> str:
     return f"<h1>Page {number}</h1><script>let n = 0; for (let i = 0; i < {rounds:.0f}; i++) n += i % 7</script>"
 
 
+def is_chromium(number: int) -> bool:
+    with contextlib.suppress(OSError):
+        return b"headless" in Path(f"/proc/{number}/exe").readlink().name.encode()
+    return False
+
+
 def resident_mb(number: int) -> float:
     return int(Path(f"/proc/{number}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -653,7 +679,7 @@ class Killers:
         worker = replica.worker()
         self.peak = max(self.peak, resident_mb(worker))
         if kind == "browser":
-            victims = marked(self.chance.choice(sorted(found)))
+            victims = [n for n in marked(self.chance.choice(sorted(found))) if is_chromium(n)]
             os.kill(self.chance.choice(victims), signal.SIGKILL)
         elif kind == "worker":
             os.kill(worker, signal.SIGKILL)

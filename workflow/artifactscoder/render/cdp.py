@@ -246,6 +246,13 @@ class Browser:
         for listener in list(self._listeners.values()):
             listener("Browser.lost", {})
 
+    def shell_ended(self) -> bool:
+        """Whether the launching shell is gone: then nobody would delete the profile, were the owner killed too."""
+        try:
+            return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
+
     def processes(self) -> list[int]:
         """The numbers of all its processes now, the launching shell first."""
         found = [self.process.pid]

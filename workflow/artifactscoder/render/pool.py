@@ -244,10 +244,11 @@ class RenderPool:
     async def _running(self, place: _Place) -> Browser:
         """The browser of a place: the one it has, or a new one in its stead."""
         browser = place.browser
-        if browser is not None and not browser.lost and browser.pages < PAGES_PER_BROWSER:
+        lost = browser is not None and (browser.lost or browser.shell_ended())
+        if browser is not None and not lost and browser.pages < PAGES_PER_BROWSER:
             return browser
         if browser is not None:
-            why = "lost" if browser.lost else "recycled"
+            why = "lost" if lost else "recycled"
             await browser.close()
             place.browser = None
             self.ended[why] += 1

@@ -96,25 +96,31 @@ class Owner:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._ages = Ages(directory)
-        self._since = time.monotonic()
-        self._heard = False
+        self._heard: float | None = None
+        """By the steady clock; the trainer's start is waited for, however long, while the folder is there."""
+        self._folder = self._leftover = time.monotonic()
 
     def ended(self) -> bool:
-        """Whether it declared the end or has been silent for 120 s; one yet to come is waited for.
+        """Whether it declared the end or has been silent for 120 s, or the folder has been gone for so long.
 
-        What an earlier trainer left behind is given the same time to be renewed.
+        One yet to come is waited for. What an earlier trainer left behind is given the same time to be renewed.
         """
+        now = time.monotonic()
         if (self._directory / END).exists():
             return True
         try:
             with open(self._directory / TRAINER, "rb") as file:
                 age = self._ages.age(self._directory / TRAINER, os.fstat(file.fileno()))
         except OSError:
-            return False
-        if age <= OWNER_SILENT_SECONDS:
-            self._heard = True
-            return False
-        return self._heard or time.monotonic() - self._since > OWNER_SILENT_SECONDS
+            if self._directory.is_dir():
+                self._folder = now
+            since = self._folder if self._heard is None else self._heard
+        else:
+            self._folder = now
+            if age <= OWNER_SILENT_SECONDS:
+                self._heard = now - age
+            since = self._leftover if self._heard is None else now - age
+        return now - since > OWNER_SILENT_SECONDS
 
 
 @contextlib.contextmanager

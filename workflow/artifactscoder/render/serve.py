@@ -133,8 +133,7 @@ class _Worker:
             background += [asyncio.create_task(task) for task in (service.probe(), self._announce())]
             await ending
             service.stop()
-            if self.notice:
-                self.notice.remove()
+            self._leave()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_patience(pool.options)):
                     await service.idle()
@@ -145,6 +144,11 @@ class _Worker:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+            self._leave()
+
+    def _leave(self) -> None:
+        """Be announced no longer; a notice that cannot be taken away goes stale."""
+        with contextlib.suppress(OSError):
             if self.notice:
                 self.notice.remove()
 
@@ -164,13 +168,14 @@ class _Worker:
         due = loop.time()
         announced = False
         while not self.service.stopping:
-            if self.service.unready():
-                if announced:
-                    await asyncio.to_thread(self.notice.remove)
-                announced, due = False, loop.time()
-            elif loop.time() >= due:
-                await asyncio.to_thread(self.notice.write)
-                announced, due = True, loop.time() + HEARTBEAT_SECONDS
+            with contextlib.suppress(OSError):  # a shared file system may be away for a while
+                if self.service.unready():
+                    if announced:
+                        await asyncio.to_thread(self.notice.remove)
+                    announced, due = False, loop.time()
+                elif loop.time() >= due:
+                    await asyncio.to_thread(self.notice.write)
+                    announced, due = True, loop.time() + HEARTBEAT_SECONDS
             await asyncio.sleep(LOOK_SECONDS if announced else FIRST_LOOK_SECONDS)
 
 
