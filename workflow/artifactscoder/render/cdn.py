@@ -225,7 +225,11 @@ HOSTS: dict[str, Parse] = {
     "code.jquery.com": _matched(
         (r"jquery-(?P<v>\d[\w.]*?)(?P<p>(\.slim)?(\.min)?\.js)", ("jquery",), r"jquery\g<p>"),
         (r"jquery(-latest)?(?P<p>(\.min)?\.js)", ("jquery",), r"jquery\g<p>"),
-        (r"ui/(?P<v>[\d.]+)/(themes/[\w-]+/)?(?P<p>jquery-ui(\.min)?\.(js|css)|images/.+)", ("jquery-ui-dist",), r"\g<p>"),
+        (
+            r"ui/(?P<v>[\d.]+)/(themes/[\w-]+/)?(?P<p>jquery-ui(\.min)?\.(js|css)|images/.+)",
+            ("jquery-ui-dist",),
+            r"\g<p>",
+        ),
     ),
     "ajax.aspnetcdn.com": _matched(
         (r"ajax/jQuery/jquery-(?P<v>\d[\w.]*?)(?P<p>(\.slim)?(\.min)?\.js)", ("jquery",), r"jquery\g<p>")

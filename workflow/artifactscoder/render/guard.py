@@ -2,7 +2,8 @@
 
 In: the events of the page's session. Out: the answers to them, and `Deeds`. The only requests that are answered are
 those for the page's own document and for libraries that the mirror holds, both from memory; `data:` and `blob:` pass;
-all else is refused and counted. Dialogs are dismissed, workers let loose up to a number, windows closed. What comes in floods is cut off before it costs more than it tells.
+all else is refused and counted. Dialogs are dismissed, workers let loose up to a number, windows closed. What comes in
+floods is cut off before it costs more than it tells.
 """
 
 from __future__ import annotations

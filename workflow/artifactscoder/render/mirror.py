@@ -189,7 +189,9 @@ class Mirror:
             entry = package["entry"]
             first = entry["unpkg" if wanted.unpkg else "jsdelivr"]
             # An entry for bundlers is not held; the usual name of a build is what a page can use.
-            paths = [one for given in (first, entry["jsdelivr"], entry["usual"]) if given for one in (given, twin(given))]
+            paths = [
+                one for given in (first, entry["jsdelivr"], entry["usual"]) if given for one in (given, twin(given))
+            ]
             return next((one for one in paths if one in files), None)
         path = wanted.path
         if wanted.module and path.startswith("addons/"):
