@@ -15,8 +15,8 @@ Kind = Literal["document", "svg", "fragment", "truncated", "none"]
 
 _OPEN = re.compile(r"<!doctype\s+html[\s>]|<html[\s>]", re.IGNORECASE)
 _MARK = re.compile(
-    r"(?P<doctype><!doctype\s+html[\s>])|(?P<open><html[\s>])|(?P<close></html\s*>)"
-    r"|(?P<script><script[\s>])|(?P<end></script)",
+    r"<(?:(?P<doctype>!doctype\s+html[\s>])|(?P<open>html[\s>])|(?P<close>/html\s*>)"
+    r"|(?P<script>script[\s>])|(?P<end>/script))",
     re.IGNORECASE,
 )
 _SVG_OPEN = re.compile(r"<svg[\s>]", re.IGNORECASE)

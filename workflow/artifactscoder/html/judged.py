@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import tree_sitter
 import tree_sitter_javascript
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborNode
 
 from artifactscoder.html import directed, dom
 from artifactscoder.html.validate import SCRIPT_TYPES
@@ -27,6 +27,7 @@ LONGEST_LABEL = 80  # of an attribute that only describes
 LONGEST_CONTENT = 20  # of a text that a style sheet generates: icons and quotation marks are shorter
 
 _NEVER = "noscript"
+_SPECIAL = "script, style, option, title, textarea, desc"
 _KEPT_META = frozenset({"viewport", "color-scheme", "theme-color"})
 _LABELS = frozenset(
     "alt title placeholder summary label content abbr aria-label aria-description aria-roledescription".split()
@@ -44,6 +45,7 @@ _CONTENT = re.compile(
 )
 _DATA_URL = re.compile(r"data:[\w/+.-]{0,40}[;,][^\"'\s)>]{80,}", re.IGNORECASE)
 _BLOB = re.compile(r"[A-Za-z0-9+/=_-]{400,}")
+_LONG = re.compile(f'="[^"]{{{LONGEST_LABEL + 1},}}"')
 _LINES = re.compile(r"\n(?:[ \t]*\n)+")
 
 
@@ -58,24 +60,27 @@ class Reading:
 
 
 def reading(
-    html: str, seen: str | None = None, whole: bool = True, suspect: bool = True, limit: int = LIMIT
+    html: str | LexborNode | None, seen: str | None = None, whole: bool = True, suspect: bool = True, limit: int = LIMIT
 ) -> Reading:
-    """The page for the judge. `seen`: the visible text of its rendering, which is all of it if `whole`.
+    """The page for the judge; its nodes, where they are given, are rewritten.
 
+    `seen`: the visible text of its rendering, which is all of it if `whole`.
     `suspect`: whether anything in the page speaks to a judge; if not, it is not searched piece by piece.
     """
-    root = LexborHTMLParser(html).root
+    root = dom.tree(html) if isinstance(html, str) else html
     if root is None:
         return Reading("", 0, 0, 0)
+    long = suspect or _LONG.search(root.html or "") is not None  # looking at every attribute takes half of the time
     shown = None if seen is None else " ".join(seen.split())
     unseen = set() if shown is not None and whole else _hidden(root)
     never = dom.below(root, _NEVER)
-    hidden = comments = 0
+    special = dom.below(root, _SPECIAL)
+    hidden = comments = cursor = 0
     for node in list(root.traverse(include_text=True)):
         tag = node.tag or ""
         if tag == "-text":
             place = node.mem_id
-            parent = (node.parent.tag if node.parent is not None else "") or ""
+            parent = ((node.parent.tag if node.parent is not None else "") or "") if place in special else ""
             if parent in ("script", "style"):
                 if place not in never:
                     comments += _rewrite_code(node, parent, suspect)
@@ -91,7 +96,10 @@ def reading(
             elif shown is None or place in never:
                 visible = place not in unseen and place not in never
             else:
-                visible = words in shown or (not whole and place not in unseen)
+                # Texts mostly come in the order in which they were shown.
+                at = cursor if shown.startswith(words, cursor) else shown.find(words)
+                cursor = at + len(words) + 1 if at >= 0 else cursor
+                visible = at >= 0 or (not whole and place not in unseen)
             if not visible:
                 hidden += len(words)
                 node.replace_with(f"[{len(words)} characters that are not visible]")
@@ -101,14 +109,14 @@ def reading(
             comments += len(node.comment_content or "")
             node.decompose()
         elif tag[:1] not in ("-", "!"):
-            attributes = node.attributes
             if tag == "template":  # what it holds is not among the nodes
                 hidden += len(node.html or "")
                 node.replace_with("[template]")
-            elif tag == "meta" and not ("charset" in attributes or attributes.get("name") in _KEPT_META):
-                node.decompose()
-            elif attributes:
-                _shorten(node, attributes, suspect)
+            elif tag == "meta":
+                if not ("charset" in node.attributes or node.attributes.get("name") in _KEPT_META):
+                    node.decompose()
+            elif long:
+                _shorten(node, node.attributes, suspect)
     text = "<!DOCTYPE html>\n" + _BLOB.sub(_shortened, _LINES.sub("\n", root.html or ""))
     cut = max(0, len(text) - limit)
     if cut:

@@ -71,18 +71,20 @@ def measured(
     }
     if verdict is None or not found.html:
         return Measured(parts, directed(found.extraction.html[: settings.max_chars]), None)
-    page = components.visible(dom.parse(found.html), verdict)
+    root = dom.tree(found.html)
+    added = components.added(settings)
+    page = components.visible(dom.Page() if root is None else dom.read(root, attributes=bool(added)), verdict)
     reference = _reference(reference_html)
     said = directed(found.html, verdict.visible_text)
     sample = components.Sample(answer, prompt, found.html, page, reference, verdict, found.tokens, directed=tuple(said))
     parts["i_render"] = float(verdict.rendered)
     parts["s_struct"] = components.s_struct(page, reference)
     parts["s_sem"] = components.s_sem(page, reference)
-    parts |= {name: components.value(name, part, sample) for name, part in components.added(settings).items()}
+    parts |= {name: components.value(name, part, sample) for name, part in added.items()}
     asked = settings.checklist > 0 and verdict.rendered and all(parts[name] for name in components.gates(settings))
     if said and settings.judge_directed != "record":
         asked = False
-    reading = checklist.read(settings, found.html, verdict, suspect=bool(said)) if asked else None
+    reading = checklist.read(settings, root, verdict, suspect=bool(said)) if asked else None
     return Measured(parts, said, reading)
 
 
