@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup setup-test demo test check bench bench-llm audit lock containers containers-cpu clean test-kill \
-  test-vllm cluster-up cluster-down test-cluster test-cluster-smoke
+  test-render test-vllm cluster-up cluster-down test-cluster test-cluster-smoke
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -27,6 +27,9 @@ test: setup-test ## the tests
 
 test-kill: setup-test ## kill -9 the demo five times and a step 30 times; 20,000 requests to a bad server (30 minutes)
 	@python -m pytest -n 0 -m slow tests/test_kill.py tests/test_faulty.py tests/test_plan.py
+
+test-render: setup-test ## every hostile page, and the control in which their canaries fire (10 minutes)
+	@python -m pytest -n 0 -m slow tests/test_render*.py tests/test_reward*.py
 
 test-vllm: ## jobs that start vLLM itself, on CPUs (6 minutes, installing 6 more; 4 GB in .venv-vllm)
 	@tests/vllm_venv.sh .venv-vllm
