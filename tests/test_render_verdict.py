@@ -1,4 +1,4 @@
-"""Claims about what counts as a picture of a page, on pictures drawn here and rendered pages that come near the line."""
+"""Claims about what counts as a picture of a page, on pictures drawn here and on pages near the line."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_gradient_shows_nothing_and_the_faintest_text_something() -> None:
 
 
 PAGES = {
-    "<style>body{min-height:100vh;background:linear-gradient(#667eea,#764ba2)}</style><div id=root></div>": "no_content",
+    "<style>body{min-height:99vh;background:linear-gradient(#67e,#74a)}</style><div id=root></div>": "no_content",
     "<p>text</p><div style='position:fixed;inset:0;background:linear-gradient(#223,#445)'></div>": "blank",
     "<img src=a.png alt='' style='width:100%;height:90vh'>": "no_content",
     "<input>": "ok",

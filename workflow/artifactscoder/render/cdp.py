@@ -20,6 +20,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,8 @@ from artifactscoder.render.page import RenderUnavailable
 
 START_SECONDS = 30.0
 CLOSE_SECONDS = 3.0
+REMOVALS = 50
+REMOVAL_PAUSE = 0.01
 # Not exec: the shell stays to delete the profile and the control group when the owner no longer can. A file, also one
 # in shared memory, may be as large as a process (in blocks of 512 bytes); to write more is an error, not the end.
 LAUNCHER = (
@@ -301,7 +304,12 @@ class Browser:
         if self._answers is not None and not self._answers.is_closing():
             self._answers.close()
         self._end_of_answers()
-        shutil.rmtree(self.profile, ignore_errors=True)
+        # A process that was killed may still finish what it is doing in the kernel, such as making a file.
+        for _ in range(REMOVALS):
+            shutil.rmtree(self.profile, ignore_errors=True)
+            if not self.profile.exists():
+                break
+            time.sleep(REMOVAL_PAUSE)
         if self._group is not None:
             cgroup.end(self._group)
 
