@@ -52,7 +52,7 @@ https://unpkg.com/htmx.org@1.9.10                                        htmx.or
 {JSDELIVR}/three@0.128.0/examples/js/controls/OrbitControls.js   three@0.128.0/examples/js/controls/OrbitControls.js
 https://unpkg.com/three@0.128.0/examples/js/loaders/GLTFLoader.js   three@0.128.0/examples/js/loaders/GLTFLoader.js
 https://unpkg.com/three@0.158.0/build/three.module.js                    three@0.160.0/build/three.module.min.js
-{JSDELIVR}/three@0.160.0/examples/jsm/controls/OrbitControls.js   three@0.160.0/examples/jsm/controls/OrbitControls.js
+{JSDELIVR}/three@0.160.0/examples/jsm/controls/OrbitControls.js three@0.160.0/examples/jsm/controls/OrbitControls.js
 https://threejs.org/build/three.module.js                                three@0.*/build/three.module*.js
 {JSDELIVR}/three@0.146.0/examples/js/postprocessing/EffectComposer.js    three@0.147.0/examples/js/postprocessing/*.js
 {JSDELIVR}/chart.js                                                      chart.js@4.*/dist/chart.umd*.js
@@ -127,7 +127,7 @@ https://esm.sh/react@19                                                  react@1
 https://esm.sh/react-dom@18.2.0/client                                   react-dom@18.*/client.mjs
 {JSDELIVR}/d3@7/+esm                                                     d3@7.*/index.mjs
 https://cdn.skypack.dev/canvas-confetti                                  canvas-confetti@1.*/index.mjs
-https://esm.sh/three@0.160.0/examples/jsm/controls/OrbitControls.js   three@0.160.0/examples/jsm/controls/OrbitControls.js
+https://esm.sh/three@0.160.0/examples/jsm/controls/OrbitControls.js three@0.160.0/examples/jsm/controls/OrbitControls.js
 https://unpkg.com/preact@10?module                                       preact@10.*/index.mjs
 https://fonts.googleapis.com/css2?family=Inter:wght@400;700&display=swap  fonts: Inter
 https://fonts.googleapis.com/css?family=Roboto:300,400|Open+Sans         fonts: Roboto, Open Sans

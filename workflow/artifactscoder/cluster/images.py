@@ -12,9 +12,10 @@ images.train, images.serve.
 
 Where the host's Python is the image's, the host's pip fetches the wheels first, with its own indexes, mirrors and
 folders, and the image installs from those without a network; elsewhere the image's pip asks its index. The mirror of
-front-end libraries (render/mirror.py) goes in the same way: the host's is copied, or npm fetches it inside. The cpu
-image took 7 minutes on 2 cores that others used too (4 minutes of processor time) and is 1.2 GB; meanwhile $APPTAINER_TMPDIR
-(or /tmp) needs 6 GB, and the wheels 0.6 GB in images.folder, where the next build finds them.
+front-end libraries (render/mirror.py) goes in the same way: the host's is copied, or npm fetches it inside.
+
+The cpu image took 7 minutes on 2 cores that others used too (4 minutes of processor time) and is 1.2 GB; meanwhile
+$APPTAINER_TMPDIR (or /tmp) needs 6 GB, and the wheels 0.6 GB in images.folder, where the next build finds them.
 
 To run in images: `snakemake --sdm apptainer`. The checkout is bound by itself, being the working directory; models and
 data elsewhere are bound by `--apptainer-args "--bind /path"`, GPUs by `--nv` there. Where root lacks capabilities, as

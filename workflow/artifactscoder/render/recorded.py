@@ -1,7 +1,7 @@
 """Renderings on record: a page that was rendered once under the same options is not rendered again.
 
-Verdict and pictures go into the journal under a digest of page, options, mirror and `VERSION`. So a resumed job goes on where
-it was, and asks the judge with the very same evidence, which keeps the judge's answers valid too.
+Verdict and pictures go into the journal under a digest of page, options, mirror and `VERSION`. So a resumed job goes on
+where it was, and asks the judge with the very same evidence, which keeps the judge's answers valid too.
 """
 
 from __future__ import annotations
