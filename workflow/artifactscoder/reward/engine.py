@@ -9,6 +9,7 @@ leaves the event loop to the many renderings and requests under way; on more thr
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import json
 import time
@@ -59,6 +60,8 @@ class RewardEngine:
         self._stack = AsyncExitStack()
         self._judge: Client | None = None
         self._opening = asyncio.Lock()
+        # A full collection looks at all that was ever imported, tens of milliseconds in which the loop stands.
+        gc.freeze()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reward")
 
     @classmethod
