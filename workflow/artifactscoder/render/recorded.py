@@ -13,7 +13,7 @@ from artifactscoder.journal import Journal
 from artifactscoder.render.page import Render
 from artifactscoder.render.pool import RenderPool
 
-VERSION = 1  # raised when the engine sees pages differently
+VERSION = 2  # raised when the engine sees pages differently
 
 
 class RecordedPool:
