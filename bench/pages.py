@@ -18,8 +18,10 @@ from artifactscoder.llm.procedural.compose import compose
 
 SEEDS = Path(__file__).resolve().parents[1] / "workflow/seeds/subcategories.jsonl"
 WORDS = "plan page list figure order garden music report season travel market energy school kitchen weather".split()
-CARD = """<article class="card c{n}"><svg width="40" height="40"><circle cx="20" cy="20" r="{r}" fill="hsl({h},60%,50%)"/>
-<path d="M4 20 L20 {r} L36 20" stroke="#223" fill="none"/></svg><h3>{title}</h3><p>{text}</p>
+CARD = """<article class="card c{n}"><svg width="40" height="40">
+<circle cx="20" cy="20" r="{r}" fill="hsl({h},60%,50%)"/>
+<path d="M4 20 L20 {r} L36 20" stroke="#223" fill="none"/></svg>
+<h3>{title}</h3><p>{text}</p>
 <button data-n="{n}">Open</button></article>
 """
 STYLE = """.c{n} {{ background: linear-gradient({h}deg, #fff, hsl({h},40%,92%)); border-radius: {r}px; padding: 12px;

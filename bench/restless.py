@@ -28,10 +28,12 @@ _BODIES = {
     "out.textContent=[a.currentTime,document.timeline.currentTime]; box.style.background='navy'})</script>",
     "animation-scroll": "<style>@keyframes m{to{width:600px}}#box{animation:m linear;animation-timeline:scroll()}"
     "body{height:3000px}</style>" + BOX + "<script>setTimeout(()=>scrollTo(0,500),400)</script>",
-    "transition-start": "<style>#box{transition:all 5s}</style>" + BOX
+    "transition-start": "<style>#box{transition:all 5s}</style>"
+    + BOX
     + "<script>onload=()=>{box.style.width='700px';box.style.background='navy'}</script>",
     "transition-hover-like": "<style>#box{transition:transform 2s .5s}.on{transform:translate(300px,100px)}</style>"
-    + BOX + "<script>setTimeout(()=>box.classList.add('on'),333)</script>",
+    + BOX
+    + "<script>setTimeout(()=>box.classList.add('on'),333)</script>",
     "transition-end-chain": "<style>#box{transition:width .31s}</style>" + BOX + "<script>let n=0;"
     "const go=()=>{box.style.width=(++n%2?300:80)+'px'};box.ontransitionend=go;setTimeout(go,50)</script>",
     "starting-style": "<style>#box{transition:opacity 4s;opacity:1;@starting-style{opacity:0}}</style>" + BOX,
@@ -99,7 +101,8 @@ _BODIES = {
     "observer-resize": "<textarea id=t>grow</textarea>" + BOX + OUT + "<script>new ResizeObserver(l=>out.textContent+="
     "Math.round(l[0].contentRect.width)+' ').observe(box);let w=80;setInterval(()=>box.style.width=(w+=20)%500+'px',90)"
     "</script>",
-    "observer-mutation": OUT + "<ul id=u></ul><script>let n=0;new MutationObserver(l=>{out.textContent=++n+' '+l.length})"
+    "observer-mutation": OUT
+    + "<ul id=u></ul><script>let n=0;new MutationObserver(l=>{out.textContent=++n+' '+l.length})"
     ".observe(u,{childList:true});setInterval(()=>u.append(Object.assign(document.createElement('li'),"
     "{textContent:Math.random()})),120)</script>",
     "observer-performance": OUT + "<script>new PerformanceObserver(l=>{for(const e of l.getEntries())out.textContent+="
@@ -116,53 +119,71 @@ _BODIES = {
     "clock-navigation": OUT + "<script>setTimeout(()=>{const t=performance.getEntriesByType('navigation')[0];"
     "out.textContent=[t.domInteractive,t.loadEventEnd,performance.timing.loadEventEnd-performance.timing.navigationStart]"
     "},500)</script>",
-    "clock-animation-event": "<style>@keyframes m{to{left:9px}}#box{position:relative;animation:m .4s 4}</style>" + BOX
-    + OUT + "<script>box.onanimationiteration=e=>out.textContent+=e.elapsedTime+' '+Math.round(e.timeStamp)+' '</script>",
+    "clock-animation-event": "<style>@keyframes m{to{left:9px}}#box{position:relative;animation:m .4s 4}</style>"
+    + BOX
+    + OUT
+    + "<script>box.onanimationiteration=e=>out.textContent+=e.elapsedTime+' '+Math.round(e.timeStamp)+' '</script>",
     "random": "<main id=m></main><script>for(let i=0;i<300;i++){const b=document.createElement('b');b.style.cssText="
     "`display:inline-block;width:${Math.random()*60}px;height:20px;background:hsl(${Math.random()*360},70%,50%)`;m.append(b)}"
     "</script>",
-    "random-crypto": OUT + "<script>out.textContent=[crypto.randomUUID(),crypto.getRandomValues(new Uint32Array(4))]</script>",
+    "random-crypto": OUT
+    + "<script>out.textContent=[crypto.randomUUID(),crypto.getRandomValues(new Uint32Array(4))]</script>",
     "random-worker": OUT + "<script>const w=new Worker(URL.createObjectURL(new Blob([`postMessage([Math.random(),"
     "crypto.randomUUID()])`])));w.onmessage=e=>out.textContent=e.data</script>",
     "random-frame": "<iframe srcdoc='<pre id=o></pre><script>setInterval(()=>o.textContent=[Math.random(),Date.now()],100)"
     "</script>'></iframe>",
-    "random-sort": OUT + "<script>const a=[...Array(60).keys()].sort(()=>Math.random()-.5);out.textContent=a.join(' ')</script>",
+    "random-sort": OUT
+    + "<script>const a=[...Array(60).keys()].sort(()=>Math.random()-.5);out.textContent=a.join(' ')</script>",
     "random-keys": OUT + "<script>crypto.subtle.generateKey({name:'HMAC',hash:'SHA-256'},true,['sign']).then(k=>"
     "crypto.subtle.exportKey('raw',k)).then(b=>out.textContent=b.byteLength)</script>",
     "random-blob": OUT + "<script>out.textContent=URL.createObjectURL(new Blob(['x']))</script>",
-    "worker-clock": OUT + "<script>const w=new Worker(URL.createObjectURL(new Blob([`let n=0;setInterval(()=>postMessage("
+    "worker-clock": OUT
+    + "<script>const w=new Worker(URL.createObjectURL(new Blob([`let n=0;setInterval(()=>postMessage("
     "++n),100)`])));w.onmessage=e=>out.textContent='ticks '+e.data</script>",
-    "worker-sum": OUT + "<script>const w=new Worker(URL.createObjectURL(new Blob([`let n=0;for(let i=0;i<3e7;i++)n+=i%7;"
+    "worker-sum": OUT
+    + "<script>const w=new Worker(URL.createObjectURL(new Blob([`let n=0;for(let i=0;i<3e7;i++)n+=i%7;"
     "postMessage(n)`])));w.onmessage=e=>out.textContent=e.data</script>",
-    "worker-date": OUT + "<script>const w=new Worker(URL.createObjectURL(new Blob([`postMessage(new Date().getFullYear())`"
+    "worker-date": OUT
+    + "<script>const w=new Worker(URL.createObjectURL(new Blob([`postMessage(new Date().getFullYear())`"
     "])));w.onmessage=e=>out.textContent=e.data</script>",
     "async-digest": OUT + "<script>crypto.subtle.digest('SHA-256',new Uint8Array(3e6)).then(b=>out.textContent="
     "new Uint8Array(b).join())</script>",
-    "async-wasm": OUT + "<script>WebAssembly.instantiate(new Uint8Array([0,97,115,109,1,0,0,0,1,5,1,96,0,1,127,3,2,1,0,7,"
+    "async-wasm": OUT
+    + "<script>WebAssembly.instantiate(new Uint8Array([0,97,115,109,1,0,0,0,1,5,1,96,0,1,127,3,2,1,0,7,"
     "5,1,1,102,0,0,10,6,1,4,0,65,42,11])).then(m=>out.textContent=m.instance.exports.f())</script>",
     "async-bitmap": "<canvas id=c width=300 height=300></canvas><script>const i=new ImageData(200,200);i.data.fill(160);"
     "createImageBitmap(i).then(b=>c.getContext('2d').drawImage(b,20,20))</script>",
-    "async-database": OUT + "<script>const r=indexedDB.open('d',1);r.onupgradeneeded=()=>r.result.createObjectStore('s');"
+    "async-database": OUT
+    + "<script>const r=indexedDB.open('d',1);r.onupgradeneeded=()=>r.result.createObjectStore('s');"
     "r.onsuccess=()=>{const t=r.result.transaction('s','readwrite'),s=t.objectStore('s');s.put(7,'k');const g=s.get('k');"
     "g.onsuccess=()=>out.textContent='stored '+g.result}</script>",
     "async-compression": OUT + "<script>new Response(new Blob(['x'.repeat(1e6)]).stream().pipeThrough("
     "new CompressionStream('gzip'))).arrayBuffer().then(b=>out.textContent=b.byteLength)</script>",
-    "async-fetch": OUT + "<script>fetch('data:application/json,{\"a\":5}').then(r=>r.json()).then(j=>out.textContent+=j.a);"
+    "async-fetch": OUT
+    + "<script>fetch('data:application/json,{\"a\":5}').then(r=>r.json()).then(j=>out.textContent+=j.a);"
     "fetch('https://api.example.com/x').catch(e=>out.textContent+=e)</script>",
-    "async-decode": "<img id=i src=\"" + SQUARE + "\"><img loading=lazy src=\"" + SQUARE + "\">" + OUT
+    "async-decode": '<img id=i src="'
+    + SQUARE
+    + '"><img loading=lazy src="'
+    + SQUARE
+    + '">'
+    + OUT
     + "<script>i.decode().then(()=>out.textContent='decoded '+i.naturalWidth)</script>",
     "async-audio": OUT + "<script>const o=new OfflineAudioContext(1,44100,44100),s=o.createOscillator();"
     "s.connect(o.destination);s.start();o.startRendering().then(b=>out.textContent=b.getChannelData(0)[1000].toFixed(5))"
     "</script>",
-    "audio-clock": OUT + "<script>const a=new AudioContext();setInterval(()=>out.textContent=a.state+' '+a.currentTime,100)"
+    "audio-clock": OUT
+    + "<script>const a=new AudioContext();setInterval(()=>out.textContent=a.state+' '+a.currentTime,100)"
     "</script>",
-    "tasks-order": OUT + "<script>const s=[];const p=t=>s.push(t);setTimeout(()=>p('timeout'),0);Promise.resolve().then("
+    "tasks-order": OUT
+    + "<script>const s=[];const p=t=>s.push(t);setTimeout(()=>p('timeout'),0);Promise.resolve().then("
     "()=>p('micro'));const c=new MessageChannel();c.port1.onmessage=()=>p('message');c.port2.postMessage(1);"
     "requestAnimationFrame(()=>p('frame'));requestIdleCallback(()=>p('idle'));scheduler.postTask(()=>p('posted'));"
     "queueMicrotask(()=>p('queued'));setTimeout(()=>out.textContent=s.join(' '),300)</script>",
     "tasks-idle": OUT + "<script>let n=0;(function f(d){n++;out.textContent=n+' '+(d?d.timeRemaining()>0:'');"
     "n<40&&requestIdleCallback(f)})()</script>",
-    "tasks-messages": OUT + "<script>let n=0;const c=new MessageChannel(),e=performance.now()+200;c.port1.onmessage=()=>{n++;"
+    "tasks-messages": OUT
+    + "<script>let n=0;const c=new MessageChannel(),e=performance.now()+200;c.port1.onmessage=()=>{n++;"
     "if(performance.now()<e)c.port2.postMessage(1);else out.textContent='over'};c.port2.postMessage(1)</script>",
     "tasks-zero": OUT + "<script>let n=0;(function f(){out.textContent=++n;if(n<500)setTimeout(f,0)})()</script>",
     "frames-counted": OUT + "<script>let n=0;(function f(){n++;requestAnimationFrame(f)})();setInterval(()=>"
@@ -173,7 +194,9 @@ _BODIES = {
     "(function f(){h.textContent+=t[i++];i<t.length&&setTimeout(f,30+Math.random()*60)})()</script>",
     "busy-script": OUT + "<script>let n=0;for(let i=0;i<6e7;i++)n+=i%7;out.textContent=n;setTimeout(()=>{let m=0;"
     "for(let i=0;i<6e7;i++)m+=i%5;out.textContent+=' '+m},100)</script>",
-    "busy-interval": OUT + BOX + "<script>let k=0;setInterval(()=>{let n=0;for(let i=0;i<3e6;i++)n+=i%7;box.style.width="
+    "busy-interval": OUT
+    + BOX
+    + "<script>let k=0;setInterval(()=>{let n=0;for(let i=0;i<3e6;i++)n+=i%7;box.style.width="
     "80+(++k%40)*9+'px';out.textContent=k},20)</script>",
     "busy-wait": OUT + "<script>const e=Date.now()+250;let n=0;while(Date.now()<e)n++;out.textContent='waited';"
     "setTimeout(()=>out.textContent+=' on',10)</script>",
@@ -203,13 +226,16 @@ _BODIES = {
     "battery": OUT + "<script>navigator.getBattery&&navigator.getBattery().then(b=>out.textContent=b.level)</script>",
     "voices": OUT + "<script>speechSynthesis.onvoiceschanged=()=>out.textContent+=' changed';setTimeout(()=>"
     "out.textContent+=speechSynthesis.getVoices().length,800)</script>",
-    "storage": OUT + "<script>localStorage.n=(+localStorage.n||0)+1;document.cookie='a=1';out.textContent=localStorage.n+"
+    "storage": OUT
+    + "<script>localStorage.n=(+localStorage.n||0)+1;document.cookie='a=1';out.textContent=localStorage.n+"
     "document.cookie</script>",
     "shadow": "<x-clock></x-clock><script>customElements.define('x-clock',class extends HTMLElement{connectedCallback(){"
     "const s=this.attachShadow({mode:'open'});setInterval(()=>s.innerHTML='<h1>'+new Date().toLocaleTimeString()+'</h1>',"
     "200)}})</script>",
-    "images-many": "".join(f"<img loading=lazy width=60 src=\"{SQUARE.replace('teal', colour)}\">" for colour in (
-        "teal", "gold", "navy", "crimson", "olive", "plum", "coral", "khaki") * 9),
+    "images-many": "".join(
+        f'<img loading=lazy width=60 src="{SQUARE.replace("teal", colour)}">'
+        for colour in ("teal", "gold", "navy", "crimson", "olive", "plum", "coral", "khaki") * 9
+    ),
     "columns-late": "<style>main{columns:3}</style><main id=m></main><script>let n=0;const t=setInterval(()=>{m.innerHTML+="
     "'<p>Paragraph '+n+' with words enough to fill a line or two of the column';++n>40&&clearInterval(t)},40)</script>",
     "game-loop": "<canvas id=c width=600 height=300></canvas><script>const d=c.getContext('2d');let l=0,a=0,s=[[9,9]];"
@@ -217,7 +243,8 @@ _BODIES = {
     "&&s.pop()}d.clearRect(0,0,600,300);for(const[x,y]of s)d.fillRect(x*10,y*10,9,9);requestAnimationFrame(f)})(0)</script>",
     "splash": "<div id=s style='position:fixed;inset:0;background:#123'>Loading</div><h1>Ready</h1><script>setTimeout(()=>{"
     "s.style.transition='opacity .5s';s.style.opacity=0;setTimeout(()=>s.remove(),500)},1500)</script>",
-    "reload-once": OUT + "<script>if(!sessionStorage.r){sessionStorage.r=1;location.reload()}else out.textContent='again'"
+    "reload-once": OUT
+    + "<script>if(!sessionStorage.r){sessionStorage.r=1;location.reload()}else out.textContent='again'"
     "</script>",
     "document-write": "<script>setTimeout(()=>{document.open();document.write('<h1>Rewritten '+Date.now()+'</h1>');"
     "document.close()},700)</script>",

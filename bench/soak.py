@@ -14,7 +14,6 @@ import gc
 import json
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -31,16 +30,12 @@ GROWTH = {"cpu_ms": 1.25, "own_mb": 1.25, "browsers_mb": 1.5, "files": 1.1, "pro
 """How many times the second tenth's figure the last tenth's may be; browsers are of different ages."""
 
 
-def folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("artifactscoder-render-*"))
-
-
 class Watch:
     """Counts what the pool uses; browsers that were replaced are counted to their last page."""
 
     def __init__(self, pool: RenderPool) -> None:
         self.pool = pool
-        self.mine = folders()
+        self.profiles: set[Path] = set()
         self.spent: dict[str, float] = {}
         self.before = 0.0
         self.began = time.perf_counter()
@@ -50,9 +45,10 @@ class Watch:
 
     def note(self) -> None:
         for browser in self.browsers():
+            self.profiles.add(browser.profile)
             self.spent[browser.marker] = max(self.spent.get(browser.marker, 0.0), browser.processor_seconds())
 
-    def tenth(self, pages: int, known: set[Path]) -> dict[str, Any]:
+    def tenth(self, pages: int) -> dict[str, Any]:
         self.note()
         gc.collect()
         own = psutil.Process()
@@ -64,16 +60,15 @@ class Watch:
             "browsers_mb": sum(browser.memory_mb() for browser in self.browsers()),
             "files": own.num_fds(),
             "processes": sum(len(browser.processes()) for browser in self.browsers()),
-            "folders": len(folders() - known),
+            "folders": sum(profile.exists() for profile in self.profiles),
         }
         self.before, self.began = spent, time.perf_counter()
         return {name: round(value, 2) for name, value in figures.items()}
 
 
-async def soak(count: int) -> tuple[list[dict[str, Any]], list[str]]:
-    """The figures of each tenth, and the markers of all browsers."""
+async def soak(count: int) -> tuple[list[dict[str, Any]], list[str], set[Path]]:
+    """The figures of each tenth, and the markers and profile folders of all browsers."""
     everything = [*sets.ordinary(), *RESTLESS.values()]
-    known = folders()
     rows: list[dict[str, Any]] = []
     async with RenderPool(RenderOptions(timeout_s=60), BROWSERS) as pool:
         watch = Watch(pool)
@@ -89,11 +84,11 @@ async def soak(count: int) -> tuple[list[dict[str, Any]], list[str]]:
                 if done % 20 == 0:
                     watch.note()
                 if done % max(1, count // 10) == 0:
-                    rows.append(watch.tenth(count // 10, known))
+                    rows.append(watch.tenth(count // 10))
                     print(done, json.dumps(rows[-1]), flush=True)
 
         await asyncio.gather(*(worker() for _ in range(2 * BROWSERS)))
-        return rows, list(watch.spent)
+        return rows, list(watch.spent), watch.profiles
 
 
 def left(markers: list[str]) -> list[str]:
@@ -113,14 +108,13 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=10_000)
     parser.add_argument("--quick", action="store_true", help="100 pages")
     args = parser.parse_args()
-    known = folders()
-    rows, markers = asyncio.run(soak(100 if args.quick else max(100, args.pages)))
+    rows, markers, profiles = asyncio.run(soak(100 if args.quick else max(100, args.pages)))
     end = time.monotonic() + 10
-    while (left(markers) or folders() - known) and time.monotonic() < end:
+    while (left(markers) or any(profile.exists() for profile in profiles)) and time.monotonic() < end:
         time.sleep(0.2)
     ratios = {name: rows[-1][name] / max(rows[1][name], 0.01) for name in GROWTH}
     grown = [f"{name} {rows[1][name]} -> {rows[-1][name]}" for name in GROWTH if ratios[name] > GROWTH[name]]
-    orphans, stray = left(markers), len(folders() - known)
+    orphans, stray = left(markers), sum(profile.exists() for profile in profiles)
     print("grown: " + (", ".join(grown) or "nothing") + f"; left: {len(orphans)} processes, {stray} folders")
     print(json.dumps({name: round(ratio, 3) for name, ratio in ratios.items()} | {"browsers": len(markers)}))
     sys.exit(bool(grown or orphans or stray))

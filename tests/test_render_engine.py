@@ -24,7 +24,8 @@ SIZE = {"width": 800, "height": 600, "timeout_s": 30}
 
 WORKSHOP = """<!DOCTYPE html><style>body{margin:0}#b{position:absolute;left:100px;top:20px}#b:hover{background:gold}
 #b.on{width:500px;height:200px;background:red}.at{position:absolute}</style>
-<button id=b onclick="b.classList.add('on'); say('clicked ' + event.isTrusted)" ondblclick="say('twice')">Press me</button>
+<button id=b onclick="b.classList.add('on'); say('clicked ' + event.isTrusted)" ondblclick="say('twice')">Press me
+</button>
 <button class=at style="left:620px;top:0" onclick="oops()">Fail</button>
 <input id=i class=at style="left:100px;top:260px"><pre id=o class=at style="left:0;top:450px"></pre>
 <div id=d class=at style="width:60px;height:60px;background:teal;left:300px;top:330px"></div>
@@ -173,7 +174,8 @@ def test_pictures_come_in_three_formats(home: Home, image: str, full_page: bool)
 
 def test_what_comes_by_chance_elsewhere_comes_the_same_here(home: Home) -> None:
     """Time stamps that the browser blurs, the lots of workers, and frames at half a millisecond."""
-    page = """<pre id=o></pre><style>@keyframes m{to{left:9px}}#b{position:relative;animation:m .4s 4}</style><b id=b>x</b>
+    page = """<pre id=o></pre><b id=b>x</b>
+<style>@keyframes m{to{left:9px}}#b{position:relative;animation:m .4s 4}</style>
 <script>const said=[];const say=x=>{said.push(x);o.textContent=said.join('\\n')};onload=e=>say(e.timeStamp);
 b.onanimationiteration=e=>say('at '+e.timeStamp);new ResizeObserver(()=>say(performance.now())).observe(o);
 const w=new Worker(URL.createObjectURL(new Blob(['postMessage([Math.random(),crypto.randomUUID()])'])));
@@ -185,15 +187,17 @@ w.onmessage=e=>say(e.data);setTimeout(()=>say(performance.getEntriesByType('navi
 
 def test_the_spare_tab_knows_nothing_of_the_page_before(home: Home) -> None:
     page = """<pre id=o></pre><input autofocus id=i><script>localStorage.n = (+localStorage.n || 0) + 1;
-document.cookie = 'n=' + localStorage.n; name += 'x'; setInterval(() => o.textContent = [localStorage.n, document.cookie,
-name, document.hasFocus(), history.length], 100)</script>"""
+document.cookie = 'n=' + localStorage.n; name += 'x'; setInterval(() => o.textContent = [localStorage.n,
+document.cookie, name, document.hasFocus(), history.length], 100)</script>"""
     assert {home.render(page).verdict.visible_text for _ in range(3)} == {"1,n=1,x,true,2"}
     small = home.render(page, width=320, height=240)
     with Image.open(io.BytesIO(small.screenshots[0])) as picture:
         assert picture.size == (320, 240)
 
 
-def test_a_page_cut_short_for_want_of_a_processor_is_looked_at_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_cut_short_for_want_of_a_processor_is_looked_at_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pool_module._Watch, "starved", lambda watch: True)
     monkeypatch.setattr(pool_module, "BUDGET_PART", 1e-6)
     tries = []
@@ -219,5 +223,7 @@ def test_at_least_95_of_100_pages_give_the_same_pixels_beside_a_busy_core() -> N
 
 @pytest.mark.slow
 def test_nothing_grows_over_many_pages() -> None:
-    result = subprocess.run([sys.executable, "bench/soak.py", "--pages", "1000"], cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "bench/soak.py", "--pages", "1000"], cwd=ROOT, capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stdout

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -33,6 +34,8 @@ from artifactscoder.render.page import RenderUnavailable
 
 START_SECONDS = 30.0
 CLOSE_SECONDS = 3.0
+PIPE_BYTES = 1 << 20
+"""Room for a page or a picture, which would else go through in pieces of 64 KB."""
 REMOVALS = 50
 REMOVAL_PAUSE = 0.01
 # Not exec: the shell stays to delete the profile and the control group when the owner no longer can. A file, also one
@@ -100,6 +103,7 @@ class Browser:
         self._last = 0
         self._waiting: dict[int, tuple[asyncio.Future[dict[str, Any]], str | None]] = {}
         self._listeners: dict[str | None, Listener] = {}
+        self._unsent: list[bytes] = []
         self._commands: asyncio.WriteTransport | None = None
         self._answers: asyncio.ReadTransport | None = None
         self._gone = asyncio.Event()
@@ -112,6 +116,9 @@ class Browser:
         marker = uuid.uuid4().hex
         command_read, command_write = os.pipe()
         answer_read, answer_write = os.pipe()
+        for pipe in (command_write, answer_read):
+            with contextlib.suppress(OSError):  # more than the user's share of pipe memory
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         profile = Path(tempfile.mkdtemp(prefix="artifactscoder-render-"))
         group: Path | None = None
         try:
@@ -214,8 +221,16 @@ class Browser:
         if session is not None:
             message["sessionId"] = session
         self._waiting[self._last] = (future, session)
-        self._commands.write(json.dumps(message).encode() + b"\0")
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._unsent.append(json.dumps(message).encode())
         return future
+
+    def _send(self) -> None:
+        """Write what was posted in this turn of the loop at once: every write wakes the browser."""
+        unsent, self._unsent = self._unsent, []
+        if self._commands is not None and not self._commands.is_closing():
+            self._commands.write(b"\0".join([*unsent, b""]))
 
     def _deliver(self, raw: bytes) -> None:
         message = json.loads(raw)

@@ -50,7 +50,7 @@ class Pixels:
         red, green, blue = ImageChops.difference(self.rounded, other.rounded).split()
         most = ImageChops.lighter(ImageChops.lighter(red, green), blue)
         width, height = most.size
-        return round(1 - sum(most.histogram()[: CHANGED_STEP]) / (width * height), 5)
+        return round(1 - sum(most.histogram()[:CHANGED_STEP]) / (width * height), 5)
 
     def shows_something(self, boxes: Iterable[Box]) -> bool:
         """Whether inside any of the boxes (left, top, right, bottom in px) is more than the commonest colour."""

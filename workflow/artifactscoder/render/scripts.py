@@ -112,8 +112,10 @@ DETERMINISM = r"""
 """
 
 # Ends when a worker has done what it was sent before.
-ABREAST = "new Promise(done => { const {port1, port2} = new MessageChannel(); port1.onmessage = done; " \
+ABREAST = (
+    "new Promise(done => { const {port1, port2} = new MessageChannel(); port1.onmessage = done; "
     "port2.postMessage(0); })"
+)
 
 # %d: the longest text to return. Rectangles are of the viewport; those of `ink` show where the picture ought to
 # show something. The walk is cut at 20,000 elements, its cost at that size is about 0.2 s.
