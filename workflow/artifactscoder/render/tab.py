@@ -117,9 +117,7 @@ class Tab:
         """Whether a tab opened for other options will do for these."""
         return (self.options.width, self.options.height) == (options.width, options.height)
 
-    async def look(
-        self, html: str, moments: list[int], until: float, mirror: Mirror | None = None
-    ) -> list[Shot]:
+    async def look(self, html: str, moments: list[int], until: float, mirror: Mirror | None = None) -> list[Shot]:
         """Load the page and photograph it at these moments of its clock, in ms; the caller limits the time.
 
         After `until`, by the loop's clock, it is photographed as it is. A picture of the whole page can only be
