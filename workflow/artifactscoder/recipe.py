@@ -55,9 +55,9 @@ STEPS: dict[str, Step] = {
     "sft/distinct_variants": Step("near-duplicate variants removed", ("sft.distinct_variants",)),
     "sft/code": Step("a page for each variant", ("sft.code",), ("coder",), ("sft_code",)),
     "sft/dedup": Step("near-duplicate pages removed", ("sft.dedup",)),
-    "sft/rules": Step("pages that cannot work removed, private data masked", ("sft.rules", "mask"), version=2),
+    "sft/rules": Step("pages that cannot work removed, private data masked", ("sft.rules", "mask"), version=3),
     "sft/score": Step(
-        "25 dimensions judged on page and rendering", ("sft.score", "render"), ("judge",), ("sft_score",), version=2
+        "25 dimensions judged on page and rendering", ("sft.score", "render"), ("judge",), ("sft_score",), version=3
     ),
     "sft/agreement": Step("whether judges agree, and whether length pays", ("sft.score.weights",)),
     "sft/select": Step("the best, fairly spread: sft_train.parquet", ("sft.select",), version=2),
@@ -69,7 +69,7 @@ STEPS: dict[str, Step] = {
         version=2,
     ),
     "rl/reference": Step("a reference page for each prompt", ("rl.reference",), ("reference",), ("rl_reference",)),
-    "rl/valid": Step("reference pages rendered and checked", ("render", "sft.rules", "mask"), version=2),
+    "rl/valid": Step("reference pages rendered and checked", ("render", "sft.rules", "mask"), version=3),
     "rl/parquet": Step(
         "rl_train.parquet and rl_val.parquet, split by task", ("rl.parquet", "seed", "sft.select.system")
     ),
@@ -84,7 +84,7 @@ STEPS: dict[str, Step] = {
     ),
     "train/export": Step("a checkpoint as a model in Hugging Face format", ("train.export",)),
     "eval/generate": Step("answers of a model to held-out tasks", ("eval.tasks", "eval.sampling", "eval.batch")),
-    "eval/render": Step("each answer rendered, three pictures over time", ("eval.screenshots", "render")),
+    "eval/render": Step("each answer rendered, three pictures over time", ("eval.screenshots", "render"), version=2),
     "eval/judge": Step(
         "each rendering judged by its checklist", ("reward", "seed"), ("vision_judge",), ("reward_checklist",),
         version=2,

@@ -1,8 +1,8 @@
 """All of a reward that needs neither browser nor judge: from an answer to its page, from page and verdict to parts.
 
 `taken` comes before the rendering, `measured` after it. Both are pure and bounded: a page that is too long or nests
-deeper than browsers keep is not parsed at all. About 15 ms for an answer of 47 KB and 1,500 elements, on a quiet machine. Used by the
-engine, which calls them on a thread of their own, and by the evaluation.
+deeper than browsers keep is not parsed at all. About 15 ms for an answer of 47 KB and 1,500 elements, on a quiet
+machine. Used by the engine, which calls them on a thread of their own, and by the evaluation.
 """
 
 from __future__ import annotations
