@@ -51,8 +51,8 @@ OURS = """
 import sys
 from pathlib import Path
 from artifactscoder.render import RenderOptions
-from artifactscoder.render.service import serve
-serve(RenderOptions(timeout_s=60), int(sys.argv[2]), rendezvous=Path(sys.argv[1]), queue=256)
+from artifactscoder.render.serve import serve
+sys.exit(serve(RenderOptions(timeout_s=60), int(sys.argv[2]), rendezvous=Path(sys.argv[1]), queue=256))
 """
 Shoot = Callable[[str], Awaitable[None]]
 
