@@ -1,7 +1,12 @@
 """Pages to measure rendering with: 40 of 5 to 40 KB as models write them, and 20 of 0.3 to 1 MB.
 
 Out: `ordinary` and `heavy`, the same pages every time. The ordinary ones are composed pages with more content, styles
-and script; a heavy one has much of one thing: data inline, nodes, pictures inline, or script that computes.
+and script; a heavy one has much of one thing: data inline, nodes, pictures inline, script that computes, or a
+simulation. What a page does after it has loaded decides what a render costs, so it is what the 12 kinds of the recipe
+ask for: of 12 ordinary pages four go on moving (animation, gamification, data visualisation, interaction: a canvas by
+requestAnimationFrame, an endless CSS animation), one polls (real-time) and moves, the rest stand still; of 20 heavy
+pages four simulate and two poll. Every page names two files of other hosts, which nobody reaches (the median of pages
+that models write).
 """
 
 from __future__ import annotations
@@ -34,13 +39,37 @@ document.querySelectorAll("[data-n]").forEach(b => b.addEventListener("click", (
 </script>"""
 
 
+FOREIGN = """<link rel="stylesheet" href="https://styles.example.com/all.css">
+<img src="https://images.example.com/{n}.jpg" width="60" height="40" alt="">"""
+MOVES = """<style>@keyframes drift {{ to {{ transform: translateX(60px) rotate(20deg) }} }}
+.drift {{ width: 60px; height: 60px; background: hsl({h},60%,60%); animation: drift 3s ease-in-out infinite alternate }}
+</style><div class="drift"></div><canvas id="scene" width="640" height="300"></canvas><script>
+(() => {{ const d = scene.getContext("2d"), dots = Array.from({{length: 150}}, () => [Math.random() * 640,
+  Math.random() * 300, Math.random() - .5, Math.random() - .5]);
+(function draw() {{ d.clearRect(0, 0, 640, 300);
+  for (const p of dots) {{ p[0] = (p[0] + p[2] + 640) % 640; p[1] = (p[1] + p[3] + 300) % 300;
+    d.beginPath(); d.arc(p[0], p[1], 4, 0, 7); d.fillStyle = `hsl(${{p[0] / 2}},70%,55%)`; d.fill(); }}
+  requestAnimationFrame(draw); }})(); }})();
+</script>"""
+POLLS = """<p id="feed">no news</p><script>
+setInterval(() => fetch("https://api.example.com/prices").then(r => r.json()).then(v => feed.textContent = v)
+  .catch(() => feed.textContent = "no connection"), 400);
+</script>"""
+
+
+def _lived(page: str, number: int, moves: bool, polls: bool) -> str:
+    more = FOREIGN.format(n=number) + (MOVES.format(h=number * 37 % 360) if moves else "") + (POLLS if polls else "")
+    return page.replace("</body>", more + "</body>", 1) if "</body>" in page else page + more
+
+
 def ordinary(count: int = 40) -> list[str]:
     briefs = [json.loads(line) for line in SEEDS.read_text().splitlines()]
     pages = []
     for number in range(count):
         row = briefs[number * len(briefs) // count]
         page = compose(f"{row['name']}. {row['brief']}", number)
-        pages.append(_grown(page, 5_000 + 35_000 * number // max(1, count - 1), random.Random(number)))
+        page = _grown(page, 4_000 + 34_000 * number // max(1, count - 1), random.Random(number))
+        pages.append(_lived(page, number, moves=number % 12 in (1, 4, 7, 9, 10), polls=number % 12 == 10))
     return pages
 
 
@@ -63,11 +92,13 @@ def _grown(page: str, size: int, rng: random.Random) -> str:
 
 
 def heavy(count: int = 20) -> list[str]:
-    makers = (_data, _nodes, _pictures, _computing)
-    return [
-        makers[number % 4](300_000 + 700_000 * number // max(1, count - 1), random.Random(1000 + number))
-        for number in range(count)
-    ]
+    makers = (_data, _nodes, _pictures, _computing, _simulation)
+    pages = []
+    for number in range(count):
+        size = 300_000 + 700_000 * number // max(1, count - 1)
+        page = makers[number % 5](size, random.Random(1000 + number))
+        pages.append(_lived(page, number, moves=False, polls=number % 10 == 3))
+    return pages
 
 
 def _page(title: str, body: str) -> str:
@@ -110,4 +141,14 @@ def _computing(size: int, rng: random.Random) -> str:
         "Computing",
         f"<pre id=o></pre><script>{functions}let n=0;for(let k=0;k<{size // 84};k++)n+=window['f'+k](k,3);"
         "for(let i=0;i<2e7;i++)n=(n+i)%99991;o.textContent=n</script>",
+    )
+
+
+def _simulation(size: int, rng: random.Random) -> str:
+    bodies = [[rng.randrange(900), rng.randrange(500), rng.random(), rng.random()] for _ in range(size // 48)]
+    return _page(
+        "Simulation",
+        f"<canvas id=c width=900 height=500></canvas><script>const b={json.dumps(bodies)},d=c.getContext('2d');"
+        "(function step(){d.fillStyle='#113';d.fillRect(0,0,900,500);d.fillStyle='#fd6';for(const p of b){"
+        "p[0]=(p[0]+p[2])%900;p[1]=(p[1]+p[3])%500;d.fillRect(p[0],p[1],2,2)}requestAnimationFrame(step)})()</script>",
     )

@@ -73,16 +73,18 @@ DETERMINISM = r"""
   });
   replace(RealDate.prototype, 'constructor', Dated);
   replace(globalThis, 'Date', Dated);
-  // Sixty calls a second of the virtual clock, whatever number of frames is really drawn.
+  // Sixty calls in the first second of the virtual clock, when pages build themselves up, then thirty a second,
+  // whatever number of frames is really drawn: what moves on is seen moving, for half the work.
   // Without a graphics card the processor draws what WebGL shows, 20 to 100 ms a frame: then ten calls a second.
-  let PERIOD = 1000 / 60;
+  const FAST_MS = 1000, FAST = 1000 / 60, SLOW = 1000 / 30;
+  let slowest = 0;
   const later = setTimeout.bind(globalThis);
   if (globalThis.HTMLCanvasElement) {
     const original = HTMLCanvasElement.prototype.getContext;
     replace(HTMLCanvasElement.prototype, 'getContext', function getContext(kind, ...more) {
       const context = original.call(this, kind, ...more);
       if (context && globalThis.WebGL2RenderingContext &&
-        (context instanceof WebGL2RenderingContext || context instanceof WebGLRenderingContext)) PERIOD = 100;
+        (context instanceof WebGL2RenderingContext || context instanceof WebGLRenderingContext)) slowest = 100;
       return context;
     });
   }
@@ -98,7 +100,8 @@ DETERMINISM = r"""
   replace(globalThis, 'requestAnimationFrame', function requestAnimationFrame(callback) {
     if (typeof callback !== 'function') throw new TypeError('The callback provided is not a function.');
     if (!waiting.size) {
-      due = (Math.floor(clock() / PERIOD + 0.1) + 1) * PERIOD;
+      const period = slowest || (clock() < FAST_MS ? FAST : SLOW);
+      due = (Math.floor(clock() / period + 0.1) + 1) * period;
       later(tick, Math.ceil(due - clock()));
     }
     waiting.set(++last, callback);
@@ -118,7 +121,7 @@ ABREAST = (
 )
 
 # %d: the longest text to return. Rectangles are of the viewport; those of `ink` show where the picture ought to
-# show something. The walk is cut at 20,000 elements, its cost at that size is about 0.2 s.
+# show something. The walk is cut at 10,000 elements, its cost at that size is about 0.3 s.
 FIGURES = r"""
 ((longest) => {
   const of = (prototype, name) => Object.getOwnPropertyDescriptor(prototype, name).get;
@@ -162,27 +165,50 @@ FIGURES = r"""
     }
   };
   // What kinds of elements are visible: tag, type of an input, role where one is given.
+  const kinds = new Map();
   const tally = (element, tag) => {
     let kind = tag.toLowerCase();
     if (kind === 'input') kind += ':' + (attribute.call(element, 'type') || 'text').toLowerCase().slice(0, 20);
     const role = (attribute.call(element, 'role') || '').trim().split(/\s+/)[0].slice(0, 30);
     if (role) kind = 'role=' + role;
-    if (Object.hasOwn(out.seen, kind) || Object.keys(out.seen).length < 100) out.seen[kind] = (out.seen[kind] || 0) + 1;
+    if (kinds.has(kind) || kinds.size < 100) kinds.set(kind, (kinds.get(kind) || 0) + 1);
   };
   // Text as good as of the colour behind it. Colours that are not rgb, gradients and pictures count as different.
   const parent = of(Node.prototype, 'parentElement'), point = Document.prototype.elementsFromPoint;
+  const read = new Map();
   const parts = (colour) => {
-    const found = /^rgba?\(([\d.]+), ([\d.]+), ([\d.]+)(?:, ([\d.]+))?\)$/.exec(colour);
-    return found && found.slice(1).map((part, i) => part === undefined ? 1 : Number(part));
-  };
-  const backdrop = (elements) => {
-    for (const element of elements) {
-      const style = getComputedStyle(element), colour = parts(style.backgroundColor);
-      if (style.backgroundImage !== 'none' || !colour || drawn.has(tagName.call(element).toUpperCase()) &&
-          colour[3] < 0.5) return null;
-      if (colour[3] > 0.5) return colour;
+    if (!read.has(colour)) {
+      const found = /^rgba?\(([\d.]+), ([\d.]+), ([\d.]+)(?:, ([\d.]+))?\)$/.exec(colour);
+      read.set(colour, found && found.slice(1).map((part, i) => part === undefined ? 1 : Number(part)));
     }
-    return [255, 255, 255, 1];
+    return read.get(colour);
+  };
+  // The colour that an element itself puts behind its text; null: not one colour; undefined: none, look further.
+  const painted = new Map();
+  const paint = (element) => {
+    if (!painted.has(element)) {
+      const style = getComputedStyle(element), colour = parts(style.backgroundColor);
+      const odd = style.backgroundImage !== 'none' || !colour ||
+        drawn.has(tagName.call(element).toUpperCase()) && colour[3] < 0.5;
+      painted.set(element, odd ? null : colour[3] > 0.5 ? colour : undefined);
+    }
+    return painted.get(element);
+  };
+  const white = [255, 255, 255, 1], found = new Map();
+  const backdrop = (element) => {
+    const above = [];
+    let colour;
+    for (let one = element; one && colour === undefined; one = parent.call(one)) {
+      if (!found.has(one)) above.push(one);
+      colour = found.has(one) ? found.get(one) : paint(one);
+    }
+    if (colour === undefined) colour = white;
+    for (const one of above) found.set(one, colour);
+    return colour;
+  };
+  const topmost = (elements) => {
+    for (const element of elements) { const colour = paint(element); if (colour !== undefined) return colour; }
+    return white;
   };
   const same = (colour, behind) => colour && behind &&
     (colour[3] < 0.1 || [0, 1, 2].every((i) => Math.abs(colour[i] - behind[i]) < 24));
@@ -191,11 +217,9 @@ FIGURES = r"""
     if (parseFloat(style.fontSize) < 4 || box.left + scrollX > 5000) return true;
     if (/inset\((?:[5-9]\d|100)%%|circle\(0/.test(style.clipPath)) return true;
     if (!(element instanceof HTMLElement) || style.backgroundClip.includes('text')) return false;
-    const above = [];
-    for (let one = element; one; one = parent.call(one)) above.push(one);
-    if (!same(colour, backdrop(above))) return false;
+    if (!same(colour, backdrop(element))) return false;
     const at = point.call(document, (box.left + box.right) / 2, (box.top + box.bottom) / 2);
-    return !at.length || same(colour, backdrop(at));
+    return !at.length || same(colour, topmost(at));
   };
   const write = (node, clipped) => {
     const words = data.call(node).replace(/\s+/g, ' ').trim();
@@ -216,33 +240,32 @@ FIGURES = r"""
     const tag = tagName.call(element).toUpperCase();
     count(element, tag);
     if (hidden.has(tag)) return null;
-    const sight = seen(element);
+    const sight = seen(element), box = rect.call(element);
     if (sight) {
-      const box = rect.call(element);
       if (box.width > 1 && box.height > 1) {
         if (element !== root && element !== body) { out.visible_elements++; tally(element, tag); }
         if (drawn.has(tag)) ink(box, !controls.has(tag));
       }
     }
-    return sight;
+    return [sight, cuts(element, box)];
   };
   // An element of next to no size that cuts off what it holds shows none of it.
-  const cuts = (element) => {
-    const box = rect.call(element);
+  const cuts = (element, box) => {
     if (box.width >= 2 && box.height >= 2) return false;
     const {overflowX, overflowY, clip} = getComputedStyle(element);
     return box.width + box.height > 0 && (overflowX !== 'visible' || overflowY !== 'visible' || clip !== 'auto');
   };
   const walk = root ? [[root, false, false]] : [];  // a page can remove its root
-  while (walk.length && out.elements < 20000) {
+  while (walk.length && out.elements < 10000) {
     let [here, sight, clipped] = walk.pop();
     const type = nodeType.call(here);
     if (type === 3) { if (sight) write(here, clipped); continue; }
     let inside = sight;
     if (type === 1) {
-      inside = enter(here);
-      if (inside === null) continue;
-      clipped = clipped || cuts(here);
+      const entered = enter(here);
+      if (entered === null) continue;
+      inside = entered[0];
+      clipped = clipped || entered[1];
     }
     else if (type !== 11) continue;
     const below = [];
@@ -250,6 +273,7 @@ FIGURES = r"""
     for (let child = firstChild.call(tree || here); child; child = nextSibling.call(child)) below.push(child);
     for (let i = below.length - 1; i >= 0; i--) walk.push([below[i], inside, clipped]);
   }
+  out.seen = Object.fromEntries(kinds);
   out.visible_text = texts.join(' ').slice(0, longest);
   const size = (element) => element ? [element.scrollWidth, element.scrollHeight] : [0, 0];
   out.width = Math.max(0, size(root)[0], size(body)[0]);
