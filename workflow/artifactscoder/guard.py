@@ -85,7 +85,7 @@ def _remove(segments: set[Segment], since: float) -> None:
                 os.unlink(path)
 
 
-def _reap(child: int) -> int | None:
+def reap(child: int) -> int | None:
     """Collect every ended child and adopted orphan; the exit code of `child` if it is among them."""
     code = None
     while True:
@@ -115,7 +115,7 @@ def _clear(child: int, stop_seconds: float, ask: int, since: float) -> int | Non
     if ask:
         _signal(child, ask)
     while True:
-        ended = _reap(child)
+        ended = reap(child)
         code = ended if ended is not None else code
         left = descendants(os.getpid())
         if not left:
@@ -142,7 +142,7 @@ def _guard(stop_seconds: float, ask: int, command: list[str]) -> int:
         readable, _, _ = select.select([0], [], [], 0.2)
         if readable and not os.read(0, 1):
             break
-        code = _reap(process.pid)
+        code = reap(process.pid)
     os.close(0)  # where it is a socket, the caller sees by this that the command has ended
     late = _clear(process.pid, stop_seconds, ask if code is None else 0, since)
     code = late if code is None else code

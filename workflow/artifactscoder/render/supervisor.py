@@ -21,7 +21,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from artifactscoder.errors import UserError
-from artifactscoder.guard import PR_SET_CHILD_SUBREAPER, descendants
+from artifactscoder.guard import PR_SET_CHILD_SUBREAPER, descendants, reap
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 BEAT_SECONDS = 1.0
@@ -111,7 +111,7 @@ class _Child:
                     if not os.read(self._beats, 4096):
                         time.sleep(0.01)  # the pipe is closed: the child is about to be reaped
                     heard = time.monotonic()
-                code = _reap(self.pid)
+                code = reap(self.pid)
                 if code is not None:
                     return code
                 while told < len(asked):
@@ -157,25 +157,11 @@ def _beat(pipe: int) -> None:
         return
 
 
-def _reap(child: int) -> int | None:
-    """Collect what has ended; the exit code of `child` if it is among it."""
-    code = None
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return code
-        if pid == 0:
-            return code
-        if pid == child:
-            code = os.waitstatus_to_exitcode(status)
-
-
 def _clear() -> None:
     """End what a dead child left. Browsers end by themselves and their shells delete the profiles: time for that."""
     until = time.monotonic() + LEFTOVER_SECONDS
     while left := descendants(os.getpid()):
-        _reap(0)
+        reap(0)
         over = time.monotonic() - until
         if over > 0:
             # The shells last: a browser that is ended leaves its shell to delete the profile.
@@ -184,7 +170,7 @@ def _clear() -> None:
                 if number not in shells or over > LEFTOVER_SECONDS:
                     _kill(number)
         time.sleep(0.02)
-    _reap(0)
+    reap(0)
 
 
 def _children(number: int) -> list[str]:
