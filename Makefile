@@ -13,14 +13,14 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
-setup: ## make .venv, find a Chromium, fetch the libraries that pages load
+setup: ## make .venv, find a Chromium, fetch the libraries that pages load (MIRROR=no: without these)
 	@envs/install.sh $(DEMO_ROLES) && envs/chromium.sh && envs/mirror.sh
 
 setup-test: ## the same with what the tests need
 	@envs/install.sh $(TEST_ROLES) && envs/chromium.sh && envs/mirror.sh && envs/libraries.sh
 
 demo: setup ## the whole line on this machine, offline, in minutes; ends with the report's place
-	@artifactscoder demo
+	@artifactscoder demo $(if $(filter no,$(MIRROR)),-- --config 'render={mirror: false}')
 
 test: setup-test ## the tests
 	@python -m pytest

@@ -1,7 +1,19 @@
 #!/usr/bin/env bash
 # Fetch the front-end libraries that pages load from CDNs (envs/mirror/) and put them where render/mirror.py looks for
 # them: envs/mirror.sh [PYTHON], by default that of .venv. npm comes from the PATH or, where there is none, from PyPI.
+# With MIRROR=no it is left out.
 set -euo pipefail
+case ${MIRROR:-yes} in
+  yes) ;;
+  no)
+    echo "setup: without the mirror of front-end libraries (MIRROR=no): rendering needs render.mirror: false"
+    exit 0
+    ;;
+  *)
+    echo "setup: MIRROR is '$MIRROR': use yes or no" >&2
+    exit 2
+    ;;
+esac
 here=$(cd "$(dirname "$0")" && pwd)
 python=${1:-$here/../.venv/bin/python}
 target=$("$python" -c 'import sys; print(sys.prefix)')/share/artifactscoder/mirror
@@ -15,7 +27,8 @@ log=$(dirname "$target")/mirror.log
 mkdir -p "$(dirname "$target")"
 failed() {
   echo "setup: the mirror of front-end libraries was not made: $1; see $log. With npm's registry or PyPI in reach run" \
-    "envs/mirror.sh again, or copy $target from a machine that has it, or set render.mirror to false" >&2
+    "envs/mirror.sh again, or copy $target from a machine that has it, or do without: make setup MIRROR=no" \
+    "(make demo MIRROR=no), and render.mirror: false in your configuration" >&2
   exit 2
 }
 echo "setup: fetching front-end libraries from npm (a minute or two, 0.2 GB; 2 GB in ${TMPDIR:-/tmp} meanwhile)"

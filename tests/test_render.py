@@ -278,11 +278,11 @@ OTHERS = ["file_frames", "allocation_bomb", "beforeunload", "worker_spin", "floo
 def test_a_hostile_page_is_answered_in_time_and_does_not_stop_the_next(
     home: Home, canary: Canary, secret: Path, name: str
 ) -> None:
-    began = time.monotonic()
-    render = home.render(hostile(name, canary, secret), HASTY)
-    # Twice the limit at most, for a second try, and the time to end the page and to start a browser.
-    assert time.monotonic() - began < 2 * HASTY.timeout_s + 6
+    options = ORDINARY if name in COUNTED else HASTY
+    render = home.render(hostile(name, canary, secret), options)
     v = render.verdict
+    # Twice the limit at most, for a second try, and the time to end the page and to start a browser, on a busy machine.
+    assert v.seconds < 2 * options.timeout_s + 15
     if name in LIMITED:
         assert (v.reason, v.rendered, render.screenshots) == (LIMITED[name], False, [])
     if name in COUNTED:
@@ -355,9 +355,9 @@ def test_a_browser_killed_in_mid_page_costs_only_time(home: Home) -> None:
 def test_a_page_that_kills_every_browser_has_crashed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     look = Tab.look
 
-    async def doomed(tab: Tab, html: str, moments: list[int], deadline: float) -> list[Shot]:
+    async def doomed(tab: Tab, *page: Any) -> list[Shot]:
         asyncio.get_running_loop().call_later(0.2, os.killpg, tab.browser.process.pid, signal.SIGKILL)
-        return await look(tab, html, moments, deadline)
+        return await look(tab, *page)
 
     with monkeypatch.context() as patch:
         patch.setattr(Tab, "look", doomed)
@@ -464,6 +464,7 @@ def test_a_service_loses_no_page_of_many_and_refuses_strangers(directory: Path) 
             assert all(after in ("1", "2", "3") for status, after in crowd if status == 429)
             async with session.get(replica.url + "/health") as answer:
                 health = await answer.json()
+            assert health.pop("containment").startswith("browsers run as ")
             assert health == {"status": "ok", "browsers": 2, "capacity": 6, "under_way": 0}
         async with RenderClient(url=replica.url, token=replica.token) as client:
             renders = await asyncio.gather(*(client.render("<h1>x</h1>", HASTY) for _ in range(12)))

@@ -6,6 +6,8 @@ import asyncio
 import fnmatch
 import hashlib
 import io
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from artifactscoder.render.mirror import Answer, Mirror, Refusal, ordered
 
 OPTIONS = RenderOptions(width=640, height=400, timeout_s=30, image="png")
 PAGES = Path(__file__).parent / "mirrored"
+ROOT = Path(__file__).resolve().parents[1]
 CDNJS = "https://cdnjs.cloudflare.com/ajax/libs"
 JSDELIVR = "https://cdn.jsdelivr.net/npm"
 # What pages ask for, and the file of the mirror that answers; * stands for what a newer lock may change.
@@ -244,6 +247,35 @@ def test_integrity_is_lifted_only_where_another_version_is_served(held: Mirror) 
     assert held.relaxed(other) == other.replace(" integrity", " data-integrity")
     foreign = '<link href="https://example.com/a.css" integrity="sha256-x">'
     assert held.relaxed(foreign) == foreign
+
+
+def test_setup_without_a_registry_names_the_way_around_it(tmp_path: Path) -> None:
+    """With a Python whose environment is a folder of this test and an npm that reaches nothing."""
+    for name, does in (("python", f"echo {tmp_path}"), ("node", "exit 0"), ("npm", '[ "$1" = --version ]')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+
+    def make(choice: str) -> tuple[int, str, str]:
+        environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "MIRROR": choice}
+        command = [str(ROOT / "envs/mirror.sh"), str(tmp_path / "python")]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        return done.returncode, done.stdout, done.stderr
+
+    code, _, said = make("yes")
+    assert code == 2 and said.count("\n") == 1
+    assert "make setup MIRROR=no" in said and "render.mirror: false" in said
+    code, said, _ = make("no")
+    assert code == 0 and said.count("\n") == 1 and "without the mirror" in said
+    assert make("maybe")[0] == 2
+    assert not (tmp_path / "share/artifactscoder/mirror").exists()
+
+
+def test_the_demo_runs_without_the_mirror_if_the_setup_left_it_out() -> None:
+    for choice, said in (("no", "-- --config 'render={mirror: false}'"), ("yes", "")):
+        planned = subprocess.run(
+            ["make", "-n", "demo", f"MIRROR={choice}"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert planned.stdout.splitlines()[-1].rstrip() == f"artifactscoder demo {said}".rstrip()
 
 
 def test_a_missing_or_stale_mirror_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Callable
@@ -28,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from artifactscoder.errors import UserError
-from artifactscoder.render import cgroup, chromium
+from artifactscoder.render import cgroup, chromium, profiles
 from artifactscoder.render.containment import OFF, THREADS, Containment, choose
 from artifactscoder.render.page import RenderUnavailable
 
@@ -119,7 +118,7 @@ class Browser:
         for pipe in (command_write, answer_read):
             with contextlib.suppress(OSError):  # more than the user's share of pipe memory
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        profile = Path(tempfile.mkdtemp(prefix="artifactscoder-render-"))
+        profile = profiles.make()
         group: Path | None = None
         try:
             user = containment.user()

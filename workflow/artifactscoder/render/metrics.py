@@ -59,7 +59,7 @@ class Metrics:
         self.pages.labels(verdict.reason).inc()
         self.seconds.observe(verdict.seconds)
         self.page_requests.labels("refused").inc(verdict.requests_refused_count)
-        self.page_requests.labels("mirrored").inc(getattr(verdict, "requests_mirrored_count", 0))
+        self.page_requests.labels("mirrored").inc(verdict.requests_mirrored_count)
 
     def text(self) -> bytes:
         """The exposition; blocks for some ms, so ask for it in a thread."""

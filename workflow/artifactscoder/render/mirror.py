@@ -88,7 +88,7 @@ def _load(folder: Path) -> Mirror:
     except (OSError, ValueError):
         raise UserError(
             f"There is no mirror of front-end libraries in {folder}: run make setup, or envs/mirror.sh alone; "
-            "to render without one, set render.mirror to false"
+            "to render without one, set render.mirror to false (make demo MIRROR=no)"
         ) from None
 
 

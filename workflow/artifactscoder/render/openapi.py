@@ -43,7 +43,9 @@ def _schemas() -> dict[str, Any]:
     )
     state = {"type": "string", "enum": ["starting", "ok", "stopping"]}
     found["Health"] = _object(
-        {"status": state, "browsers": NUMBER, "capacity": NUMBER, "under_way": NUMBER}, "status", "capacity"
+        {"status": state, "browsers": NUMBER, "capacity": NUMBER, "under_way": NUMBER, "containment": TEXT},
+        "status",
+        "capacity",
     )
     found["Ready"] = _object({"ready": {"const": True}, "seconds_ago": {"type": "number"}}, "ready")
     return found

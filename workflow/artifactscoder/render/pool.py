@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from artifactscoder.errors import UserError
-from artifactscoder.render import chromium, mirror
+from artifactscoder.render import chromium, mirror, profiles
 from artifactscoder.render.actions import Done, Hand
 from artifactscoder.render.cdp import Browser, BrowserLost, ProtocolError
 from artifactscoder.render.containment import Containment, choose
@@ -105,6 +105,7 @@ class RenderPool:
         self._executable = self._executable or chromium.find()
         if not self._contained:
             self.containment = choose(self._executable, self.options.sandbox)
+        await asyncio.to_thread(profiles.sweep)
         self._closed = False
         starts = [asyncio.ensure_future(self._running(place)) for place in self._places]
         try:

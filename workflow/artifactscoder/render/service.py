@@ -147,12 +147,13 @@ class Service:
         return False
 
     async def health(self, request: web.Request) -> web.Response:
-        """That the service answers, its state and its room."""
+        """That the service answers, its state, its room and what keeps its browsers in (once they run)."""
         state = {
             "status": "stopping" if self.stopping else "ok" if self.started else "starting",
             "browsers": self.pool.browsers,
             "capacity": self.capacity,
             "under_way": self._under_way,
+            "containment": self.pool.containment.describe() if self.started else "",
         }
         return web.json_response(state)
 

@@ -1,0 +1,70 @@
+"""Claims about the folders that browsers leave when whoever should delete them was killed too."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from artifactscoder.render import RenderOptions, RenderPool, chromium, profiles
+
+WORKFLOW = Path(chromium.__file__).parents[2]
+MAKER = "from artifactscoder.render import profiles; print(profiles.make())"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A temporary folder of this test's own, for it and the processes that it starts."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def of_a_dead_process() -> Path:
+    environment = os.environ | {"PYTHONPATH": str(WORKFLOW)}
+    made = subprocess.run([sys.executable, "-c", MAKER], env=environment, capture_output=True, text=True, check=True)
+    return Path(made.stdout.strip())
+
+
+def test_a_pool_deletes_what_dead_owners_left_and_nothing_else(folder: Path) -> None:
+    dead = of_a_dead_process()
+    (dead / "Default").mkdir()
+    (dead / "Default/Cookies").write_text("crumbs")
+    precious = folder / "precious"
+    precious.mkdir()
+    (dead / "link").symlink_to(precious)
+    (precious / "file").write_text("kept")
+    elsewhere = folder / dead.name.replace(f"-{profiles._space()}-", "-00000000-")
+    elsewhere.mkdir()
+    link = folder / (dead.name + "1")
+    link.symlink_to(precious)
+    plain = folder / (profiles.PREFIX + "abcdefgh")
+    plain.mkdir()
+    mine = profiles.make()
+    # The number of a dead process may be that of a living one by now.
+    words = mine.name.split("-")
+    taken = folder / "-".join([*words[:4], str(int(words[4]) + 1), "abcd"])
+    taken.mkdir()
+
+    async def start() -> None:
+        async with RenderPool(RenderOptions(width=320, height=240, mirror=False), browsers=1):
+            pass
+
+    asyncio.run(start())
+    assert not dead.exists() and not taken.exists()
+    assert {path.name for path in folder.iterdir()} >= {elsewhere.name, link.name, plain.name, mine.name}
+    assert (precious / "file").read_text() == "kept"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make folders of other users")
+def test_only_folders_of_ours_are_swept_of_browsers_users_for_root_too(folder: Path) -> None:
+    browsers, strangers = of_a_dead_process(), of_a_dead_process()
+    os.chown(browsers, profiles.UIDS[5], profiles.UIDS[5])
+    os.chown(strangers, 12345, 12345)
+    assert profiles.sweep() == [browsers]
+    assert strangers.exists()
