@@ -69,8 +69,8 @@ _PATTERNS: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (('{"items"', '{ "items"', '{"scores"', '{"id"', '{ "id"'), r"\{.{0,60}?\"id\".{0,80}?\"(?:points|score)\"\s*:"),
     (
-        ("<|im_start", "<|im_end", "<|system", "<|user", "<|assistant", "<|eot_id", "<|endoftext", "[inst", "[/inst", "<<sys",
-         "=====", "### system", "### instruction", "system prompt", "system override"),
+        ("<|im_start", "<|im_end", "<|system", "<|user", "<|assistant", "<|eot_id", "<|endoftext", "[inst", "[/inst",
+         "<<sys", "=====", "### system", "### instruction", "system prompt", "system override"),
         r"<\|(?:im_start|im_end|system|user|assistant|eot_id|endoftext)|\[/?inst\]|<<sys>>"
         r"|={3,} ?page \w+ (?:begins|ends)"
         r"|### (?:system|instruction)|system (?:prompt|override)\W{0,3}:",

@@ -46,7 +46,7 @@ _CONTENT = re.compile(
     r"(?<![-\w])(content|--[\w-]+)(\s*:\s*)" + f"(\"[^\"\n]{{{LONGEST_CONTENT},}}\"|'[^'\n]{{{LONGEST_CONTENT},}}')"
 )
 _DATA_URL = re.compile(r"data:[\w/+.-]{0,40}[;,][^\"'\s)>]{80,}", re.IGNORECASE)
-_BLOB = re.compile(r"[A-Za-z0-9+/=_-]{%d,}" % BLOB)
+_BLOB = re.compile(rf"[A-Za-z0-9+/=_-]{{{BLOB},}}")
 _IN_BLOB = re.sub(rb"[^x]", b" ", re.sub(rb"[A-Za-z0-9+/=_-]", b"x", bytes(range(256))), flags=re.DOTALL)
 _LONG = re.compile(f'="[^"]{{{LONGEST_LABEL + 1},}}"')
 _LINES = re.compile(r"\n(?:[ \t]*\n)+")
@@ -117,9 +117,8 @@ def reading(
         elif tag == "template":  # what it holds is not among the nodes
             hidden += len(node.html or "")
             node.replace_with("[template]")
-        elif tag == "meta":
-            if not ("charset" in node.attributes or node.attributes.get("name") in _KEPT_META):
-                node.decompose()
+        elif tag == "meta" and not ("charset" in node.attributes or node.attributes.get("name") in _KEPT_META):
+            node.decompose()
     text = root.html or ""
     if suspect or _LONG.search(text):  # looking at every attribute takes half of the time
         for node, tag in zip(tree.nodes, tree.names, strict=True):
