@@ -61,9 +61,7 @@ class RewardEngine:
         self._judge: Client | None = None
         self._opening = asyncio.Lock()
         # A full collection looks at all that was ever imported, tens of milliseconds in which the loop stands.
-        # Trees are freed without any; their thousands of nodes would call for the small ones all the time.
         gc.freeze()
-        gc.set_threshold(20_000)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reward")
 
     @classmethod
