@@ -36,7 +36,7 @@ from artifactscoder.render.page import CLIENT_HEADER
 from artifactscoder.render.rendezvous import Ages, Notice, Owner, replicas, trainer_heartbeat
 from artifactscoder.render.service import Service
 from artifactscoder.train.render_beside import render_beside
-from conftest import ROOT
+from checkout import ROOT
 from render_replica import WORKFLOW, Replica, gone, marked
 
 TOKEN = "the token of the test"

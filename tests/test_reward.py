@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from math import log, sqrt
+from pathlib import Path
 
 import pytest
 
+from artifactscoder import config as configs
 from artifactscoder.config import RewardSettings
-from artifactscoder.html import dom
+from artifactscoder.html import directed, dom
+from artifactscoder.render import Render, RenderOptions
+from artifactscoder.render.page import Route, Verdict
 from artifactscoder.reward import components
 from artifactscoder.reward.checklist import form
+from artifactscoder.reward.engine import RewardEngine
+from reward_lab import tokenizer
 
 SETTINGS = RewardSettings()
 FULL = {"i_rep": 1.0, "i_render": 1.0, "s_chk": 0.8, "s_struct": 0.6, "s_sem": 0.4, "s_len": 1.0}
@@ -79,3 +85,23 @@ def test_a_checklist_answer_has_every_item_once_and_points_in_range() -> None:
     ):
         with pytest.raises(ValueError):
             shape.model_validate({"items": items})
+
+
+async def test_a_record_names_the_replica_that_rendered_the_page_and_the_attempts_it_took(tmp_path: Path) -> None:
+    class Service:
+        async def render(self, html: str, options: RenderOptions | None = None) -> Render:
+            return Render(Verdict(False, "blank"), [], Route("http://replica:8000", 3, 1.5))
+
+    engine = RewardEngine(configs.load([Path("config.yaml")]), tokenizer(tmp_path), Service())
+    try:
+        kept = await engine.score("<html><p>Hello</p></html>", "Say hello.", "<p>Hi</p>", [], "one", tokens=10)
+    finally:
+        await engine.close()
+    assert (kept["replica"], kept["render_attempts"], kept["render_seconds"]) == ("http://replica:8000", 3.0, 1.5)
+
+
+def test_the_search_for_pleas_knows_each_word_that_one_begins_with() -> None:
+    words = {word for words, _ in directed._PATTERNS for word in words}
+    assert all(len(word.encode()) >= directed.PREFIX for word in words)
+    for word in words:
+        assert directed._code(word) in directed._begun(f"nothing but {word} stands here"), word

@@ -178,6 +178,9 @@ async def test_places_left_empty_are_asked_for_again_with_the_titles_that_are_th
     assert sum(line["attempts"] for line in lines) == 2, "what both requests cost is in the ledger"
 
 
+VERBS = "asks wonders calls hesitates decides complains returns forgets travels listens".split()
+
+
 async def test_places_that_no_round_fills_are_rejected_by_name(configure, tmp_path) -> None:
     from aiohttp import web
 
@@ -196,7 +199,7 @@ async def test_places_that_no_round_fills_are_rejected_by_name(configure, tmp_pa
 
 
 def test_private_data_is_masked_before_a_page_is_checked_and_the_ledger_counts_it(configure, tmp_path, pages) -> None:
-    text = "<p>A contact page with more than enough words in it to be looked at by somebody.</p>" * 8
+    text = "".join(f"<p>Whoever {verb} finds enough to look at on this page.</p>" for verb in VERBS)  # no loop
     page = f"<!DOCTYPE html><html><body><h1>Us</h1>{text}<p>ana@firm.io, bob@firm.io</p></body></html>"
     path = pages("in", {"a/1": page, "a/2": page.replace("@firm.io", "@example.com")}, "Write to ana@firm.io.")
     rules.run(configure(), path, tmp_path / "out.parquet")
@@ -212,7 +215,7 @@ def test_private_data_is_masked_before_a_page_is_checked_and_the_ledger_counts_i
 
 
 async def test_private_data_does_not_get_into_reference_pages_or_windows(configure, tmp_path, pages, tiny) -> None:
-    text = "<p>A contact page with more than enough words in it to be looked at by somebody.</p>" * 8
+    text = "".join(f"<p>Whoever {verb} finds enough to look at on this page.</p>" for verb in VERBS)  # no loop
     page = f"<!DOCTYPE html><html><body><h1>Us</h1>{text}<p>ana@firm.io</p></body></html>"
     path = pages("in", {"a/1": page})
     await valid.run(configure(), path, tmp_path / "valid.parquet", 1)

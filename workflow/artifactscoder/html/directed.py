@@ -15,8 +15,10 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+import numpy as np
+
 MOST = 10  # quotes kept
-PREFIX = 4
+PREFIX = 3  # bytes; no word that a passage begins with has fewer
 TRIES = 300  # places of one word that are looked at
 
 _ANY = r"(?:[^\W_]+[\W_]+){0,%d}?"
@@ -67,8 +69,8 @@ _PATTERNS: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (('{"items"', '{ "items"', '{"scores"', '{"id"', '{ "id"'), r"\{.{0,60}?\"id\".{0,80}?\"(?:points|score)\"\s*:"),
     (
-        ("<|", "[inst", "[/inst", "<<sys", "=====", "### system", "### instruction", "system prompt",
-         "system override"),
+        ("<|im_start", "<|im_end", "<|system", "<|user", "<|assistant", "<|eot_id", "<|endoftext", "[inst", "[/inst",
+         "<<sys", "=====", "### system", "### instruction", "system prompt", "system override"),
         r"<\|(?:im_start|im_end|system|user|assistant|eot_id|endoftext)|\[/?inst\]|<<sys>>"
         r"|={3,} ?page \w+ (?:begins|ends)"
         r"|### (?:system|instruction)|system (?:prompt|override)\W{0,3}:",
@@ -121,10 +123,10 @@ def directed(source: str, seen: str = "") -> list[str]:
 
 def spans(folded: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each passage in a text that is lower-case already."""
-    begun = {word[:PREFIX] for word in set(folded.translate(_APART).split())}
+    begun = _begun(folded)
     for words, pattern in _COMPILED:
         for word in words:
-            if word[:1].isascii() and word[:1].isalpha() and word.split()[0][:PREFIX] not in begun:
+            if _code(word) not in begun:
                 continue
             place, tries = folded.find(word), 0
             while place >= 0 and tries < TRIES:
@@ -133,6 +135,25 @@ def spans(folded: str) -> Iterator[tuple[int, int]]:
                     if match is not None:
                         yield match.span()
                 place, tries = folded.find(word, place + 1), tries + 1
+
+
+def _code(word: str) -> int:
+    """The number of a word's first bytes."""
+    return int.from_bytes(word.encode()[:PREFIX], "little")
+
+
+_BEGIN = np.zeros(1 << 16, dtype=bool)  # the first two bytes of the words
+_BEGIN[[_code(word) & 0xFFFF for words, _ in _PATTERNS for word in words]] = True
+
+
+def _begun(folded: str) -> set[int]:
+    """The first bytes of the words that may stand in a text, as numbers; so most words need not be searched."""
+    data = np.frombuffer(folded.encode("utf-8", "surrogatepass"), dtype=np.uint8)
+    if len(data) < PREFIX:
+        return set()
+    pairs = data[:-2] | data[1:-1].astype(np.uint16) << 8
+    places = np.flatnonzero(_BEGIN.take(pairs))
+    return set(np.unique(pairs[places] | data[places + 2].astype(np.uint32) << 16).tolist())
 
 
 def fold(text: str) -> str:

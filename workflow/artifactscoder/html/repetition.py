@@ -4,7 +4,7 @@ Models that lose the thread repeat a passage until they are cut off, or for a wh
 finds the passages that are repeated at least three times one after the other, wherever they stand: the distances at
 which windows of `GRAM` characters stand again are the periods worth trying, and each is tried on the whole text. It
 needs no tokenizer and no end, so it works on the raw answer, and a loop that never closes its page is seen. Costs a
-sort of a quarter of the text, as good as linear: about 5 ms for 64 KB. A text that repeats with one place changed at
+sort of a quarter of the text, as good as linear: about 2 ms for 47 KB. A text that repeats with one place changed at
 random is not periodic and is not caught; one whose only change is a number (`item 1`, `item 2`, ...) is caught where
 the answer ends in it, for a list with numbers that is closed and goes on may be what was asked for.
 """
@@ -111,14 +111,18 @@ def _at_end(covered: np.ndarray) -> float:
 
 def _covered(text: str, rounds: int) -> np.ndarray:
     """For each character whether it belongs to a passage that is repeated `rounds` times or more."""
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    if text.isascii():  # as most are: a quarter of the bytes to compare
+        codes = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
+    else:
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     covered = np.zeros(len(codes), dtype=bool)
     if len(codes) < LEAST:
         return covered
     for period in _periods(codes):
         least = max((rounds - 1) * period, LEAST - period)
         same = codes[period:] == codes[:-period]
-        if b"\x01" * least not in same.tobytes():
+        # So long a run meets at least four of a few places in a row, which are looked at first.
+        if b"\x01" * 4 not in same[:: least // 4].tobytes() or b"\x01" * least not in same.tobytes():
             continue
         edges = np.flatnonzero(np.diff(same, prepend=False, append=False))
         for start, end in edges.reshape(-1, 2)[edges[1::2] - edges[::2] >= least]:
@@ -137,11 +141,14 @@ def _periods(codes: np.ndarray) -> list[int]:
     sums = np.concatenate((np.zeros(1, dtype=np.uint64), np.add.accumulate(codes * powers)))
     number = (sums[GRAM:] - sums[:-GRAM]) * back[: n - GRAM + 1]
     places = np.flatnonzero(number >> np.uint64(62) == 0)
-    number = number[places]
-    order = np.argsort(number, kind="stable")
-    same = number[order[1:]] == number[order[:-1]]
-    distances, counts = np.unique((places[order[1:]] - places[order[:-1]])[same], return_counts=True)
-    commonest = distances[np.argsort(-counts, kind="stable")[:TRIED]]
+    # Sorted as one number each, the window's above and its place below: chance equals are tried in vain, no more.
+    low = np.uint64((1 << n.bit_length()) - 1)
+    ordered = np.sort(number[places] & ~low | places.astype(np.uint64))
+    same = (ordered[1:] ^ ordered[:-1]) <= low
+    places = (ordered & low).astype(np.int64)
+    counts = np.bincount(np.diff(places)[same])
+    distances = np.flatnonzero(counts)
+    commonest = distances[np.argsort(-counts[distances], kind="stable")[:TRIED]]
     return [*range(1, GRAM + 8), *(int(period) for period in commonest if period >= GRAM + 8)]
 
 

@@ -15,12 +15,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from selectolax.lexbor import LexborNode
-
 from artifactscoder import files
 from artifactscoder.config import RewardSettings
 from artifactscoder.errors import UserError
 from artifactscoder.html import judged
+from artifactscoder.html.dom import Tree
 from artifactscoder.ledger import Usage
 from artifactscoder.llm import prompts
 from artifactscoder.llm.client import Client
@@ -66,9 +65,7 @@ def share(points: dict[str, float], most: dict[str, float]) -> float:
     return sum(points.values()) / sum(most.values())
 
 
-def read(
-    settings: RewardSettings, html: str | LexborNode | None, verdict: Verdict, suspect: bool = True
-) -> judged.Reading:
+def read(settings: RewardSettings, html: str | Tree | None, verdict: Verdict, suspect: bool = True) -> judged.Reading:
     """What the judge reads of a page that was rendered; its nodes, where they are given, are rewritten."""
     whole = verdict.text_chars < MAX_VISIBLE - 1000  # the kept text has spaces between its parts
     return judged.reading(html, verdict.visible_text, whole, suspect, settings.read_chars)

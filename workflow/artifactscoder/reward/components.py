@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib import import_module
 from math import isfinite, log, prod, sqrt
 
@@ -72,12 +73,19 @@ def s_sem(page: Page, reference: Page) -> float:
 
 
 def _cosine(x: Counter[str], y: Counter[str]) -> float:
-    def weight(count: int) -> float:
-        return 1 + log(count)
-
-    dot = sum(weight(x[word]) * weight(y[word]) for word in x.keys() & y.keys())
-    norm = sqrt(sum(weight(c) ** 2 for c in x.values()) * sum(weight(c) ** 2 for c in y.values()))
+    # In the order of the words of a page, not of a set: that one differs by process, and with it the last digit.
+    dot = sum(_weight(count) * _weight(y[word]) for word, count in x.items() if word in y)
+    norm = sqrt(_square(x) * _square(y))
     return dot / norm if norm else 0.0
+
+
+@lru_cache(maxsize=1024)
+def _weight(count: int) -> float:
+    return 1 + log(count)
+
+
+def _square(words: Counter[str]) -> float:
+    return sum(often * _weight(count) ** 2 for count, often in sorted(Counter(words.values()).items()))
 
 
 def visible(page: Page, verdict: Verdict) -> Page:

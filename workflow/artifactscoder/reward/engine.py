@@ -106,8 +106,8 @@ class RewardEngine:
         Keys: score, a column each gate (i_...) and component (s_...; all 0..1), s_struct, s_sem, tokens, pages
         (complete ones in the answer), extracted, reason (why the page counts as not rendered); as JSON: points and
         reasons (of each item), directed (quotes that speak to the judge), verdict (what the browser saw), screenshots
-        (digests); hidden (characters that the judge was not shown), render_seconds, judge_seconds, judge_attempts,
-        retries.
+        (digests); hidden (characters that the judge was not shown), replica (address of the service that rendered the
+        page), render_attempts, render_seconds (waiting included), judge_seconds, judge_attempts, retries.
         """
         return (await self.scored(answer, prompt, reference_html, checklist, sample_id, tokens))[0]
 
@@ -139,7 +139,7 @@ class RewardEngine:
             judged, retries = await self._asked(prompt, found.html, render, checklist, sample_id, measured.reading)
             parts["s_chk"] = judged.value
         shown = {} if verdict is None else {k: v for k, v in verdict.to_dict().items() if k != "visible_text"}
-        reading = measured.reading
+        reading, route = measured.reading, render.route if render else None
         return {
             "score": measure.total(settings, parts, measured.directed),
             **parts,
@@ -147,8 +147,9 @@ class RewardEngine:
             "tokens": float(found.tokens),
             "pages": float(found.extraction.pages),
             "hidden": float(reading.hidden if reading else 0),
-            "render_seconds": round(rendered_s, 3),
+            "render_seconds": route.seconds if route else round(rendered_s, 3),
             "judge_seconds": round(time.monotonic() - start, 3),
+            "render_attempts": float(route.attempts if route else render is not None),
             "judge_attempts": float(judged.usage.attempts if judged else 0),
             "retries": float(retries),
             "extracted": found.extraction.kind,
@@ -157,6 +158,7 @@ class RewardEngine:
             "reasons": _json(judged.reasons if judged else {}),
             "directed": _json(measured.directed),
             "verdict": _json(shown),
+            "replica": route.replica if route else "",
             "screenshots": _json([hashlib.sha256(shot).hexdigest() for shot in render.screenshots] if render else []),
         }, render
 

@@ -71,9 +71,9 @@ def measured(
     }
     if verdict is None or not found.html:
         return Measured(parts, directed(found.extraction.html[: settings.max_chars]), None)
-    root = dom.tree(found.html)
+    tree = dom.tree(found.html)
     added = components.added(settings)
-    page = components.visible(dom.Page() if root is None else dom.read(root, attributes=bool(added)), verdict)
+    page = components.visible(dom.Page() if tree is None else dom.read(tree, attributes=bool(added)), verdict)
     reference = _reference(reference_html)
     said = directed(found.html, verdict.visible_text)
     sample = components.Sample(answer, prompt, found.html, page, reference, verdict, found.tokens, directed=tuple(said))
@@ -84,7 +84,7 @@ def measured(
     asked = settings.checklist > 0 and verdict.rendered and all(parts[name] for name in components.gates(settings))
     if said and settings.judge_directed != "record":
         asked = False
-    reading = checklist.read(settings, root, verdict, suspect=bool(said)) if asked else None
+    reading = checklist.read(settings, tree, verdict, suspect=bool(said)) if asked else None
     return Measured(parts, said, reading)
 
 
