@@ -227,3 +227,14 @@ def test_nothing_grows_over_many_pages() -> None:
         [sys.executable, "bench/soak.py", "--pages", "1000"], cwd=ROOT, capture_output=True, text=True
     )
     assert result.returncode == 0, result.stdout
+
+
+def test_a_page_is_called_back_as_often_as_its_drawing_allows(home: Home) -> None:
+    page = """<canvas id=c width=300 height=200></canvas><p id=o></p><script>let n = 0;
+    (function step() { o.textContent = ++n; const d = c.getContext('2d'); d.clearRect(0, 0, 300, 200);
+      for (let i = 0; i < CALLS; i++) d.fillRect(i % 300, (i + n) % 200, 2, 2); requestAnimationFrame(step); })()
+    </script>"""
+    light = home.render(page.replace("CALLS", "20")).verdict
+    crowded = home.render(page.replace("CALLS", "9000")).verdict
+    assert light.rendered and crowded.rendered
+    assert 115 < int(light.visible_text) < 126 and 28 < int(crowded.visible_text) < 34

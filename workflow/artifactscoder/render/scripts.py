@@ -75,9 +75,19 @@ DETERMINISM = r"""
   replace(globalThis, 'Date', Dated);
   // Sixty calls in the first second of the virtual clock, when pages build themselves up, then thirty a second,
   // whatever number of frames is really drawn: what moves on is seen moving, for half the work.
-  // Without a graphics card the processor draws what WebGL shows, 20 to 100 ms a frame: then ten calls a second.
+  // Without a graphics card the processor draws what WebGL shows, 20 to 100 ms a frame: then ten calls a second. So
+  // it is after a frame of very many drawing calls, which no screen would show sixty times a second either.
   const FAST_MS = 1000, FAST = 1000 / 60, SLOW = 1000 / 30;
-  let slowest = 0;
+  const MANY_CALLS = 2000;
+  let slowest = 0, drawn = 0;
+  for (const kind of [globalThis.CanvasRenderingContext2D, globalThis.OffscreenCanvasRenderingContext2D]) {
+    if (!kind) continue;
+    for (const name of ['fill', 'fillRect', 'stroke', 'strokeRect', 'clearRect', 'fillText', 'drawImage',
+      'putImageData']) {
+      const original = kind.prototype[name];
+      replace(kind.prototype, name, {[name](...more) { drawn++; return original.apply(this, more); }}[name]);
+    }
+  }
   const later = setTimeout.bind(globalThis);
   if (globalThis.HTMLCanvasElement) {
     const original = HTMLCanvasElement.prototype.getContext;
@@ -96,7 +106,12 @@ DETERMINISM = r"""
     } finally { if (calls.size) later(run, 0, calls, time); }
   };
   let running = new Map();
-  const tick = () => { running = waiting; waiting = new Map(); run(running, due + nudged); };
+  const tick = () => {
+    running = waiting;
+    waiting = new Map();
+    drawn = 0;
+    try { run(running, due + nudged); } finally { if (drawn > MANY_CALLS) slowest = 100; }
+  };
   replace(globalThis, 'requestAnimationFrame', function requestAnimationFrame(callback) {
     if (typeof callback !== 'function') throw new TypeError('The callback provided is not a function.');
     if (!waiting.size) {
