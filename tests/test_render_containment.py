@@ -170,6 +170,13 @@ def test_root_of_a_container_without_other_users_renders_without_the_sandbox_and
     assert "this container has no other users" in said
 
 
+@AS_ROOT
+def test_root_without_its_capabilities_renders_and_says_what_is_missing(folder: Path) -> None:
+    said = rendered("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--", folder=folder)
+    assert said.startswith("0 ok True browsers run as root, without Chromium's sandbox")
+    assert "root may not give them files here" in said
+
+
 STARTER = """
 import asyncio, os, sys, tempfile
 from artifactscoder.render import RenderOptions, RenderPool

@@ -115,7 +115,11 @@ def _becomes_another(executable: Path, missing: list[str]) -> bool:
         missing.append("no users of their own, because this container has no other users")
         return False
     with tempfile.TemporaryDirectory(prefix="artifactscoder-probe-") as folder:
-        os.chown(folder, UIDS[0], UIDS[0])
+        try:
+            os.chown(folder, UIDS[0], UIDS[0])
+        except OSError as error:  # root by name only: without its capabilities
+            missing.append(f"no users of their own, because root may not give them files here: {error.strerror}")
+            return False
         reach = ("sh", "-c", 'test -x "$1" && test -w "$2"', "sh", str(executable), folder)
         commands = Containment(own_user=True).commands(UIDS[0])
         said = f"no users of their own, because they would not reach {executable} or {tempfile.gettempdir()}"
