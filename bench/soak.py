@@ -23,7 +23,6 @@ import psutil
 from restless import PAGES as RESTLESS
 
 from artifactscoder.render import RenderOptions, RenderPool
-from artifactscoder.render.cdp import Browser
 
 BROWSERS = os.cpu_count() or 1
 GROWTH = {"cpu_ms": 1.25, "own_mb": 1.25, "browsers_mb": 1.5, "files": 1.1, "processes": 1.5, "folders": 1.0}
@@ -40,11 +39,8 @@ class Watch:
         self.before = 0.0
         self.began = time.perf_counter()
 
-    def browsers(self) -> list[Browser]:
-        return [place.browser for place in self.pool._places if place.browser is not None]
-
     def note(self) -> None:
-        for browser in self.browsers():
+        for browser in self.pool.running():
             self.profiles.add(browser.profile)
             self.spent[browser.marker] = max(self.spent.get(browser.marker, 0.0), browser.processor_seconds())
 
@@ -57,9 +53,9 @@ class Watch:
             "pages_per_s": pages / (time.perf_counter() - self.began),
             "cpu_ms": (spent - self.before) / pages * 1000,
             "own_mb": own.memory_info().rss / 2**20,
-            "browsers_mb": sum(browser.memory_mb() for browser in self.browsers()),
+            "browsers_mb": sum(browser.memory_mb() for browser in self.pool.running()),
             "files": own.num_fds(),
-            "processes": sum(len(browser.processes()) for browser in self.browsers()),
+            "processes": sum(len(browser.processes()) for browser in self.pool.running()),
             "folders": sum(profile.exists() for profile in self.profiles),
         }
         self.before, self.began = spent, time.perf_counter()

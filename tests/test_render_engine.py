@@ -8,7 +8,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,8 @@ from artifactscoder.errors import UserError
 from artifactscoder.render import Render, RenderOptions, RenderPool, Verdict
 from artifactscoder.render import pool as pool_module
 from artifactscoder.render.page import Action
+from checkout import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 SIZE = {"width": 800, "height": 600, "timeout_s": 30}
 
 WORKSHOP = """<!DOCTYPE html><style>body{margin:0}#b{position:absolute;left:100px;top:20px}#b:hover{background:gold}

@@ -17,10 +17,10 @@ from PIL import Image
 from artifactscoder.errors import UserError
 from artifactscoder.render import Render, RenderOptions, RenderPool, mirror
 from artifactscoder.render.mirror import Answer, Mirror, Refusal, ordered
+from checkout import ROOT
 
 OPTIONS = RenderOptions(width=640, height=400, timeout_s=30, image="png")
 PAGES = Path(__file__).parent / "mirrored"
-ROOT = Path(__file__).resolve().parents[1]
 CDNJS = "https://cdnjs.cloudflare.com/ajax/libs"
 JSDELIVR = "https://cdn.jsdelivr.net/npm"
 # What pages ask for, and the file of the mirror that answers; * stands for what a newer lock may change.

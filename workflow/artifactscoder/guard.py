@@ -99,7 +99,14 @@ def reap(child: int) -> int | None:
             code = os.waitstatus_to_exitcode(status)
 
 
-def _signal(pid: int, number: int) -> None:
+def prctl(option: int, value: int) -> None:
+    """Ask the kernel for a property of this process (linux/prctl.h); OSError where it refuses."""
+    if ctypes.CDLL(None, use_errno=True).prctl(option, int(value), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl({option})")
+
+
+def send_signal(pid: int, number: int) -> None:
+    """Signal a process that may have ended."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
 
@@ -113,7 +120,7 @@ def _clear(child: int, stop_seconds: float, ask: int, since: float) -> int | Non
     deadline = time.monotonic() + stop_seconds
     segments = shared_memory(descendants(os.getpid()))
     if ask:
-        _signal(child, ask)
+        send_signal(child, ask)
     while True:
         ended = reap(child)
         code = ended if ended is not None else code
@@ -123,15 +130,14 @@ def _clear(child: int, stop_seconds: float, ask: int, since: float) -> int | Non
             return code
         if time.monotonic() > deadline:
             for pid in left:
-                _signal(pid, signal.SIGKILL)
+                send_signal(pid, signal.SIGKILL)
         time.sleep(0.05)
 
 
 def _guard(stop_seconds: float, ask: int, command: list[str]) -> int:
     for number in STOPPING:
         signal.signal(number, lambda *_: None)  # ignored here, and back to the default in the command
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     since = time.time()
     deaf = {signal.SIGTERM} - {ask}
     signal.pthread_sigmask(signal.SIG_BLOCK, deaf)  # inherited by all that the command starts

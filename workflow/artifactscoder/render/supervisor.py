@@ -10,7 +10,6 @@ ended. Costs one idle process, most of whose memory is the child's too.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import signal
@@ -21,7 +20,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from artifactscoder.errors import UserError
-from artifactscoder.guard import PR_SET_CHILD_SUBREAPER, descendants, reap
+from artifactscoder.guard import PR_SET_CHILD_SUBREAPER, descendants, prctl, reap, send_signal
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 BEAT_SECONDS = 1.0
@@ -47,7 +46,7 @@ def supervise(work: Work, stop_seconds: float, hang_seconds: float = HANG_SECOND
     SIGTERM and SIGINT are passed on, and the child has `stop_seconds` to end. Exit codes: 0 in order; 2 if
     the first start met bad input; 1 if it had to be killed at the end or died more than 30 times in 10 minutes.
     """
-    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     asked: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -131,7 +130,7 @@ def _child(work: Work, starts: int, beat: int, parent: int) -> None:
     """Never returns."""
     code = 1
     try:
-        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it ended before the kernel was told
             os._exit(1)
         for number in STOPPING:
@@ -168,7 +167,7 @@ def _clear() -> None:
             shells = {int(text) for text in _children(os.getpid())}
             for number in left:
                 if number not in shells or over > LEFTOVER_SECONDS:
-                    _kill(number)
+                    send_signal(number, signal.SIGKILL)
         time.sleep(0.02)
     reap(0)
 
@@ -176,18 +175,6 @@ def _clear() -> None:
 def _children(number: int) -> list[str]:
     with open(f"/proc/{number}/task/{number}/children") as file:
         return file.read().split()
-
-
-def _kill(number: int) -> None:
-    try:
-        os.kill(number, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def _prctl(option: int, value: int) -> None:
-    if ctypes.CDLL(None, use_errno=True).prctl(option, int(value), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), f"prctl({option})")
 
 
 def say(text: str) -> None:

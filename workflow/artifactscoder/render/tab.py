@@ -85,9 +85,6 @@ class Tab:
 
     def post(self, method: str, params: dict[str, Any] | None = None) -> asyncio.Future[dict[str, Any]]:
         """Send a command to the page."""
-        return self._post(method, params)
-
-    def _post(self, method: str, params: dict[str, Any] | None = None) -> asyncio.Future[dict[str, Any]]:
         return self.browser.post(method, params, self._session)
 
     async def open(self) -> None:
@@ -102,14 +99,14 @@ class Tab:
         self._session = (await post("Target.attachToTarget", attach))["sessionId"]
         self.browser.listen(self._session, self._on_page)
         clock_set, *_ = await asyncio.gather(
-            self._post("Emulation.setVirtualTimePolicy", {"policy": "pause", "initialVirtualTime": CLOCK_START}),
+            self.post("Emulation.setVirtualTimePolicy", {"policy": "pause", "initialVirtualTime": CLOCK_START}),
             *self.guard.enable(self._session, self._target),
             post("Browser.setDownloadBehavior", {"behavior": "deny", "browserContextId": self._context}),
             post("Target.setDiscoverTargets", {"discover": True}),
-            self._post("Inspector.enable"),
-            self._post("Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": 1, "mobile": False}),
-            self._post("Emulation.setHardwareConcurrencyOverride", {"hardwareConcurrency": PROCESSORS}),
-            self._post("Page.addScriptToEvaluateOnNewDocument", {"source": scripts.DETERMINISM}),
+            self.post("Inspector.enable"),
+            self.post("Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": 1, "mobile": False}),
+            self.post("Emulation.setHardwareConcurrencyOverride", {"hardwareConcurrency": PROCESSORS}),
+            self.post("Page.addScriptToEvaluateOnNewDocument", {"source": scripts.DETERMINISM}),
         )
         self._ticks = clock_set["virtualTimeTicksBase"]
 
@@ -130,7 +127,7 @@ class Tab:
         self.guard.serve(url, base64.b64encode(document).decode("ascii"), mirror)
         self.browser.listen(None, self._on_browser)
         # The clock must stand until the navigation is committed: a budget set before it is never used up.
-        answer = await self._post("Page.navigate", {"url": url})
+        answer = await self.post("Page.navigate", {"url": url})
         if answer.get("errorText"):
             raise NavigationFailed(answer["errorText"])
         self.guard.deeds.budget_expired = True
@@ -148,7 +145,7 @@ class Tab:
     async def beat(self) -> None:
         """Draw a frame without letting time pass, for what waits for one: once the page has nothing else to do, for
         a frame that meets the page at work may never end."""
-        await self._post("Runtime.evaluate", {"expression": "0"})
+        await self.post("Runtime.evaluate", {"expression": "0"})
         self._beats += 1
         await self._frame(later=self._beats / 1000, noDisplayUpdates=True)
 
@@ -163,7 +160,7 @@ class Tab:
             between = 0.0 if self._lived else BETWEEN_MS
             if not await self._spend(step + between, until - asyncio.get_running_loop().time()):
                 self.guard.deeds.budget_expired = False
-                self._post("Emulation.setVirtualTimePolicy", {"policy": "pause"})
+                self.post("Emulation.setVirtualTimePolicy", {"policy": "pause"})
                 return
             self._lived += step
             if between:
@@ -188,7 +185,7 @@ class Tab:
             return False
         self._expired.clear()
         budget = {"budget": milliseconds, "maxVirtualTimeTaskStarvationCount": STARVATION}
-        self._post("Emulation.setVirtualTimePolicy", {"policy": "pauseIfNetworkFetchesPending", **budget})
+        self.post("Emulation.setVirtualTimePolicy", {"policy": "pauseIfNetworkFetchesPending", **budget})
         if self._failure is None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._expired.wait(), seconds)
@@ -207,7 +204,7 @@ class Tab:
     def _frame(self, later: float = 0.0, **params: Any) -> asyncio.Future[dict[str, Any]]:
         """Draw the frame of the present moment of the page's clock, or so many ms later."""
         moment = {"frameTimeTicks": self._ticks + BETWEEN_MS + self._lived + later, "interval": FRAME_MS}
-        return self._post("HeadlessExperimental.beginFrame", moment | params)
+        return self.post("HeadlessExperimental.beginFrame", moment | params)
 
     async def _shot(self) -> Shot:
         figures = await self._figures()
@@ -235,7 +232,7 @@ class Tab:
         """
         height = max(self.options.height, min(height, self.options.max_height))
         clip = {"x": 0, "y": 0, "width": self.options.width, "height": height, "scale": 1}
-        taken = self._post("Page.captureScreenshot", {**self._image(), "captureBeyondViewport": True, "clip": clip})
+        taken = self.post("Page.captureScreenshot", {**self._image(), "captureBeyondViewport": True, "clip": clip})
         number = 0
         while not taken.done():
             number += 1
@@ -254,8 +251,8 @@ class Tab:
         for _ in range(3):
             with contextlib.suppress(ProtocolError):  # the page may be about to replace its document
                 world = {"frameId": self._target, "worldName": "artifactscoder"}
-                context = (await self._post("Page.createIsolatedWorld", world))["executionContextId"]
-                answer = await self._post(
+                context = (await self.post("Page.createIsolatedWorld", world))["executionContextId"]
+                answer = await self.post(
                     "Runtime.evaluate", {"expression": script, "contextId": context, "returnByValue": True}
                 )
                 if "value" in answer["result"]:
@@ -267,7 +264,7 @@ class Tab:
         """End the page, also one that does not answer; kill the browser if that takes more than 2 s."""
         self.browser.listen(None, lambda method, params: None)
         if hung:
-            self._post("Runtime.terminateExecution")
+            self.post("Runtime.terminateExecution")
             self.browser.post("Target.closeTarget", {"targetId": self._target})
         ended = self.browser.post("Target.disposeBrowserContext", {"browserContextId": self._context})
         try:
