@@ -62,7 +62,8 @@ async def sft_line(config, results: Path) -> None:
     dedup.pairs(config.sft.dedup, signatures, pages, results / "sft/dedup/pairs/dropped.parquet")
     for name in categories:
         kept = results / f"sft/dedup/{name}.parquet"
-        dedup.filter(results / f"sft/code/{name}.parquet", results / "sft/dedup/pairs/dropped.parquet", kept)
+        dropped = results / "sft/dedup/pairs/dropped.parquet"
+        dedup.filter(config.sft.dedup, results / f"sft/code/{name}.parquet", dropped, kept)
         rules.run(config, kept, results / f"sft/rules/{name}.parquet")
         await score.run(config, results / f"sft/rules/{name}.parquet", name, results / f"sft/score/{name}.parquet", 2)
 
@@ -272,7 +273,7 @@ async def test_the_cpt_line_accounts_for_every_id_and_every_token(configure, tmp
     cpt_dedup.pairs(config.cpt.dedup, signatures, made, results / "dedup/pairs/dropped.parquet")
     for name, path in zip(shards, made, strict=True):
         kept = results / f"dedup/{name}.parquet"
-        cpt_dedup.filter(path, results / "dedup/pairs/dropped.parquet", kept)
+        cpt_dedup.filter(config.cpt.dedup, path, results / "dedup/pairs/dropped.parquet", kept)
         pack.run(config, kept, tiny, results / f"pack/{name}.parquet")
         check_windows(config, kept, tiny, results / f"pack/{name}.parquet")
     books = {account.step: account for account in accounts.collect(config, tmp_path / "results")}
