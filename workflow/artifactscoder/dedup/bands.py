@@ -7,13 +7,13 @@ do, less SLACK. So false candidates cost time and neither memory nor disk, and f
 are affordable at 18 million pages.
 
 A bucket of more than `bucket` texts is cut by further values of the signature. Where MORE of them are all the same,
-its texts are that like each other, and each is paired with the longest one only.
+its texts are that like each other, and each is paired with one only: the first in the order in which pages are kept.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -127,10 +127,10 @@ class Buckets:
             bucket, written = kernels.close_pairs(self.members, self.edges, bucket, sketches, agree, out)
             yield out[:written].copy()
 
-    def stars(self, lengths: I64, digests: U64) -> Iterator[I64]:
-        """Each member of a bucket that could not be cut with its longest one, as min << 32 | max."""
+    def stars(self, first: Callable[[I64], int]) -> Iterator[I64]:
+        """Each member of a bucket that could not be cut with the first of them, as min << 32 | max."""
         for members in self.alike:
-            centre = members[np.lexsort((digests[members], -lengths[members]))[0]]
+            centre = first(members)
             others = members[members != centre]
             yield (np.minimum(others, centre) << 32) | np.maximum(others, centre)
 

@@ -157,7 +157,7 @@ def hashes(codes, start, count, n, out):
     top = _ONE
     for _ in range(n):
         top *= BASE
-    base = np.uint64(n) * top
+    base = np.uint64(n + 1) * top  # so that no length gives 0, nor the hash of another one
     rolling = np.uint64(0)
     for i in range(start, start + n):
         rolling = rolling * BASE + np.uint64(codes[i])
