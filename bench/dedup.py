@@ -15,6 +15,7 @@ pages and datasketch alone, a minute or two; else 20,000 pages, or as many as --
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import resource
@@ -121,6 +122,7 @@ def ours(corpus: Path, threshold: float, folder: Path, limit: int | None) -> Fou
     from artifactscoder import tables
     from artifactscoder.config.data import DedupSettings
     from artifactscoder.dedup import minhash, phases
+    from artifactscoder.dedup.corpus import Corpus
     from artifactscoder.dedup.verify import verify as step
 
     settings = DedupSettings(threshold=threshold)
@@ -143,7 +145,16 @@ def ours(corpus: Path, threshold: float, folder: Path, limit: int | None) -> Fou
     run_ours(settings, corpus, folder / "work")
     watch.lap("end_to_end")
     found = tables.read(folder / "verified.parquet", ["left", "right"]).to_pydict()
-    return watch.seconds, list(zip(found["left"], found["right"], strict=True))
+    with Corpus([folder / "work/signature" / corpus.name]) as signed:
+        same = signed.same().tolist()
+    # Pages of one text are one page for the workflow; here each counts.
+    groups: dict[int, list[int]] = {}
+    for page, text in enumerate(same):
+        groups.setdefault(text, []).append(page)
+    out = [pair for group in groups.values() for pair in itertools.combinations(group, 2)]
+    for x, y in zip(found["left"], found["right"], strict=True):
+        out += [(min(i, j), max(i, j)) for i in groups[x] for j in groups[y]]
+    return watch.seconds, out
 
 
 def run_ours(settings: Any, corpus: Path, folder: Path) -> None:

@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 from artifactscoder import records, tables
 from artifactscoder.config.data import DedupSettings
 from artifactscoder.dedup import minhash
-from artifactscoder.dedup.bands import Bands, Buckets, choose, keys, least
+from artifactscoder.dedup.bands import Bands, Buckets, agreement, choose, keys
 from artifactscoder.dedup.corpus import Corpus, batches
 from artifactscoder.dedup.keep import BUILT, keep
 from artifactscoder.dedup.minhash import I64, U64
@@ -110,7 +110,7 @@ def bands(settings: DedupSettings, signatures: list[Path], output: Path, group: 
         sketches = corpus.bytes("sketch", settings.permutations, texts)
         for rows, key in _keys(corpus, chosen, mine, texts):
             buckets = Buckets(key, sketches, rows.stop, settings.bucket)
-            parts = [*buckets.close(sketches, least(settings)), *buckets.stars(first)]
+            parts = [*buckets.close(sketches, agreement(settings)), *buckets.stars(first)]
             found = np.union1d(found, np.concatenate([np.empty(0, np.int64), *parts]))
             compared, large, alike = compared + buckets.pairs, large + buckets.large, alike + len(buckets.alike)
             progress.step(f", {compared} pairs compared")
