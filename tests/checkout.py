@@ -46,9 +46,10 @@ def checkout(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def server(log: Path, delay: float = 0.03) -> Iterator[str]:
+def server(log: Path, delay: float = 0.03, key: str = "") -> Iterator[str]:
     program = [sys.executable, str(ROOT / "tests/openai_server.py"), "--log", str(log), "--delay", str(delay)]
-    process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=_environment())
+    environment = {**_environment(), "SERVER_KEY": key}
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
     try:
         yield process.stdout.readline().strip()

@@ -475,8 +475,8 @@ def test_a_quota_too_small_for_the_plan_is_named(limits: str, sentence: str, pro
 def test_what_is_made_already_needs_no_room(profile, settings, monkeypatch) -> None:
     config, made = settings(), profile(cores=1)
     config.results.mkdir(parents=True)
-    for number in range(500):
-        (config.results / str(number)).touch()
+    for name in range(500):
+        (config.results / str(name)).touch()
     planned = sum(plan.files(config).values())
     assert planned > 500
     fields = list(os.statvfs("/"))
@@ -590,7 +590,7 @@ def test_on_a_real_cluster_a_sound_run_is_green_also_from_a_compute_node(real) -
     [
         ({"slurm_account": "nobody"}, "'nobody' is no account of"),
         ({"slurm_partition": "nowhere"}, "there is no partition 'nowhere'"),
-        ({"gpu": 999}, "999 GPUs"),
+        ({"slurm_partition": "small", "gpu": 8}, "small has 1 of 4 GPUs, 64 CPUs, 512000 MB"),
         ({"url": "http://127.0.0.1:9/v1"}, "nothing listens there"),
     ],
 )

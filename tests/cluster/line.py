@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,36 @@ import yaml
 
 from artifactscoder.cluster import images
 from artifactscoder.config import load
-from checkout import ROOT
+from checkout import ROOT, checkout
+
+
+@contextmanager
+def place(parent: Path) -> Iterator[Path]:
+    """A checkout in which a test runs the workflow, and which it leaves cleared."""
+    parent.mkdir(exist_ok=True)
+    with checkout(parent) as folder, cleared(folder):
+        yield folder
+
+
+@contextmanager
+def cleared(folder: Path) -> Iterator[None]:
+    """At its end no job and no process of the folder may be left; after a failure they are ended, for the next test."""
+    try:
+        yield
+    except BaseException:
+        end(folder)
+        raise
+    assert live(folder) == {}
+    until(lambda: not processes(folder), 60, lambda: str(processes(folder)))
+
+
+def end(folder: Path) -> None:
+    """End every process and job of a folder, the controller first."""
+    for process in processes(folder):
+        with suppress(psutil.Error):
+            process.kill()
+    for job in live(folder):
+        slurm("scancel", job)
 
 
 def profile(folder: Path, image: bool = False, retries: int = 0, account: str = "lab", **resources: Any) -> str:
@@ -91,7 +120,8 @@ def processes(folder: Path) -> dict[psutil.Process, str]:
     return found
 
 
-def until(true: Callable[[], object], seconds: float = 90, told: Callable[[], str] = lambda: "") -> None:
+def until(true: Callable[[], object], seconds: float = 300, told: Callable[[], str] = lambda: "") -> None:
+    """Wait for something that will be true; the time is for machines on which much else runs."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, f"it did not happen in time\n{told()}"

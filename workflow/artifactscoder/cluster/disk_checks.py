@@ -1,4 +1,4 @@
-"""The checks of `artifactscoder preflight` of where results and journal stand: room, file count, the file system's pace.
+"""The checks of `artifactscoder preflight` of the disk: room for results and journal, file count, the file system's pace.
 
 Room is what the file system has left and what quotas leave of it, in bytes and in files, each against what the plan
 needs. Quotas are asked of `quota` and `lfs quota`, which answer in the same columns; other file systems' own commands

@@ -4,8 +4,8 @@ In: the definitions under containers/, the locks under envs/, `images` in the co
 images.folder. The digest is that of the definition and of all files that it copies in, so a changed lock is another
 image, an old one is never mistaken for it, and a second build finds nothing to do. An image of the right digest that
 stands in images.shared (a lab keeps one), or that another checkout of the same user built (the user's cache has it
-under a second name), is taken from there. The code is in no image: the checkout is bound at run time (rules/common.smk), so
-that a changed line needs no build.
+under a second name), is taken from there. The code is in no image: the checkout is bound at run time
+(rules/common.smk), so that a changed line needs no build.
 
 Roles: data, render, train (GPU, from verl's image), in which the rules run; serve (GPU, a model server beside data and
 render), for rules whose jobs start one; and cpu, all four in one file from Debian's packages alone, its server being
