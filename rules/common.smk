@@ -171,7 +171,8 @@ def judge_of_grpo(wildcards):
 
 def distinct(step):
     """A category's table of a step that writes those of all categories. One that is there is named at once: a dry run
-    then announces just the categories whose own rows changed, and the DAG is looked at again when the step is done."""
+    then announces just the categories whose own rows changed, and the DAG is looked at again when the step is done.
+    """
 
     def table(wildcards):
         path = f"{RESULTS}/sft/{step}/{wildcards.category}.parquet"

@@ -457,15 +457,17 @@ def test_quotas_are_read_from_both_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "sentence"),
+    ("whose", "limits", "sentence"),
     [
-        ("1000 0 5000 - 3 0 0 -", "0.0 GB left of the quota on /scratch; estimate: data"),
-        ("1000 0 0 - 3 0 20 -", "17 inodes left of the quota on /scratch, "),
+        ("-u", "1000 0 5000 - 3 0 0 -", "0.0 GB left of the quota on /scratch; estimate: data"),
+        ("-g", "1000 0 0 - 3 0 20 -", "17 inodes left of the quota on /scratch, "),
     ],
 )
-def test_a_quota_too_small_for_the_plan_is_named(limits: str, sentence: str, profile, settings, tmp_path) -> None:
+def test_a_quota_too_small_for_the_plan_is_named(
+    whose: str, limits: str, sentence: str, profile, settings, tmp_path
+) -> None:
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/lfs").write_text(f"#!/bin/sh\necho /scratch {limits}\n")
+    (tmp_path / "bin/lfs").write_text(f"#!/bin/sh\n[ $3 = {whose} ] && echo /scratch {limits}\n")
     (tmp_path / "bin/lfs").chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")

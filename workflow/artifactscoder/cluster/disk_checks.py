@@ -1,4 +1,4 @@
-"""The checks of `artifactscoder preflight` of the disk: room for results and journal, file count, the file system's pace.
+"""The checks of `artifactscoder preflight` of the disk: room for results and journal, file count, file system's pace.
 
 Room is what the file system has left and what quotas leave of it, in bytes and in files, each against what the plan
 needs. Quotas are asked of `quota` and `lfs quota`, which answer in the same columns; other file systems' own commands
@@ -7,10 +7,9 @@ are not known here. Nothing is changed, but for 50 small files in the results fo
 
 from __future__ import annotations
 
-import getpass
+import contextlib
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -83,20 +82,16 @@ def _whole(folder: Path) -> Room:
 
 
 def _quotas(folder: Path) -> Iterator[Room]:
-    """What the present user's quotas leave on the folder's file system; a group's or a project's are not asked for."""
-    user = getpass.getuser()
+    """What the quotas of the present user and of the folder's group leave there; a project's are not asked for."""
+    lustre = ["lfs", "quota", "-q"]
     for command in (
-        ["quota", "--no-wrap", "--raw-grace", f"--filesystem={folder}", user],
-        ["lfs", "quota", "-q", "-u", user, str(folder)],
+        ["quota", "--user", "--group", "--no-wrap", "--raw-grace", f"--filesystem={folder}"],
+        [*lustre, "-u", str(os.getuid()), str(folder)],
+        [*lustre, "-g", str(folder.stat().st_gid), str(folder)],
     ):
-        if not shutil.which(command[0]):
-            continue
-        try:
-            # An exit code other than 0 says that a limit is exceeded, or that the folder has none.
-            text = subprocess.run(command, capture_output=True, text=True, timeout=QUOTA_S).stdout
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        yield from read_quotas(text)
+        # An exit code other than 0 says that a limit is exceeded, or that there is none.
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            yield from read_quotas(subprocess.run(command, capture_output=True, text=True, timeout=QUOTA_S).stdout)
 
 
 def read_quotas(text: str) -> list[Room]:

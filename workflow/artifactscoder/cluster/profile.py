@@ -138,7 +138,7 @@ class Profile:
             values = self.resources(rule, config)
             nodes = int(number(values.get("nodes")) or 1)
             gpus = _gpus(values)
-            own_job = rule in ("train_sft", "train_grpo") and config.launcher == "slurm"
+            own_job = rule in TRAINERS and config.launcher == "slurm"
             per_node = gpus if own_job else math.ceil(gpus / nodes)  # the plugin's --gpus counts all nodes
             cpus = number(values.get("cpus_per_task")) or 0
             if not cpus:
