@@ -88,7 +88,7 @@ def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.C
 def answers(log: Path) -> dict[str, list[float]]:
     """Digest of a request -> the moments at which the server answered it."""
     out: dict[str, list[float]] = {}
-    for line in log.read_text().splitlines():
+    for line in log.read_text().splitlines() if log.exists() else ():
         moment, digest = line.split()
         out.setdefault(digest, []).append(float(moment))
     return out

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,20 @@ from artifactscoder.cluster import images
 from artifactscoder.config import load
 from checkout import ROOT, checkout
 
+# Two categories of 24 pages each.
+TWO = {"sft": {"categories": ["game-puzzle", "tool-calculator"], "subcategories": 1, "tasks": {"per_subcategory": 2}}}
+
 
 @contextmanager
-def place(parent: Path) -> Iterator[Path]:
-    """A checkout in which a test runs the workflow, and which it leaves cleared."""
-    parent.mkdir(exist_ok=True)
-    with checkout(parent) as folder, cleared(folder):
+def place(folder: Path, copied: Path | None = None) -> Iterator[Path]:
+    """A checkout in which a test runs the workflow, new or a copy of another, and which it leaves cleared."""
+    with ExitStack() as stack:
+        if copied:
+            shutil.copytree(copied, folder, symlinks=True)
+        else:
+            folder.mkdir()
+            stack.enter_context(checkout(folder))
+        stack.enter_context(cleared(folder))
         yield folder
 
 

@@ -9,14 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from line import accounted, command, live, place, profile, resume, slurm, until
+from line import TWO, accounted, command, live, place, profile, resume, slurm, until
 
 from artifactscoder import tables
 from artifactscoder.ledger import beside
-from checkout import ROOT, SMALL, answers, asked_again, overlay, server
+from checkout import ROOT, SMALL, answers, asked_again, overlay, server, snakemake
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
-ONE = {"categories": ["game-puzzle"], "subcategories": 1, "tasks": {"per_subcategory": 2}}
 TARGET = "results/sft/code/game-puzzle.parquet"
 
 
@@ -32,10 +31,10 @@ def states(folder: Path, rule: str) -> list[str]:
 
 
 @pytest.mark.parametrize("fault", ["scancel", "node down", "preempted", "preempted for good"])
-def test_a_shard_that_loses_its_job_goes_on_where_it_was(tmp_path: Path, fault: str) -> None:
+def test_a_shard_that_loses_its_job_goes_on_where_it_was(asked: Path, tmp_path: Path, fault: str) -> None:
     log = tmp_path / "answers.log"
-    with place(tmp_path / "run") as folder, server(log, delay=1.5) as url:
-        files = [folder / "profiles/demo/recipe.yaml", overlay(folder, url, {**SMALL, "sft": ONE})]
+    with place(tmp_path / "run", asked) as folder, server(log, delay=1.5) as url:
+        files = [folder / "profiles/demo/recipe.yaml", overlay(folder, url, TWO)]
         partition = {"preempted": "low", "preempted for good": "spot"}.get(fault, "cpu")
         name = profile(folder, retries=1, sft_code={"slurm_partition": partition})
         words = command(folder, name, files, TARGET)
@@ -76,11 +75,11 @@ def test_a_shard_that_loses_its_job_goes_on_where_it_was(tmp_path: Path, fault: 
     ],
 )
 def test_a_job_that_outruns_its_time_is_asked_again_with_more_and_pays_for_nothing_twice(
-    tmp_path: Path, resources: dict, state: str
+    asked: Path, tmp_path: Path, resources: dict, state: str
 ) -> None:
     log = tmp_path / "answers.log"
-    with place(tmp_path / "run") as folder, server(log, delay=18) as url:
-        files = [folder / "profiles/demo/recipe.yaml", overlay(folder, url, {**SMALL, "sft": ONE})]
+    with place(tmp_path / "run", asked) as folder, server(log, delay=18) as url:
+        files = [folder / "profiles/demo/recipe.yaml", overlay(folder, url, TWO)]
         name = profile(folder, retries=3, sft_code=resources)
         done = subprocess.run(command(folder, name, files, TARGET), cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
@@ -94,7 +93,7 @@ def test_a_job_that_outruns_its_time_is_asked_again_with_more_and_pays_for_nothi
 def test_a_job_that_outruns_its_memory_is_asked_again_with_more_and_pays_for_nothing_twice(tmp_path: Path) -> None:
     log = tmp_path / "answers.log"
     with place(tmp_path / "run") as folder, server(log) as url:
-        files = [folder / "profiles/demo/recipe.yaml", overlay(folder, url, {**SMALL, "sft": ONE})]
+        files = [folder / "profiles/demo/recipe.yaml", overlay(folder, url, TWO)]
         name = profile(folder, retries=1, sft_tasks={"mem_mb": "80 + 900 * (attempt - 1)"})
         target = "results/sft/tasks/game-puzzle.parquet"
         done = subprocess.run(command(folder, name, files, target), cwd=folder, capture_output=True, text=True)
@@ -109,22 +108,22 @@ def test_after_one_changed_seed_the_jobs_submitted_are_those_that_the_dry_run_an
         seeds = folder / "subcategories.jsonl"
         seeds.write_text((ROOT / "workflow/seeds/subcategories.jsonl").read_text())
         (folder / "seeds.yaml").write_text(json.dumps({**SMALL, "seeds": {"subcategories": str(seeds)}}))
-        files = [folder / "profiles/demo/recipe.yaml", folder / "seeds.yaml"]
-        targets = [f"results/sft/dedup/{name}.parquet" for name in ("game-puzzle", "tool-calculator")]
-        words = command(folder, profile(folder), files, *targets)
-        assert subprocess.run(words, cwd=folder, capture_output=True).returncode == 0
-        before = {job["JobID"] for job in accounted(folder)}
+        files = ["profiles/demo/recipe.yaml", "seeds.yaml"]
+        targets = [f"results/sft/code/{name}.parquet" for name in ("game-puzzle", "tool-calculator")]
+        done = snakemake(folder, "--profile", "profiles/demo", "--configfile", *files, "--", *targets)
+        assert done.returncode == 0, done.stdout[-3000:]
 
         lines = [json.loads(line) for line in seeds.read_text().splitlines()]
         first = next(line for line in lines if line["id"].startswith("game-puzzle/"))
         first["brief"] += " A hint costs ten points."
         seeds.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        dry = command(folder, "slurm-test", files)
-        told = subprocess.run([*dry, "-n", "--", *targets], cwd=folder, capture_output=True, text=True).stdout
+        words = command(folder, profile(folder), [folder / name for name in files], *targets)
+        told = subprocess.run([*words[:3], "-n", *words[3:]], cwd=folder, capture_output=True, text=True).stdout
         table = [line.split() for line in told.split("Job stats:")[1].partition("total")[0].splitlines()]
         announced = Counter({row[0]: int(row[1]) for row in table if len(row) == 2 and row[1].isdigit()})
-        assert subprocess.run(words, cwd=folder, capture_output=True).returncode == 0
-        sent = [job["Comment"].removeprefix("rule_") for job in accounted(folder) if job["JobID"] not in before]
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+        sent = [job["Comment"].removeprefix("rule_") for job in accounted(folder)]
         assert Counter(comment.partition("_wildcards_")[0] for comment in sent) == announced
         paid = {"sft_tasks", "sft_variants", "sft_decontaminate", "sft_code"}
         assert {f"{rule}_wildcards_game-puzzle" for rule in paid} <= set(sent)
