@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
-from line import TWO, accounted, command, live, place, processes, profile, slurm, until
+import yaml
+from line import TWO, accounted, command, image, live, place, processes, profile, slurm, until
 
 from artifactscoder import tables
 from artifactscoder.ledger import beside
-from checkout import answers, asked_again, overlay, server
+from checkout import ROOT, answers, asked_again, overlay, server
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
 TARGETS = [f"results/sft/code/{name}.parquet" for name in ("game-puzzle", "tool-calculator")]
@@ -26,6 +29,29 @@ def test_a_red_line_stops_the_run_before_anything_is_submitted(tmp_path: Path) -
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
         assert done.returncode != 0 and "artifactscoder preflight stops this run" in done.stdout + done.stderr
         assert "'nobody' is no account" in done.stdout + done.stderr and live(folder) == {}
+
+
+def test_a_model_that_no_container_sees_is_named_until_it_is_bound(tmp_path: Path) -> None:
+    with place(tmp_path / "run") as folder, TemporaryDirectory(dir="/srv") as base:  # /tmp is bound by itself
+        few = folder / "few.yaml"
+        few.write_text(yaml.safe_dump({"train": {"tiny_model": None, "base": base}, **image()}))
+        made = folder / profile(folder, image=True) / "config.yaml"
+        words = [sys.executable, "-m", "artifactscoder.cli", "preflight", "--profile", str(made.parent)]
+        for file in ("config.yaml", "profiles/demo/recipe.yaml", str(few)):
+            words += ["--config", file]
+        words += ["--only", "binds", "--from-compute"]
+
+        def looked() -> tuple[int, str]:
+            done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+            return done.returncode, done.stdout + done.stderr
+
+        code, text = looked()
+        assert code == 1 and text.count(f"containers do not see {base}") == 2, "here, and from a compute node\n" + text
+        assert f"--bind {base}" in text
+        made.write_text(made.read_text().replace(f"--bind {ROOT}", f"--bind {ROOT} --bind {base}"))
+        code, text = looked()
+        assert code == 0 and text.count("files and folders that the configuration names") == 2, text
+        assert "agrees with this machine" in text and "fsync" in text
 
 
 def test_a_killed_controller_leaves_no_job_and_nothing_is_asked_twice(asked: Path, tmp_path: Path) -> None:
