@@ -107,6 +107,11 @@ def image(role, step=None):
     return str(images.path(CONFIG, role))
 
 
+def growing(mem_mb):
+    """Memory [MB] of a job, more at each attempt."""
+    return lambda wildcards, attempt: mem_mb * attempt
+
+
 # What the profile gives a node for training; a model server that a job starts is given its share of the same.
 GPU_NODE = plain(workflow.resource_settings.overwrite_resources.get("train_sft", {}))
 
@@ -123,7 +128,7 @@ def asking(step, mem_mb):
             "cpus_per_task"
         ]
     if "gpu" not in asked(1):
-        more["mem_mb"] = lambda wildcards, attempt: asked(1)["mem_mb"] * attempt
+        more["mem_mb"] = growing(asked(1)["mem_mb"])
     return asked(1) | more
 
 
@@ -165,10 +170,14 @@ def judge_of_grpo(wildcards):
 
 
 def distinct(step):
-    """A category's table of a step that writes those of all categories."""
+    """A category's table of a step that writes those of all categories. One that is there is named at once: a dry run
+    then announces just the categories whose own rows changed, and the DAG is looked at again when the step is done.
+    """
 
     def table(wildcards):
-        dropped = getattr(checkpoints, f"sft_{step}").get().output.dropped
-        return f"{Path(dropped).parent}/{wildcards.category}.parquet"
+        path = f"{RESULTS}/sft/{step}/{wildcards.category}.parquet"
+        if not os.path.exists(path):
+            getattr(checkpoints, f"sft_{step}").get()
+        return path
 
     return table

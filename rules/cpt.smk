@@ -125,7 +125,7 @@ rule cpt_prompts:
     container:
         image("data")
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         config=CONFIG_FILE,
         recipe=digest("cpt/prompts"),
@@ -173,7 +173,7 @@ rule cpt_dedup_signature:
     container:
         image("data")
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         config=CONFIG_FILE,
         recipe=digest("cpt/dedup"),
@@ -198,7 +198,7 @@ rule cpt_dedup_pairs:
     container:
         image("data")
     resources:
-        mem_mb=64000,
+        mem_mb=growing(64000),
     params:
         config=CONFIG_FILE,
         recipe=digest("cpt/dedup"),
@@ -223,7 +223,7 @@ rule cpt_dedup:
     container:
         image("data")
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
     params:
         config=CONFIG_FILE,
     message:
@@ -247,7 +247,7 @@ rule cpt_pack:
     container:
         image("data")
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
     params:
         config=CONFIG_FILE,
         recipe=digest("cpt/pack", BASE),

@@ -16,7 +16,7 @@ rule eval_generate:
         image("train")
     threads: 8
     resources:
-        mem_mb=64000,
+        mem_mb=growing(64000),
     params:
         config=CONFIG_FILE,
         recipe=digest("eval/generate", BASE),
@@ -42,7 +42,7 @@ rule eval_render:
         image("render")
     threads: 8
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
     params:
         config=CONFIG_FILE,
         recipe=digest("eval/render"),
