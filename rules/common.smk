@@ -90,6 +90,7 @@ wildcard_constraints:
     tree_shard="|".join(TREE_SHARDS),
     websight_shard="|".join(WEBSIGHT_SHARDS) or "none",
     shard="|".join(CPT_SHARDS),
+    part="[0-9]+",
     model="base|sft|grpo",
     trained="sft|grpo",
 
@@ -142,10 +143,15 @@ def file_states(paths):
     return [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in paths]
 
 
-def pages_of(wildcards):
+def cpt_pages(shard):
     """The pages of a CPT shard, whichever step made them."""
-    step = "websight" if wildcards.shard in WEBSIGHT_SHARDS else "code"
-    return f"{RESULTS}/cpt/{step}/{wildcards.shard}.parquet"
+    step = "websight" if shard in WEBSIGHT_SHARDS else "code"
+    return f"{RESULTS}/cpt/{step}/{shard}.parquet"
+
+
+def sft_pages(category):
+    """The pages of a category."""
+    return f"{RESULTS}/sft/code/{category}.parquet"
 
 
 def tree_of(wildcards):

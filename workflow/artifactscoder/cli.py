@@ -44,11 +44,18 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "files": ("--files", {"type": Path, "nargs": "*", "default": [], "help": "WebSight's Parquet files"}),
     "count": ("--count", {"type": int, "required": True, "help": "how many rows"}),
     "signatures": ("--signatures", {"type": Path, "nargs": "+", "required": True, "help": "signature tables"}),
-    "pages": ("--pages", {"type": Path, "nargs": "+", "required": True, "help": "page tables, in the same order"}),
+    "pages": ("--pages", {"type": Path, "nargs": "+", "required": True, "help": "page tables, named like these"}),
+    "bands": ("--bands", {"type": Path, "nargs": "+", "required": True, "help": "tables of dedup-bands"}),
+    "visits": ("--visits", {"type": Path, "required": True, "help": "which chunks need which rows (dedup-components)"}),
+    "candidates": ("--candidates", {"type": Path, "required": True, "help": "table of dedup-components"}),
+    "routes": ("--routes", {"type": Path, "nargs": "+", "required": True, "help": "tables of dedup-route"}),
+    "verified": ("--verified", {"type": Path, "nargs": "+", "required": True, "help": "tables of dedup-verify"}),
+    "part": ("--part", {"type": int, "default": 0, "help": "this job's part of the work, from 0 (0)"}),
+    "parts": ("--parts", {"type": int, "default": 1, "help": "parts of the work (1)"}),
     "distinct": ("--output", {
         "type": Path, "required": True, "help": "table of what is dropped; the kept rows and ledgers stand beside it",
     }),
-    "dropped": ("--dropped", {"type": Path, "required": True, "help": "table of dedup-pairs"}),
+    "dropped": ("--dropped", {"type": Path, "required": True, "help": "table of dedup-pairs or dedup-keep"}),
     "work": ("--work", {"type": Path, "required": True, "help": "folder for checkpoints; survives a killed job"}),
     "manifest": ("--manifest", {"type": Path, "required": True, "help": "manifest to write when all is done"}),
     "checkpoint": ("--checkpoint", {"type": Path, "required": True, "help": "manifest of train/sft or train/grpo"}),
@@ -100,6 +107,47 @@ class Command:
         self.module, self.arguments, self.call, self.summary = module, arguments.split(), call, summary
 
 
+def _dedup(stage: str) -> dict[str, Command]:
+    """The parts of near-duplicate removal among a stage's pages."""
+    module = f"{stage}.dedup"
+
+    def d(c: Any) -> Any:
+        return getattr(c, stage).dedup
+
+    return {
+        f"{stage} dedup-signature": Command(
+            module, "input output", lambda m, c, a: m.signature(d(c), a.input, a.output), "MinHash signatures"
+        ),
+        f"{stage} dedup-bands": Command(
+            module, "signatures part parts output",
+            lambda m, c, a: m.bands(d(c), a.signatures, a.output, a.part, a.parts), "candidates of a group of bands",
+        ),
+        f"{stage} dedup-components": Command(
+            module, "signatures bands visits output",
+            lambda m, c, a: m.components(a.signatures, a.bands, a.output, a.visits), "all candidates, in chunks",
+        ),
+        f"{stage} dedup-route": Command(
+            module, "input visits output",
+            lambda m, c, a: m.route(a.input, m.HTML, a.visits, a.output), "the texts that chunks need",
+        ),
+        f"{stage} dedup-verify": Command(
+            module, "candidates routes part parts output",
+            lambda m, c, a: m.verify(d(c), a.candidates, a.routes, a.output, a.part, a.parts), "their exact similarity",
+        ),
+        f"{stage} dedup-keep": Command(
+            module, "signatures verified output",
+            lambda m, c, a: m.keep(d(c), a.signatures, a.verified, a.output), "which pages have a kept twin",
+        ),
+        f"{stage} dedup-pairs": Command(
+            module, "signatures pages output",
+            lambda m, c, a: m.pairs(d(c), a.signatures, a.pages, a.output), "bands to keep in a single job",
+        ),
+        f"{stage} dedup": Command(
+            module, "input dropped output", lambda m, c, a: m.filter(d(c), a.input, a.dropped, a.output)
+        ),
+    }  # fmt: skip
+
+
 # What each step does: `m` is its module, imported; `c` the Config; `a` the arguments.
 COMMANDS: dict[str, Command] = {
     "cpt websight-source": Command(
@@ -117,14 +165,7 @@ COMMANDS: dict[str, Command] = {
         "cpt.prompts", "tree templates shard output", lambda m, c, a: m.run(c, a.tree, a.templates, a.shard, a.output)
     ),
     "cpt code": Command("cpt.code", "input output", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output)),
-    "cpt dedup-signature": Command(
-        "cpt.dedup", "input output", lambda m, c, a: m.signature(c.cpt.dedup, a.input, a.output), "MinHash signatures"
-    ),
-    "cpt dedup-pairs": Command(
-        "cpt.dedup", "signatures pages output",
-        lambda m, c, a: m.pairs(c.cpt.dedup, a.signatures, a.pages, a.output), "verified near-duplicates of all shards",
-    ),
-    "cpt dedup": Command("cpt.dedup", "input dropped output", lambda m, c, a: m.filter(a.input, a.dropped, a.output)),
+    **_dedup("cpt"),
     "cpt pack": Command("cpt.pack", "input model output", lambda m, c, a: m.run(c, a.input, a.model, a.output)),
     "sft tasks": Command("sft.tasks", "category output", lambda m, c, a: m.run(c, a.category, a.output)),
     "sft distinct_tasks": Command(
@@ -136,14 +177,7 @@ COMMANDS: dict[str, Command] = {
         "sft.distinct_variants", "inputs distinct", lambda m, c, a: m.run(c, a.inputs, a.output)
     ),
     "sft code": Command("sft.code", "input output", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output)),
-    "sft dedup-signature": Command(
-        "sft.dedup", "input output", lambda m, c, a: m.signature(c.sft.dedup, a.input, a.output), "MinHash signatures"
-    ),
-    "sft dedup-pairs": Command(
-        "sft.dedup", "signatures pages output",
-        lambda m, c, a: m.pairs(c.sft.dedup, a.signatures, a.pages, a.output), "verified near-duplicates of all shards",
-    ),
-    "sft dedup": Command("sft.dedup", "input dropped output", lambda m, c, a: m.filter(a.input, a.dropped, a.output)),
+    **_dedup("sft"),
     "sft rules": Command("sft.rules", "input output", lambda m, c, a: m.run(c, a.input, a.output)),
     "sft score": Command(
         "sft.score", "input output browsers", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output, a.browsers)

@@ -26,6 +26,12 @@ class Step:
     version: int = 1
 
 
+def _dedup(where: str) -> tuple[str, ...]:
+    """What near-duplicates depend on: not how many jobs find them, nor which engine makes the same signatures."""
+    names = ("threshold", "permutations", "bands", "rows", "recall", "shingle", "bucket", "structure")
+    return tuple(f"{where}.{name}" for name in names)
+
+
 STEPS: dict[str, Step] = {
     "cpt/websight": Step(
         "WebSight rows: seed, fuller prompt, rewritten page",
@@ -44,17 +50,17 @@ STEPS: dict[str, Step] = {
     ),
     "cpt/prompts": Step("leaves times templates", ("cpt.prompts", "seed")),
     "cpt/code": Step("a page for each prompt", ("cpt.code",), ("coder",), ("cpt_code",)),
-    "cpt/dedup": Step("near-duplicate pages removed", ("cpt.dedup",)),
+    "cpt/dedup": Step("near-duplicate pages removed", _dedup("cpt.dedup"), version=2),
     "cpt/pack": Step("pages as tokens in training windows", ("cpt.pack", "mask"), version=2),
     "sft/tasks": Step("tasks of each subcategory", ("sft.tasks",), ("teacher",), ("sft_tasks",), version=2),
-    "sft/distinct_tasks": Step("near-duplicate tasks removed", ("sft.distinct_tasks",)),
+    "sft/distinct_tasks": Step("near-duplicate tasks removed", _dedup("sft.distinct_tasks"), version=2),
     "sft/variants": Step("each task in several kinds", ("sft.variants",), ("teacher",), ("sft_variants",)),
     "sft/decontaminate": Step(
         "variants taken from a benchmark removed", ("decontaminate.ngram", "decontaminate.threshold")
     ),
-    "sft/distinct_variants": Step("near-duplicate variants removed", ("sft.distinct_variants",)),
+    "sft/distinct_variants": Step("near-duplicate variants removed", _dedup("sft.distinct_variants"), version=2),
     "sft/code": Step("a page for each variant", ("sft.code",), ("coder",), ("sft_code",)),
-    "sft/dedup": Step("near-duplicate pages removed", ("sft.dedup",)),
+    "sft/dedup": Step("near-duplicate pages removed", _dedup("sft.dedup"), version=2),
     "sft/rules": Step("pages that cannot work removed, private data masked", ("sft.rules", "mask"), version=3),
     "sft/score": Step(
         "25 dimensions judged on page and rendering", ("sft.score", "render"), ("judge",), ("sft_score",), version=3

@@ -71,8 +71,12 @@ def files(config: Config) -> dict[str, int]:
     each = shards(config)
     tables = sum(each.values())
     signatures = each["sft/dedup"] + each["cpt/dedup"]
-    # Pairs of SFT and CPT, dropped tasks and variants, WebSight's two, the judges' agreement, the evaluation's table.
+    # Dropped pages of SFT and CPT, dropped tasks and variants, WebSight's two, the judges' agreement, the evaluation's
+    # table.
     others = 2 + 2 + 2 + 1 + 1
+    for stage, settings in (("sft", config.sft.dedup), ("cpt", config.cpt.dedup)):
+        if settings.jobs > 1:  # bands and verify, a part each; components' two; route, a shard each
+            others += 2 * settings.jobs + 2 + each[f"{stage}/dedup"]
     jobs = tables + signatures + others - sum(each[step] for step in GATHERED)
     ranks = [(t.world_size, t.keep_checkpoints + 1) for t in (config.train.sft, config.train.grpo)]
     outputs = (
