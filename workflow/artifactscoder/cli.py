@@ -32,7 +32,15 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "root": ("--root", {"required": True, "help": "slug of a root in seeds.cpt_roots"}),
     "shard": ("--shard", {"type": int, "required": True, "help": "number of the shard, from 0"}),
     "model": ("--model", {"type": Path, "required": True, "help": "model folder in Hugging Face format"}),
-    "name": ("--name", {"required": True, "help": "what the model is called: base, sft or grpo"}),
+    "answering": ("--model", {
+        "type": Path, "help": "model folder in Hugging Face format; without one the endpoint called --name is asked",
+    }),
+    "name": ("--name", {"required": True, "help": "what the model is called: base, sft, grpo, or an endpoint's name"}),
+    "held_out": ("--val", {"type": Path, "help": "rl_val.parquet, for the sets of eval.tasks that name no file"}),
+    "tasks": ("--tasks", {"type": Path, "required": True, "help": "table of eval/tasks"}),
+    "scored": ("--scored", {
+        "type": Path, "nargs": "*", "default": [], "help": "tables of eval/score, in the order of --input",
+    }),
     "browsers": ("--browsers", {"type": int, "default": os.cpu_count(), "help": "browsers at once, one a core"}),
     "prompts": ("--prompts", {"type": Path, "required": True, "help": "table of rl/prompts"}),
     "valid": ("--valid", {"type": Path, "required": True, "help": "table of rl/valid"}),
@@ -174,14 +182,18 @@ COMMANDS: dict[str, Command] = {
     "train export": Command(
         "train.export", "checkpoint folder", lambda m, c, a: m.run(c.train.export, a.checkpoint, a.folder)
     ),
+    "eval tasks": Command("eval.tasks", "held_out output", lambda m, c, a: m.run(c, a.val, a.output)),
     "eval generate": Command(
-        "eval.generate", "input model name output", lambda m, c, a: m.run(c, a.input, a.model, a.name, a.output)
+        "eval.generate", "input answering name output", lambda m, c, a: m.run(c, a.input, a.model, a.name, a.output)
     ),
     "eval render": Command(
         "eval.render", "input name output browsers", lambda m, c, a: m.run(c, a.input, a.name, a.output, a.browsers)
     ),
     "eval judge": Command("eval.judge", "input name output", lambda m, c, a: m.run(c, a.input, a.name, a.output)),
-    "eval table": Command("eval.table", "inputs output", lambda m, c, a: m.run(a.inputs, a.output)),
+    "eval score": Command("eval.score", "input name output", lambda m, c, a: m.run(c, a.input, a.name, a.output)),
+    "eval table": Command(
+        "eval.table", "tasks inputs scored output", lambda m, c, a: m.run(c, a.tasks, a.inputs, a.scored, a.output)
+    ),
     "report": Command(
         "report.build", "results rulegraph output", lambda m, c, a: m.run(c, a.results, a.rulegraph, a.output)
     ),
