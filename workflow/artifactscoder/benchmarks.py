@@ -1,9 +1,9 @@
-"""Benchmark files, read and checked: what training data must not contain (`decontaminate.benchmarks`), and what models
-are compared on (`eval.tasks`).
+"""Benchmark files, read and checked: what training data must not contain (`decontaminate.benchmarks`), and what
+models are compared on (`eval.tasks`).
 
 Two formats are known by their columns: ArtifactsBench (`question`, `checklist`) and WebGen-Bench (`instruction`,
-`ui_instruct`); as JSON Lines or as one JSON list. Decontamination compares what a model is asked there, not how its answer
-is checked. The workflow takes the files' digests whenever it is parsed: 10 MB cost about 10 ms.
+`ui_instruct`); as JSON Lines or as one JSON list. Decontamination compares what a model is asked there, not how its
+answer is checked. The workflow takes the files' digests whenever it is parsed: 10 MB cost about 10 ms.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "shard": ("--shard", {"type": int, "required": True, "help": "number of the shard, from 0"}),
     "model": ("--model", {"type": Path, "required": True, "help": "model folder in Hugging Face format"}),
     "answering": ("--model", {
-        "type": Path, "help": "model folder in Hugging Face format; without one the endpoint called --name is asked",
+        "type": Path, "help": "model folder in Hugging Face format, where no endpoint is asked",
     }),
     "name": ("--name", {"required": True, "help": "what the model is called: base, sft, grpo, or an endpoint's name"}),
     "held_out": ("--val", {"type": Path, "help": "rl_val.parquet, for the sets of eval.tasks that name no file"}),
@@ -78,6 +78,10 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "page": ("page", {"type": Path, "help": "HTML file"}),
     "answer": ("page", {"type": Path, "help": "file with a page or a model's whole answer"}),
     "task": ("--task", {"required": True, "help": "id in the RL tables, or a request in words"}),
+    "prompt": ("prompt", {"nargs": "?", "default": "", "help": "what page is wanted, in words"}),
+    "endpoint": ("--endpoint", {"default": "", "help": "endpoint of the configuration that is asked"}),
+    "made": ("--output", {"type": Path, "dest": "folder", "help": "folder (default: RESULTS/generate/REQUEST)"}),
+    "serve": ("--serve", {"action": "store_true", "help": "a page on 127.0.0.1 for one request after another"}),
     "data": ("--data", {
         "type": Path, "nargs": "+", "default": [], "help": "RL tables (default: those of RESULTS/rl/parquet)",
     }),
@@ -196,6 +200,11 @@ COMMANDS: dict[str, Command] = {
     ),
     "report": Command(
         "report.build", "results rulegraph output", lambda m, c, a: m.run(c, a.results, a.rulegraph, a.output)
+    ),
+    "generate": Command(
+        "generate", "prompt answering endpoint made serve port",
+        lambda m, c, a: m.run(c, a.prompt, a.model, a.endpoint, a.folder, a.serve, a.port),
+        "one page of a request in words, by a trained model or any endpoint",
     ),
     "preflight": Command(
         "cluster.preflight", "configs profile only from_compute",
@@ -409,7 +418,7 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(result, Coroutine):
             from artifactscoder.llm import drain
 
-            drain.run(result)
+            result = drain.run(result)
         return result if isinstance(result, int) else 0
     except UserError as error:
         print(f"artifactscoder: {error}", file=sys.stderr)

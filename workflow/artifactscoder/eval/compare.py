@@ -42,8 +42,8 @@ def pair(a: np.ndarray, b: np.ndarray, tasks: list[str], seed: int) -> Pair:
     """How b differs from a on the same rows: bootstrap interval, and a paired permutation test.
 
     The test flips the sign of each task's difference (scipy.stats.permutation_test, all flips up to 13 tasks, DRAWS of
-    them beyond): it asks nothing of how points are distributed, which are bounded and often 0, and it speaks of the mean
-    that the table shows, which Wilcoxon's does not.
+    them beyond): it asks nothing of how points are distributed, which are bounded and often 0, and it speaks of the
+    mean that the table shows, which Wilcoxon's does not.
     """
     apart = b - a
     low, high = interval(apart, tasks, seed)

@@ -1,11 +1,11 @@
 """What a visitor does on a page: clicks, keys, drags, scrolling, each followed by a picture.
 
-In: an open tab and the `Action`s asked for; an `explore` becomes what the page offers (render/explore.py). Out: for each
-whether it was done, why not, and a picture of what the page shows `interval_ms` of its clock later. Mouse and keys are
-real input, sent through the DevTools protocol, which pages cannot tell from a hand's; they reach the page while its
-clock stands, and a moving mouse needs a frame drawn for it to be told. Scrolling goes through the DOM, after a wheel
-event that a page may prevent: with frames drawn on command Chromium repeats a real turn of the wheel at every frame. A
-click costs about 15 ms, most of it the picture.
+In: an open tab and the `Action`s asked for; an `explore` becomes what the page offers (render/explore.py). Out: for
+each whether it was done, why not, and a picture of what the page shows `interval_ms` of its clock later. Mouse and
+keys are real input, sent through the DevTools protocol, which pages cannot tell from a hand's; they reach the page
+while its clock stands, and a moving mouse needs a frame drawn for it to be told. Scrolling goes through the DOM,
+after a wheel event that a page may prevent: with frames drawn on command Chromium repeats a real turn of the wheel at
+every frame. A click costs about 15 ms, most of it the picture.
 """
 
 from __future__ import annotations

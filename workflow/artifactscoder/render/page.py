@@ -52,7 +52,7 @@ class Action:
     key: str = ""
     """Such as "a", "Enter", "ArrowLeft", "Control+z"."""
     times: int = 1
-    """How often it is clicked or the key struck; of an `explore`, how many of the things that the page offers are done."""
+    """How often it is clicked or the key struck; of an `explore`, how many of the page's offers are taken."""
     dx: int = 0
     dy: int = 0
     """How far is scrolled, in px."""
