@@ -352,10 +352,11 @@ def _overview(only: str = "") -> str:
     names = [name for name in COMMANDS if name.split()[0] == only or not (only or "-" in name)]
     width = max(map(len, names))
     lines: list[str] = []
-    stage = ""
+    stage, stages = "", {step.split("/")[0] for step in STEPS if "/" in step}
     for name in names:
-        if name.rpartition(" ")[0] != stage or not lines:  # single words stand together
-            stage = name.rpartition(" ")[0]
+        of = name.split()[0] if name.split()[0] in stages else ""  # what is no step stands together
+        if of != stage or not lines:
+            stage = of
             lines.append("")
         lines.append(f"  {name:<{width}}  {_summary(name)}")
     return (

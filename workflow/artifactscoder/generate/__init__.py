@@ -28,6 +28,7 @@ from artifactscoder.html.extract import Extraction, extract
 from artifactscoder.journal import Journal
 from artifactscoder.llm import folder
 from artifactscoder.llm.client import Client, Unusable
+from artifactscoder.models import fingerprint
 from artifactscoder.progress import duration, say
 from artifactscoder.records import slug
 from artifactscoder.render import Render, RenderPool
@@ -124,6 +125,7 @@ async def maker(config: Config, model: Path | None, endpoint: str) -> AsyncItera
         raise UserError(f"there is no endpoint '{endpoint}' in the configuration; there are {known}")
     if not endpoint:
         model = model or _exported(config)
+        fingerprint(model)  # what is no model is said before a browser starts
     async with RenderPool(looked(config), browsers=1) as pool:
         if model is not None and config.eval.engine == "transformers":
             loaded = await asyncio.to_thread(folder.Folder, model)

@@ -62,7 +62,8 @@ def answer(request: Request) -> tuple[str, str]:
             return handler(fields, request.index)
     system, *asked = (prompts.text_of(message) for message in request.messages)
     if request.schema is None and "HTML file" in system and len(asked) == 1:  # as trained models are asked
-        return _page({"prompt": asked[0]}, request.index)
+        html = compose(asked[0], seed_of(asked[0], str(request.index)), 1.0)
+        return f"```html\n{html}\n```\n", "stop"
     raise Refused("unknown_prompt", "the procedural endpoint answers only the prompts of workflow/prompts")
 
 
