@@ -1,6 +1,7 @@
 # What all stages share: the typed configuration, the shards, and what a step depends on besides its input files.
 import glob
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -20,6 +21,10 @@ try:
     CONFIG = configs.from_dict(config, "the configuration")
     SUBCATEGORIES = seeds.subcategories(CONFIG)
     BENCHMARKS = benchmarks.digests(CONFIG.decontaminate.benchmarks)
+    EVAL_FILES = {
+        name: benchmarks.digests([path], f"eval.tasks.{name}.path")
+        for name, path in CONFIG.eval.files.items()
+    }
     ROOTS = {root["slug"]: root for root in seeds.cpt_roots(CONFIG)}
     SEED_ROWS = {
         "variants": seeds.variants(CONFIG),
@@ -91,7 +96,8 @@ wildcard_constraints:
     websight_shard="|".join(WEBSIGHT_SHARDS) or "none",
     shard="|".join(CPT_SHARDS),
     part="[0-9]+",
-    model="base|sft|grpo",
+    model="|".join(["base", "sft", "grpo", *map(re.escape, CONFIG.asked_models)]),
+    asked="|".join(map(re.escape, CONFIG.asked_models)) or "none",
     trained="sft|grpo",
 
 

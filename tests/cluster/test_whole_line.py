@@ -29,7 +29,7 @@ FEW = {
     },
     "cpt": {"tree": {"roots": ["games-play"]}, "templates": {"count": 4, "per_request": 4}, "websight": {"sample": 4}},
     "rl": {"prompts": {"count": 16, "families": ["quick-tools"]}},
-    "eval": {"tasks": 2},
+    "eval": {"tasks": {"held-out": {"count": 2}}},
     "train": {
         "sft": {"steps": 30, "save_every_steps": 15},
         "grpo": {"steps": 2, "batch_prompts": 2, "rollouts": 2, "max_response_tokens": 64},

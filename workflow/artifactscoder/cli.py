@@ -32,7 +32,15 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "root": ("--root", {"required": True, "help": "slug of a root in seeds.cpt_roots"}),
     "shard": ("--shard", {"type": int, "required": True, "help": "number of the shard, from 0"}),
     "model": ("--model", {"type": Path, "required": True, "help": "model folder in Hugging Face format"}),
-    "name": ("--name", {"required": True, "help": "what the model is called: base, sft or grpo"}),
+    "answering": ("--model", {
+        "type": Path, "help": "model folder in Hugging Face format, where no endpoint is asked",
+    }),
+    "name": ("--name", {"required": True, "help": "what the model is called: base, sft, grpo, or an endpoint's name"}),
+    "held_out": ("--val", {"type": Path, "help": "rl_val.parquet, for the sets of eval.tasks that name no file"}),
+    "tasks": ("--tasks", {"type": Path, "required": True, "help": "table of eval/tasks"}),
+    "scored": ("--scored", {
+        "type": Path, "nargs": "*", "default": [], "help": "tables of eval/score, in the order of --input",
+    }),
     "browsers": ("--browsers", {"type": int, "default": os.cpu_count(), "help": "browsers at once, one a core"}),
     "prompts": ("--prompts", {"type": Path, "required": True, "help": "table of rl/prompts"}),
     "valid": ("--valid", {"type": Path, "required": True, "help": "table of rl/valid"}),
@@ -77,6 +85,10 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "page": ("page", {"type": Path, "help": "HTML file"}),
     "answer": ("page", {"type": Path, "help": "file with a page or a model's whole answer"}),
     "task": ("--task", {"required": True, "help": "id in the RL tables, or a request in words"}),
+    "prompt": ("prompt", {"nargs": "?", "default": "", "help": "what page is wanted, in words"}),
+    "endpoint": ("--endpoint", {"default": "", "help": "endpoint of the configuration that is asked"}),
+    "made": ("--output", {"type": Path, "dest": "folder", "help": "folder (default: RESULTS/generate/REQUEST)"}),
+    "serve": ("--serve", {"action": "store_true", "help": "a page on 127.0.0.1 for one request after another"}),
     "data": ("--data", {
         "type": Path, "nargs": "+", "default": [], "help": "RL tables (default: those of RESULTS/rl/parquet)",
     }),
@@ -208,16 +220,25 @@ COMMANDS: dict[str, Command] = {
     "train export": Command(
         "train.export", "checkpoint folder", lambda m, c, a: m.run(c.train.export, a.checkpoint, a.folder)
     ),
+    "eval tasks": Command("eval.tasks", "held_out output", lambda m, c, a: m.run(c, a.val, a.output)),
     "eval generate": Command(
-        "eval.generate", "input model name output", lambda m, c, a: m.run(c, a.input, a.model, a.name, a.output)
+        "eval.generate", "input answering name output", lambda m, c, a: m.run(c, a.input, a.model, a.name, a.output)
     ),
     "eval render": Command(
         "eval.render", "input name output browsers", lambda m, c, a: m.run(c, a.input, a.name, a.output, a.browsers)
     ),
     "eval judge": Command("eval.judge", "input name output", lambda m, c, a: m.run(c, a.input, a.name, a.output)),
-    "eval table": Command("eval.table", "inputs output", lambda m, c, a: m.run(a.inputs, a.output)),
+    "eval score": Command("eval.score", "input name output", lambda m, c, a: m.run(c, a.input, a.name, a.output)),
+    "eval table": Command(
+        "eval.table", "tasks inputs scored output", lambda m, c, a: m.run(c, a.tasks, a.inputs, a.scored, a.output)
+    ),
     "report": Command(
         "report.build", "results rulegraph output", lambda m, c, a: m.run(c, a.results, a.rulegraph, a.output)
+    ),
+    "generate": Command(
+        "generate", "prompt answering endpoint made serve port",
+        lambda m, c, a: m.run(c, a.prompt, a.model, a.endpoint, a.folder, a.serve, a.port),
+        "one page of a request in words, by a trained model or any endpoint",
     ),
     "preflight": Command(
         "cluster.preflight", "configs profile only from_compute",
@@ -365,10 +386,11 @@ def _overview(only: str = "") -> str:
     names = [name for name in COMMANDS if name.split()[0] == only or not (only or "-" in name)]
     width = max(map(len, names))
     lines: list[str] = []
-    stage = ""
+    stage, stages = "", {step.split("/")[0] for step in STEPS if "/" in step}
     for name in names:
-        if name.rpartition(" ")[0] != stage or not lines:  # single words stand together
-            stage = name.rpartition(" ")[0]
+        of = name.split()[0] if name.split()[0] in stages else ""  # what is no step stands together
+        if of != stage or not lines:
+            stage = of
             lines.append("")
         lines.append(f"  {name:<{width}}  {_summary(name)}")
     return (
@@ -431,7 +453,7 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(result, Coroutine):
             from artifactscoder.llm import drain
 
-            drain.run(result)
+            result = drain.run(result)
         return result if isinstance(result, int) else 0
     except UserError as error:
         print(f"artifactscoder: {error}", file=sys.stderr)

@@ -89,13 +89,23 @@ STEPS: dict[str, Step] = {
         version=2,
     ),
     "train/export": Step("a checkpoint as a model in Hugging Face format", ("train.export",)),
-    "eval/generate": Step("answers of a model to held-out tasks", ("eval.tasks", "eval.sampling", "eval.batch")),
-    "eval/render": Step("each answer rendered, three pictures over time", ("eval.screenshots", "render"), version=2),
-    "eval/judge": Step(
-        "each rendering judged by its checklist", ("reward", "seed"), ("vision_judge",), ("reward_checklist",),
-        version=2,
+    "eval/tasks": Step("the tasks that models are compared on", ("eval.tasks", "seed", "sft.select.system")),
+    "eval/generate": Step(
+        "answers of a model to them", ("eval.engine", "eval.arguments", "eval.sampling", "eval.batch", "seed"),
+        ("model",), version=2,
     ),
-    "eval/table": Step("base, SFT and GRPO side by side: table.parquet"),
+    "eval/render": Step(
+        "each answer rendered and used, pictures over time", ("eval.screenshots", "eval.interactions", "render"),
+        version=3,
+    ),
+    "eval/judge": Step(
+        "each rendering judged by its checklist", ("reward", "seed"), ("checklist_judge",), ("reward_checklist",),
+        version=3,
+    ),
+    "eval/score": Step(
+        "each rendering judged on 25 dimensions", ("sft.score", "reward.judge_directed"), ("judge",), ("sft_score",)
+    ),
+    "eval/table": Step("the models side by side: table.parquet", ("eval.tasks", "seed"), version=2),
     "report": Step("one page that shows it all"),
 }  # fmt: skip
 
@@ -116,9 +126,11 @@ def depends(config: Config, name: str) -> dict[str, Any]:
 
 
 def _identity(config: Config, role: str) -> Any:
-    """Who plays a role; several judges play theirs together."""
-    if role == "judge" and config.sft.score.judges:
-        return [config.endpoints[name].identity() for name in config.sft.score.judges]
+    """Who plays a role; several play theirs together. Of the models under evaluation each job says its own."""
+    if role == "model":
+        return []
+    if role == "checklist_judge" or (role == "judge" and config.sft.score.judges):
+        return [config.endpoints[name].identity() for name in config.players(role)]
     return config.endpoint(role)[1].identity()
 
 
