@@ -356,7 +356,7 @@ def test_an_exported_model_loads_and_answers(room: Path, whole_run: dict[str, An
 
 
 def test_export_of_something_else_is_one_sentence(room: Path) -> None:
-    with pytest.raises(UserError, match="is not the manifest of train/sft or train/grpo"):
+    with pytest.raises(UserError, match="is not the manifest of train/cpt"):
         export.run(ExportSettings(), room / "model" / "manifest.json", room / "nothing")
 
 

@@ -36,6 +36,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "browsers": ("--browsers", {"type": int, "default": os.cpu_count(), "help": "browsers at once, one a core"}),
     "prompts": ("--prompts", {"type": Path, "required": True, "help": "table of rl/prompts"}),
     "valid": ("--valid", {"type": Path, "required": True, "help": "table of rl/valid"}),
+    "mixture": ("--mixture", {"type": Path, "required": True, "help": "mixture.json of cpt/mixture"}),
     "train": ("--train", {"type": Path, "required": True, "help": "training rows (Parquet)"}),
     "val": ("--val", {"type": Path, "required": True, "help": "validation rows (Parquet)"}),
     "tree": ("--tree", {"type": Path, "required": True, "help": "table of cpt/tree for one root"}),
@@ -51,7 +52,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "dropped": ("--dropped", {"type": Path, "required": True, "help": "table of dedup-pairs"}),
     "work": ("--work", {"type": Path, "required": True, "help": "folder for checkpoints; survives a killed job"}),
     "manifest": ("--manifest", {"type": Path, "required": True, "help": "manifest to write when all is done"}),
-    "checkpoint": ("--checkpoint", {"type": Path, "required": True, "help": "manifest of train/sft or train/grpo"}),
+    "checkpoint": ("--checkpoint", {"type": Path, "required": True, "help": "manifest of train/cpt, train/sft or train/grpo"}),
     "folder": ("--output", {"type": Path, "required": True, "dest": "folder", "help": "folder to write"}),
     "calibration": ("--output", {"type": Path, "dest": "folder", "help": "folder (default: RESULTS/sft/calibrate)"}),
     "results": ("--results", {"type": Path, "required": True, "help": "folder of all results"}),
@@ -161,9 +162,13 @@ COMMANDS: dict[str, Command] = {
         "rl.parquet", "prompts valid train val", lambda m, c, a: m.run(c, a.prompts, a.valid, a.train, a.val)
     ),
     "train tiny_model": Command("train.tiny_model", "inputs folder", lambda m, c, a: _tiny_model(m, c, a)),
+    "train cpt": Command(
+        "train.cpt", "mixture model work manifest",
+        lambda m, c, a: m.run(c.train.cpt, a.mixture, a.model, a.work, a.manifest, c.train.loggers),
+    ),
     "train sft": Command(
         "train.sft", "train model work manifest",
-        lambda m, c, a: m.run(c.train.sft, a.train, a.model, a.work, a.manifest),
+        lambda m, c, a: m.run(c.train.sft, a.train, a.model, a.work, a.manifest, c.train.loggers),
     ),
     "train grpo": Command("train.grpo", "train val model work manifest rendezvous", lambda m, c, a: _grpo(m, c, a)),
     "train launch": Command(
@@ -270,7 +275,8 @@ def _grpo(module: Any, config: Any, args: Any) -> None:
             beside = render_beside(args.config, rendezvous, settings.browsers, args.work / "render.log")
             stack.enter_context(beside)
         stack.enter_context(ray_nodes.head(settings, rendezvous))
-        module.run(settings, args.train, args.val, args.model, reward, args.work, args.manifest, recipe=recipe)
+        paths = (args.train, args.val, args.model, reward, args.work, args.manifest)
+        module.run(settings, *paths, recipe=recipe, loggers=config.train.loggers)
 
 
 def _serve(module: Any, config: Any, args: Any) -> int:

@@ -27,7 +27,7 @@ from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 
 RULES = Path(__file__).resolve().parents[3] / "rules"
-TRAINERS = {"train_sft": "sft", "train_grpo": "grpo"}  # rule -> section of `train`
+TRAINERS = {"train_cpt": "cpt", "train_sft": "sft", "train_grpo": "grpo"}  # rule -> section of `train`
 OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -138,7 +138,7 @@ class Profile:
             values = self.resources(rule, config)
             nodes = int(number(values.get("nodes")) or 1)
             gpus = _gpus(values)
-            own_job = rule in ("train_sft", "train_grpo") and config.launcher == "slurm"
+            own_job = rule in TRAINERS and config.launcher == "slurm"
             per_node = gpus if own_job else math.ceil(gpus / nodes)  # the plugin's --gpus counts all nodes
             cpus = number(values.get("cpus_per_task")) or 0
             if not cpus:

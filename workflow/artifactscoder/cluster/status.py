@@ -48,7 +48,8 @@ TABLES = {  # tables that are not named like their journals
     "rl/reference": "pages",
     "rl/valid": "pages",
 }
-SCORE = {"sft": ("loss", "train/loss"), "grpo": ("reward", "critic/score/mean")}  # as in `CURVE` of train/sft and grpo
+LOSS = ("loss", "train/loss")
+SCORE = {"cpt": LOSS, "sft": LOSS, "grpo": ("reward", "critic/score/mean")}  # as in `CURVE` of torchrun and train/grpo
 
 
 def run(config: Config, folder: Path = Path()) -> int:
@@ -174,7 +175,7 @@ def _ago(seconds: float) -> str:
 def training(config: Config) -> Iterator[str]:
     """A line a trainer that has begun: step of how many, loss or reward, checkpoint, age of the last step."""
     results = config.results
-    for name in ("sft", "grpo"):
+    for name in SCORE:
         found = sorted((results / "train" / name / "work").glob("*/metrics/attempt-*.jsonl"), key=os.path.getmtime)
         if not found:
             continue
@@ -211,9 +212,11 @@ def last_row(path: Path) -> dict[str, Any] | None:
 
 def _steps(config: Config, name: str) -> int:
     """Steps in all, as the trainer plans them; 0 where that cannot be told."""
-    from artifactscoder.train import grpo, sft
+    from artifactscoder.train import cpt, grpo, sft, windows
 
     try:
+        if name == "cpt":
+            return cpt.plan(windows.read(config.results / "cpt/pack/mixture.json"), config.train.cpt)
         if name == "sft":
             return sft.plan(tables.count(config.results / "sft/select/sft_train.parquet"), config.train.sft)[0]
         return grpo.plan(tables.count(config.results / "rl/parquet/rl_train.parquet"), config.train.grpo)

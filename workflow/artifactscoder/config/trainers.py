@@ -6,7 +6,7 @@ are this project's. What is not a field can be said in `extra_overrides`, in ver
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -27,6 +27,7 @@ OPERATIONAL = frozenset(
         "gpu_memory",
         "master_port",
         "stop_seconds",
+        "enabled",
     }
 )
 
@@ -83,8 +84,8 @@ class _Trainer(Section):
         return "flash_attention_2" if self.device == "cuda" else "sdpa"
 
 
-class SftSettings(_Trainer):
-    """Supervised fine-tuning with verl.trainer.sft_trainer."""
+class NextTokenSettings(_Trainer):
+    """What CPT and SFT share: verl.trainer.sft_trainer."""
 
     learning_rate: float = Field(5e-5, gt=0, description="Peak learning rate (paper: 5e-5).")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="Learning rate after the warm-up.")
@@ -92,10 +93,6 @@ class SftSettings(_Trainer):
     batch_size: int = Field(128, ge=1, description="Samples of a step over all GPUs (paper: 128).")
     epochs: int = Field(2, ge=1, description="Passes over the data (paper: 2); unused where `steps` is set.")
     steps: int | None = Field(None, ge=1, description="Steps in all, instead of `epochs`.")
-    max_tokens: int = Field(16_384, gt=0, description="Longest request plus page [tokens] (paper: 16,384).")
-    frame_tokens: int = Field(
-        256, ge=0, description="Room above `max_tokens` for the chat frame and the system message [tokens]."
-    )
     offload: bool = Field(
         True,
         description="Keep parameters and optimiser states in host memory (FSDP2): 61 GB less per GPU for 30B on "
@@ -105,13 +102,46 @@ class SftSettings(_Trainer):
     master_port: int = Field(29_500, gt=0, lt=65_536, description="Port of rank 0 for torchrun on several nodes.")
 
     @model_validator(mode="after")
-    def fits(self) -> SftSettings:
-        if self.tokens_per_gpu * self.sequence_parallel < self.max_tokens + self.frame_tokens:
-            raise ValueError("tokens_per_gpu x sequence_parallel is below max_tokens + frame_tokens")
+    def batch_is_shared_evenly(self) -> Self:
         if self.world_size % self.sequence_parallel:
             raise ValueError("sequence_parallel does not divide nodes x gpus_per_node")
         if self.batch_size % (self.world_size // self.sequence_parallel):
             raise ValueError("batch_size is not a multiple of nodes x gpus_per_node / sequence_parallel")
+        return self
+
+
+class CptTrainSettings(NextTokenSettings):
+    """Continual pre-training with verl.trainer.sft_trainer on packed windows."""
+
+    enabled: bool = Field(
+        True,
+        description="Whether SFT starts from the CPT model; off, it starts from `base` and no CPT page is made for it. "
+        "The target `cpt` trains in any case.",
+    )
+    learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate.")
+    final_rate: float = Field(0.1, ge=0, le=1, description="Share of the peak at which the cosine ends.")
+    warmup_ratio: float = Field(0.01, ge=0, lt=1, description="Share of the steps in which the rate rises.")
+    batch_size: int = Field(256, ge=1, description="Windows of a step over all GPUs: 4.2M tokens of 16,384 each.")
+    epochs: int = Field(1, ge=1, description="Passes over the mixture; unused where `steps` is set.")
+    tokens_per_gpu: int = Field(
+        16_384, gt=0, description="Tokens of a micro batch on one GPU; at least `cpt.pack.length`."
+    )
+    save_every_steps: int = Field(100, ge=1, description="Steps between checkpoints; the last step saves always.")
+    seed: int = Field(42, ge=0, description="Seed of the engine and of the order of windows.")
+
+
+class SftSettings(NextTokenSettings):
+    """Supervised fine-tuning with verl.trainer.sft_trainer."""
+
+    max_tokens: int = Field(16_384, gt=0, description="Longest request plus page [tokens] (paper: 16,384).")
+    frame_tokens: int = Field(
+        256, ge=0, description="Room above `max_tokens` for the chat frame and the system message [tokens]."
+    )
+
+    @model_validator(mode="after")
+    def fits(self) -> SftSettings:
+        if self.tokens_per_gpu * self.sequence_parallel < self.max_tokens + self.frame_tokens:
+            raise ValueError("tokens_per_gpu x sequence_parallel is below max_tokens + frame_tokens")
         return self
 
 
@@ -136,6 +166,9 @@ class GrpoSettings(_Trainer):
     epochs: int = Field(10, ge=1, description="Passes over the prompts; unused where `steps` is set.")
     steps: int | None = Field(None, ge=1, description="Steps in all, instead of `epochs`.")
     validate_every_steps: int = Field(10, ge=0, description="Steps between validations; 0: none.")
+    validate_temperature: float = Field(
+        1.0, ge=0, description="Sampling temperature of validations; 0 takes the likeliest token, as eval does."
+    )
     validate_prompts: int = Field(-1, ge=-1, description="Prompts of a validation; -1: all of the file.")
     rollout: Literal["vllm", "sglang", "hfcpu"] = Field("vllm", description="Engine that samples; hfcpu on CPUs.")
     tensor_parallel: int = Field(4, ge=1, description="GPUs of one rollout replica (verl: 4).")
@@ -145,6 +178,12 @@ class GrpoSettings(_Trainer):
         32_768,
         gt=0,
         description="Tokens of a micro batch on one GPU; at least prompt plus answer (verl: 32,768).",
+    )
+    least_scored: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of a step's answers that must have been scored; where outages left less, training halts.",
     )
     browsers: int = Field(8, ge=1, description="Browsers of the render service beside the trainer, one a core.")
     reward_workers: int = Field(8, ge=1, description="Ray actors that call the reward.")

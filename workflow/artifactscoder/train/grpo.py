@@ -16,6 +16,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,13 @@ def plan(rows: int, settings: GrpoSettings) -> int:
 
 
 def overrides(
-    settings: GrpoSettings, train: Path, validation: Path, model: Path, folder: Path, steps: int
+    settings: GrpoSettings,
+    train: Path,
+    validation: Path,
+    model: Path,
+    folder: Path,
+    steps: int,
+    loggers: Sequence[str] = (),
 ) -> list[str]:
     """The settings in verl's words (verl/trainer/config/ppo_trainer.yaml)."""
     s = settings
@@ -111,8 +118,8 @@ def overrides(
         f"{ROLLOUT}.tensor_model_parallel_size": s.tensor_parallel,
         f"{ROLLOUT}.gpu_memory_utilization": s.gpu_memory,
         f"{ROLLOUT}.agent.num_workers": s.agent_workers,
-        f"{ROLLOUT}.val_kwargs.do_sample": True,
-        f"{ROLLOUT}.val_kwargs.temperature": s.temperature,
+        f"{ROLLOUT}.val_kwargs.do_sample": s.validate_temperature > 0,
+        f"{ROLLOUT}.val_kwargs.temperature": s.validate_temperature,
         f"{ROLLOUT}.val_kwargs.top_p": s.top_p,
         "reward.num_workers": s.reward_workers,
         "reward.reward_manager.source": "importlib",
@@ -120,8 +127,13 @@ def overrides(
         "reward.reward_manager.module.path": "pkg://artifactscoder.train.reward_manager",
         "reward.custom_reward_function.path": f"pkg://{reward_function.__name__}",
         "reward.custom_reward_function.name": "compute_score",
+        "trainer.v1.sampler.custom_sampler.path": "pkg://artifactscoder.train.verl_groups",
+        "trainer.v1.sampler.custom_sampler.name": "ScoredGroups",
+        "+trainer.v1.sampler.sampler_kwargs.rollouts": s.rollouts,
+        "+trainer.v1.sampler.sampler_kwargs.least_scored": s.least_scored,
+        "+trainer.v1.sampler.sampler_kwargs.poll_seconds": 0.2 if cpu else 2.0,
         "trainer.device": s.device,
-        "trainer.logger": ["console", "file"],
+        "trainer.logger": ["console", "file", *loggers],
         "trainer.nnodes": s.nodes,
         "trainer.n_gpus_per_node": s.gpus_per_node,
         "trainer.total_epochs": steps,  # verl ends at the earlier of the two; an epoch has a step at least
@@ -150,8 +162,6 @@ def overrides(
             f"{ROLLOUT}.dtype": "float32",
             f"{ROLLOUT}.free_cache_engine": False,
             f"+{ROLLOUT}.engine_kwargs.hfcpu.threads": s.threads,
-            "trainer.v1.sampler.custom_sampler.path": f"pkg://{verl_cpu.SAMPLER_MODULE}",
-            "trainer.v1.sampler.custom_sampler.name": "FastReplayBuffer",
             "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
         }
     return runs.overrides(pairs, s.extra_overrides)
@@ -189,6 +199,7 @@ def run(
     manifest: Path,
     recipe: str = "",
     engine: str = reward_function.ENGINE,
+    loggers: Sequence[str] = (),
 ) -> None:
     """Train `model` to the last step; writes `manifest`, `curve.parquet` and `rewards.parquet` beside each other.
 
@@ -197,6 +208,7 @@ def run(
     Raises UserError when the input cannot be used or verl ends before the last step.
     """
     start = time.monotonic()
+    runs.must_have(loggers)
     rows = tables.open_table(train, COLUMNS).metadata.num_rows
     tables.open_table(validation, COLUMNS).close()
     steps = plan(rows, settings)
@@ -216,7 +228,7 @@ def run(
     runs.mend(checkpoints)
     runs.say("grpo", f"{rows} prompts, {steps} steps, from step {runs.saved(checkpoints)}, in {folder}")
     if runs.saved(checkpoints) < steps:
-        words = overrides(settings, train.resolve(), validation.resolve(), model.resolve(), folder, steps)
+        words = overrides(settings, train.resolve(), validation.resolve(), model.resolve(), folder, steps, loggers)
         words += runs.overrides(reward_overrides(reward.resolve(), folder / "rewards", engine), [])
         _train(settings, words, folder, steps, curve, stop)
     outputs = manifest.parent
@@ -240,7 +252,6 @@ def run(
             "recipe": recipe,
             "model": {"path": str(model), "fingerprint": base},
             "settings": settings.model_dump(mode="json"),
-            "versions": runs.versions(),
             "seconds": round(time.monotonic() - start, 1),
         },
     )
@@ -256,9 +267,11 @@ def _train(settings: GrpoSettings, words: list[str], folder: Path, steps: int, c
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_COLOR_PREFIX": "0",
         "TQ_NUM_THREADS": str(settings.threads),  # of verl's TransferQueue
+        **runs.logging(folder),
     }
     env = runs.environment(settings.device, settings.threads, own)
     passed = ["PYTHONPATH", "HF_HUB_OFFLINE", "VERL_FILE_LOGGER_PATH", verl_stop.VARIABLE]
+    passed += [name for name in runs.logging(folder) if name not in os.environ]  # a user's own may hold a key
     passed += list(verl_cpu.environment()) if settings.device == "cpu" else []
     temp = ray_nodes.temp_folder(folder.name[:6]) if settings.nodes == 1 else None
     words = [*words, *runs.overrides(ray_overrides(settings, env, passed, temp), [])]

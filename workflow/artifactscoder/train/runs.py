@@ -1,4 +1,4 @@
-"""What SFT and GRPO share around verl: the work folder, the curve, checkpoints, the manifest.
+"""What CPT, SFT and GRPO share around verl: the work folder, the curve, checkpoints, the manifest.
 
 A run is named by a digest of what decides its result (settings, data, model), and everything of it stands in
 `work/<digest>/`. A job that was killed finds its own checkpoints there; a changed recipe starts beside
@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import importlib.util
 import json
 import os
 import re
 import shutil
 import statistics
+import subprocess
 import sys
 import time
 from collections import deque
@@ -65,8 +67,13 @@ def fingerprint(model: Path) -> str:
     """
     if not (model / "config.json").is_file():
         raise UserError(f"{model} is not a Hugging Face model folder (no config.json); give the folder of a model")
+    return edges(p for p in model.iterdir() if p.is_file() and p.name != "manifest.json")
+
+
+def edges(paths: Iterable[Path]) -> str:
+    """Digest of files: their names and sizes, all of the small ones, both ends of the large ones."""
     total = hashlib.sha256()
-    for path in sorted(p for p in model.iterdir() if p.is_file() and p.name != "manifest.json"):
+    for path in sorted(paths):
         size = path.stat().st_size
         total.update(f"{path.name}\0{size}\0".encode())
         with open(path, "rb") as file:
@@ -93,6 +100,20 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def commit() -> str:
+    """The commit of the checkout that this code stands in, `+` behind it where files differ; empty outside of git."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(PACKAGE_ROOT), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 # Checkpoints
@@ -315,6 +336,23 @@ def environment(device: str, threads: int, extra: dict[str, str]) -> dict[str, s
     }
 
 
+def must_have(loggers: Iterable[str]) -> None:
+    """One sentence where a tracker that `train.loggers` names is not installed."""
+    for name in loggers:
+        if importlib.util.find_spec(name) is None:
+            raise UserError(f"train.loggers names {name}, which is not installed; pip install {name}, or leave it out")
+
+
+def logging(folder: Path) -> dict[str, str]:
+    """Where the trackers of a run write: into its folder, unless the environment says otherwise."""
+    own = {
+        "TENSORBOARD_DIR": str(folder / "tensorboard"),
+        "WANDB_DIR": str(folder),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+    }
+    return {name: os.environ.get(name, value) for name, value in own.items()}
+
+
 def nodes() -> list[str]:
     """Names of the job's nodes in their order, as `train launch` hands them on: an image holds no scontrol."""
     found = os.environ.get(NODES, "").split()
@@ -350,5 +388,6 @@ def overrides(pairs: dict[str, Any], extra: Iterable[str]) -> list[str]:
 
 
 def write_manifest(path: Path, content: dict[str, Any]) -> None:
-    """Write a manifest so that it is there whole or not at all."""
+    """Write a manifest, with versions and commit, so that it is there whole or not at all."""
+    content = {**content, "versions": versions(), "commit": commit()}
     files.write_bytes(path, json.dumps(content, indent=2, sort_keys=True).encode() + b"\n")

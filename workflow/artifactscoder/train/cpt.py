@@ -1,0 +1,79 @@
+"""train/cpt: continual pre-training with verl's SFT trainer, on the token files of cpt/pack.
+
+In come `mixture.json`, which names token files and weights, and a model folder; out go `manifest.json` and, beside it,
+`curve.parquet`. Which windows are read in which order stands in `windows`, how verl gets them and how the documents in
+them are kept apart in `verl_cpt`. Every token is learned but the first of a document.
+
+Checkpoints, killed jobs and requests to stop are as in train/sft. A run is one pass over an order of windows that is
+drawn up for it, so there is no end of an epoch to resume at, and what a step reads follows from its number alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from artifactscoder.config.trainers import CptTrainSettings
+from artifactscoder.errors import UserError
+from artifactscoder.train import runs, torchrun, windows
+from artifactscoder.train.windows import Mixture
+
+
+def plan(mixture: Mixture, settings: CptTrainSettings) -> int:
+    """Steps in all; the last step is filled up from a further pass."""
+    return settings.steps or math.ceil(mixture.windows * settings.epochs / settings.batch_size)
+
+
+def words(settings: CptTrainSettings, mixture: Path, length: int, steps: int) -> dict[str, Any]:
+    """The data in verl's words. `length`: tokens of a window, the longest document that can come."""
+    return {
+        "data.train_files": mixture,
+        "data.max_length": length,
+        "data.custom_cls.path": "pkg://artifactscoder.train.verl_cpt",
+        "data.custom_cls.name": "PackedWindows",
+        "+data.windows.draws": steps * settings.batch_size,
+        "+data.windows.seed": settings.seed,
+        "optim.min_lr_ratio": settings.final_rate,
+    }
+
+
+def run(
+    settings: CptTrainSettings, data: Path, model: Path, work: Path, manifest: Path, loggers: Sequence[str] = ()
+) -> None:
+    """Train `model` on the mixture `data` to the last step; writes `manifest` and `curve.parquet` beside it.
+
+    `work` is a folder of the run's own that outlives a killed job. Raises UserError when the input cannot be used or
+    verl ends before the last step.
+    """
+    mixture = windows.read(data)
+    if mixture.length > settings.tokens_per_gpu * settings.sequence_parallel:
+        raise UserError(
+            f"{data} has windows of {mixture.length} tokens, above train.cpt.tokens_per_gpu x sequence_parallel; "
+            "raise tokens_per_gpu, or pack again with a smaller cpt.pack.length"
+        )
+    steps = plan(mixture, settings)
+    draws = steps * settings.batch_size
+    missing = [path for path in mixture.files if not path.exists()]
+    if missing:
+        raise UserError(f"there is no file {missing[0]}, which {data} names; run cpt/pack again")
+    digests = {"mixture": runs.sha256(data), "tokens": runs.edges(mixture.files)}
+    job = torchrun.Job(
+        step="cpt",
+        settings=settings,
+        model=model,
+        digests=digests,
+        steps=steps,
+        epochs=1,
+        data=words(settings, data.resolve(), mixture.length, steps),
+        module="artifactscoder.train.verl_cpt",
+        facts={
+            "windows": draws,
+            "length": mixture.length,
+            "drawn": windows.drawn(mixture, draws),
+            "data": {"path": str(data), "sha256": digests["mixture"], "tokens": digests["tokens"]},
+        },
+        loggers=loggers,
+    )
+    torchrun.run(job, work, manifest)
