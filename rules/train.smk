@@ -132,6 +132,7 @@ rule train_grpo:
         manifest=f"{RESULTS}/train/grpo/manifest.json",
         curve=f"{RESULTS}/train/grpo/curve.parquet",
         rewards=f"{RESULTS}/train/grpo/rewards.parquet",
+        watch=f"{RESULTS}/train/grpo/watch.parquet",
     log:
         "logs/train/grpo.log",
     benchmark:

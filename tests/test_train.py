@@ -12,105 +12,26 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from artifactscoder.config.trainers import ExportSettings, GrpoSettings, SftSettings, TinyModelSettings
+from artifactscoder.config.trainers import CptTrainSettings, ExportSettings, GrpoSettings, SftSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import export, grpo, reward_function, runs, sft, tiny_model
+from artifactscoder.train import cpt, export, grpo, reward_function, runs, sft, torchrun
+from training import SFT, STEPS, furnish, gone, marked, messages, start
 
 pytest.importorskip("verl")
-
-ROOT = Path(__file__).resolve().parents[1]
-MARK = "ARTIFACTSCODER_TEST_RUN"
-SYSTEM = "Answer with one complete HTML file."
-ROWS, BATCH, STEPS = 12, 4, 5  # three steps an epoch: step 3 is the end of one
-
-SFT = SftSettings(
-    device="cpu",
-    gpus_per_node=1,
-    precision="fp32",
-    gradient_checkpointing=False,
-    learning_rate=3e-3,
-    batch_size=BATCH,
-    steps=STEPS,
-    max_tokens=256,
-    tokens_per_gpu=512,
-    offload=False,
-    save_every_steps=3,
-    keep_checkpoints=1,
-    loader_workers=0,
-    threads=1,
-    stop_seconds=5,
-)
-
-
-def page(i: int) -> str:
-    body = "\n".join(f"<p>Item {i * j}</p>" for j in range(i % 3 + 1))
-    return f"<!DOCTYPE html>\n<html>\n<body>\n<h1>Page {i}</h1>\n{body}\n</body>\n</html>"
-
-
-def messages(i: int, answer: bool = True) -> list[dict[str, str]]:
-    told = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"Make page {i}."}]
-    return [*told, {"role": "assistant", "content": page(i)}] if answer else told
-
-
-def marked(mark: str) -> list[str]:
-    """Command lines of the processes that were started with `mark` in their environment."""
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if f"{MARK}={mark}".encode() in Path(f"/proc/{name}/environ").read_bytes():
-                found.append(Path(f"/proc/{name}/cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
-    return found
-
-
-def gone(mark: str, seconds: float = 15) -> bool:
-    end = time.monotonic() + seconds
-    while marked(mark) and time.monotonic() < end:
-        time.sleep(0.1)
-    return not marked(mark)
-
-
-def start(code: str, mark: str, path: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Run Python `code` in a process of its own that can import the package and what stands in `path`."""
-    paths = os.pathsep.join([str(ROOT / "workflow"), str(path)])
-    env = {**os.environ, "PYTHONPATH": paths, MARK: mark}
-    with open(log, "wb") as output:
-        command = [sys.executable, "-c", textwrap.dedent(code)]
-        return subprocess.Popen(command, env=env, stdout=output, stderr=output, cwd=path)
-
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny model, SFT rows and RL rows."""
-    folder = tmp_path_factory.mktemp("train")
-    texts = [m["content"] for i in range(ROWS) for m in messages(i)]
-    shape = TinyModelSettings(vocab=640, layers=1, hidden=32, heads=2, kv_heads=1)
-    tiny_model.make(texts, folder / "model", shape)
-    pq.write_table(pa.table({"messages": [messages(i) for i in range(ROWS)]}), folder / "sft.parquet")
-    rl = [
-        {
-            "data_source": "artifactscoder",
-            "prompt": messages(i, answer=False),
-            "reward_model": {"style": "rule", "ground_truth": page(i)},
-            "extra_info": {"index": i, "id": f"page/{i}", "prompt": f"Make page {i}.", "checklist": "[]"},
-        }
-        for i in range(8)
-    ]
-    pq.write_table(pa.Table.from_pylist(rl[:6]), folder / "rl_train.parquet")
-    pq.write_table(pa.Table.from_pylist(rl[6:]), folder / "rl_val.parquet")
-    return folder
+    return furnish(tmp_path_factory.mktemp("train"))
 
 
 GRPO = """
@@ -255,14 +176,17 @@ def test_a_changed_recipe_is_another_run_and_another_saving_interval_is_not(room
     assert name(save_every_steps=1, keep_checkpoints=9, threads=2) == name()
 
 
-@pytest.mark.parametrize("trainer", ["sft", "grpo"])
+@pytest.mark.parametrize("trainer", ["cpt", "sft", "grpo"])
 def test_every_setting_at_paper_scale_is_a_key_that_verl_knows(trainer: str) -> None:
     from hydra import compose, initialize_config_dir
 
     found = importlib.util.find_spec("verl")
     assert found and found.origin
     table, model, folder = Path("a table.parquet"), Path("a=model, of ours"), Path("work")
-    if trainer == "sft":
+    if trainer == "cpt":
+        words = cpt.overrides(CptTrainSettings(), table, 16_384, model, folder, 17_882)
+        name = "sft_trainer_engine"
+    elif trainer == "sft":
         name, words = "sft_trainer_engine", sft.overrides(SftSettings(), table, model, folder, 937, 2)
     else:
         settings = GrpoSettings()
@@ -272,7 +196,7 @@ def test_every_setting_at_paper_scale_is_a_key_that_verl_knows(trainer: str) -> 
         words += runs.overrides(told, [])
     with initialize_config_dir(str(Path(found.origin).parent / "trainer" / "config"), version_base=None):
         config = compose(name, overrides=[word for word in words if not word.startswith("hydra.")])
-    part = config if trainer == "sft" else config.actor_rollout_ref
+    part = config.actor_rollout_ref if trainer == "grpo" else config
     assert part.model.path == str(model)
     assert part.model.override_config.attn_implementation == "flash_attention_2"
 

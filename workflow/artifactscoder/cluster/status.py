@@ -28,7 +28,7 @@ from artifactscoder.cluster import plan, slurm
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 from artifactscoder.progress import duration
-from artifactscoder.train import runs
+from artifactscoder.train import runs, watch
 
 SAMPLE = 4 << 20  # bytes of a journal's file that are counted; the rest is estimated
 QUIET_S = 3600  # a shard whose journal is older is not under way
@@ -193,6 +193,7 @@ def training(config: Config) -> Iterator[str]:
         age = _ago(time.time() - found[-1].stat().st_mtime)
         attempt = f", attempt {len([p for p in found if p.parents[1] == folder])}"
         yield f"{name}: step {row['step']}{of}{shown}, saved at step {saved}, last step {age}{attempt}"
+        yield from (f"  ALARM {alarm}" for alarm in watch.read(folder / "alarms.json"))
 
 
 def last_row(path: Path) -> dict[str, Any] | None:

@@ -28,6 +28,7 @@ OPERATIONAL = frozenset(
         "master_port",
         "stop_seconds",
         "enabled",
+        "watch",
     }
 )
 
@@ -145,6 +146,22 @@ class SftSettings(NextTokenSettings):
         return self
 
 
+class WatchSettings(Section):
+    """Alarms of GRPO: how far the last steps may drift from the first ones (train/watch.py). They stop nothing."""
+
+    first: int = Field(10, ge=2, description="First steps, with which others are compared.")
+    last: int = Field(5, ge=2, description="Last steps that are compared, as a mean.")
+    length_ratio: float = Field(1.5, gt=1, description="Length of the answers, in either direction.")
+    blank: float = Field(0.2, gt=0, description="Rise of the share of answers that show next to nothing.")
+    repetition: float = Field(0.1, gt=0, description="Rise of the share of answers in loops.")
+    template: float = Field(
+        0.3, gt=0, description="Rise of the share of answers with the skeleton of an answer to another prompt."
+    )
+    directed: float = Field(0.02, gt=0, description="Rise of the share of pages with text that speaks to the judge.")
+    gap: float = Field(0.15, gt=0, description="Rise of the checklist score over what rules say of the same pages.")
+    failed: float = Field(0.1, gt=0, description="Share of the answers that could not be scored.")
+
+
 class GrpoSettings(_Trainer):
     """Group-relative policy optimisation with verl.trainer.main_ppo."""
 
@@ -185,6 +202,7 @@ class GrpoSettings(_Trainer):
         le=1,
         description="Share of a step's answers that must have been scored; where outages left less, training halts.",
     )
+    watch: WatchSettings = WatchSettings()
     browsers: int = Field(8, ge=1, description="Browsers of the render service beside the trainer, one a core.")
     reward_workers: int = Field(8, ge=1, description="Ray actors that call the reward.")
     agent_workers: int = Field(8, ge=1, description="Ray actors that send prompts to the rollout.")

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from artifactscoder.config.trainers import CptTrainSettings
 from artifactscoder.errors import UserError
@@ -26,9 +25,17 @@ def plan(mixture: Mixture, settings: CptTrainSettings) -> int:
     return settings.steps or math.ceil(mixture.windows * settings.epochs / settings.batch_size)
 
 
-def words(settings: CptTrainSettings, mixture: Path, length: int, steps: int) -> dict[str, Any]:
-    """The data in verl's words. `length`: tokens of a window, the longest document that can come."""
-    return {
+def overrides(
+    settings: CptTrainSettings,
+    mixture: Path,
+    length: int,
+    model: Path,
+    checkpoints: Path,
+    steps: int,
+    loggers: Sequence[str] = (),
+) -> list[str]:
+    """The settings in verl's words. `length`: tokens of a window, the longest document that can come."""
+    own = {
         "data.train_files": mixture,
         "data.max_length": length,
         "data.custom_cls.path": "pkg://artifactscoder.train.verl_cpt",
@@ -37,6 +44,7 @@ def words(settings: CptTrainSettings, mixture: Path, length: int, steps: int) ->
         "+data.windows.seed": settings.seed,
         "optim.min_lr_ratio": settings.final_rate,
     }
+    return torchrun.overrides("cpt", settings, own, model, checkpoints, steps, 1, loggers)
 
 
 def run(
@@ -65,8 +73,9 @@ def run(
         model=model,
         digests=digests,
         steps=steps,
-        epochs=1,
-        data=words(settings, data.resolve(), mixture.length, steps),
+        words=lambda folder: overrides(
+            settings, data.resolve(), mixture.length, model.resolve(), folder, steps, loggers
+        ),
         module="artifactscoder.train.verl_cpt",
         facts={
             "windows": draws,
@@ -74,6 +83,5 @@ def run(
             "drawn": windows.drawn(mixture, draws),
             "data": {"path": str(data), "sha256": digests["mixture"], "tokens": digests["tokens"]},
         },
-        loggers=loggers,
     )
     torchrun.run(job, work, manifest)

@@ -1,13 +1,15 @@
 """train/grpo: group-relative policy optimisation with verl's own trainer.
 
 In come the RL tables (train and validation), the SFT model and the reward's settings; out go `manifest.json` and
-beside it `curve.parquet` (a row a step) and `rewards.parquet` (a row a scored sample). The trainer is
-`python -m verl.trainer.main_ppo`, started as a child under guard (`supervise`). On one node it starts Ray itself and
-the guard ends it, daemons and all, on any way out; on several nodes Ray must run already and `RAY_ADDRESS` name it.
+beside it `curve.parquet` (verl's figures of each step), `rewards.parquet` (a row a scored sample) and `watch.parquet`
+(what `watch` saw in each step). The trainer is `python -m verl.trainer.main_ppo`, started as a child under guard
+(`supervise`). On one node it starts Ray itself and the guard ends it, daemons and all, on any way out; on several
+nodes Ray must run already and `RAY_ADDRESS` name it.
 A job that was killed goes on from its last whole checkpoint, one that is asked to stop (`verl_stop`) saves another
 first; the step that the last checkpoint names is compared with the step asked for, because an exit code proves nothing.
 
-The reward is `reward_function.compute_score`, called in Ray actors as each answer is complete.
+The reward is `reward_function.compute_score`, called in Ray actors as each answer is complete. An answer that it cannot
+score teaches nothing, and what becomes of its group stands in `verl_groups`.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from artifactscoder import tables
 from artifactscoder.config.trainers import GrpoSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import ray_nodes, reward_function, runs, verl_cpu, verl_stop
+from artifactscoder.train import ray_nodes, reward_function, runs, verl_cpu, verl_stop, watch
 from artifactscoder.train.supervise import Trainer
 
 CURVE = {
@@ -41,6 +44,7 @@ CURVE = {
     "seconds_rollout": "timing_s/gen",
     "seconds_update": "timing_s/update_actor",
 }
+ALARMS = "alarms.json"  # in the run's folder, for `status`
 COLUMNS = ["prompt", "data_source", "reward_model", "extra_info"]
 ACTOR = "actor_rollout_ref.actor"
 REF = "actor_rollout_ref.ref"
@@ -69,6 +73,7 @@ def overrides(
     loggers: Sequence[str] = (),
 ) -> list[str]:
     """The settings in verl's words (verl/trainer/config/ppo_trainer.yaml)."""
+    runs.must_have(loggers)
     s = settings
     cpu = s.device == "cpu"
     validates = s.validate_every_steps > 0
@@ -208,7 +213,6 @@ def run(
     Raises UserError when the input cannot be used or verl ends before the last step.
     """
     start = time.monotonic()
-    runs.must_have(loggers)
     rows = tables.open_table(train, COLUMNS).metadata.num_rows
     tables.open_table(validation, COLUMNS).close()
     steps = plan(rows, settings)
@@ -227,15 +231,22 @@ def run(
     stop.unlink(missing_ok=True)
     runs.mend(checkpoints)
     runs.say("grpo", f"{rows} prompts, {steps} steps, from step {runs.saved(checkpoints)}, in {folder}")
+    held_out = {row["extra_info"]["id"] for row in tables.rows(validation, ["extra_info"])}
     if runs.saved(checkpoints) < steps:
         words = overrides(settings, train.resolve(), validation.resolve(), model.resolve(), folder, steps, loggers)
         words += runs.overrides(reward_overrides(reward.resolve(), folder / "rewards", engine), [])
-        _train(settings, words, folder, steps, curve, stop)
+        _train(settings, words, folder, steps, curve, stop, watch.Watch(settings.watch, held_out))
     outputs = manifest.parent
     scored = reward_function.collect_rewards(
         folder / "rewards", folder / "rollouts", outputs / "rewards.parquet", folder / "validation"
     )
     curve.write(outputs / "curve.parquet")
+    seen = watch.rows(
+        row
+        for row in tables.rows(outputs / "rewards.parquet", batch=2000)
+        if row["split"] == "train" or (row["status"] == "failed" and row["id"] not in held_out)
+    )
+    tables.write(outputs / "watch.parquet", watch.SCHEMA, seen)
     runs.write_manifest(
         manifest,
         {
@@ -244,6 +255,7 @@ def run(
             "final_step": steps,
             "prompts": rows,
             "scored": scored,
+            "alarms": [asdict(alarm) for alarm in watch.alarms(seen, settings.watch)],
             "checkpoint": str(runs.checkpoint(checkpoints, steps) / "actor"),
             "data": {
                 "train": {"path": str(train), "sha256": digests["train"]},
@@ -257,7 +269,15 @@ def run(
     )
 
 
-def _train(settings: GrpoSettings, words: list[str], folder: Path, steps: int, curve: runs.Curve, stop: Path) -> None:
+def _train(
+    settings: GrpoSettings,
+    words: list[str],
+    folder: Path,
+    steps: int,
+    curve: runs.Curve,
+    stop: Path,
+    watched: watch.Watch,
+) -> None:
     """Run verl to `steps`, or say why it did not get there."""
     checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(runs.attempt(folder / "metrics"))
     own = {
@@ -278,14 +298,24 @@ def _train(settings: GrpoSettings, words: list[str], folder: Path, steps: int, c
     command = [sys.executable, "-m", "verl.trainer.main_ppo", *words]
     log = runs.Steps("grpo", steps, {"score": ".3f", "val_score": ".3f"}, metrics, curve, "timing_s/step")
     tail, before = runs.Tail(), reward_function.failures(folder / "rewards")
+    records = reward_function.Records(folder / "rewards")
+
+    def look(step: int) -> None:
+        watched.take(records.new())
+        for alarm in watched.new(step):
+            runs.say("grpo", f"ALARM at step {alarm.step}: {alarm.text}")
+        watch.write(folder / ALARMS, step, watched.alarms)
+
     try:
         with Trainer(command, env, str(folder), settings.stop_seconds) as trainer:
             for line in map(runs.plain, trainer.lines()):
                 if line and not log.takes(line):
                     print(line, file=sys.stderr, flush=True)
                     tail.add(line)
-                if log.report() or not line:
+                if (step := log.report()) or not line:
                     runs.prune(checkpoints, settings.keep_checkpoints)
+                if step:
+                    look(step)
     finally:
         if temp is not None:
             shutil.rmtree(temp, ignore_errors=True)

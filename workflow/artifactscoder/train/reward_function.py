@@ -28,7 +28,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from artifactscoder import tables
-from artifactscoder.train import runs
+from artifactscoder.train import runs, watch
 
 ENGINE = "artifactscoder.reward.engine:RewardEngine"
 
@@ -40,6 +40,7 @@ FIXED = {
     "status": pa.string(),  # ok, failed
     "error": pa.string(),
     "answer_sha256": pa.string(),
+    "skeleton": pa.string(),  # watch.skeleton
     "seconds": pa.float64(),
 }
 
@@ -88,6 +89,7 @@ async def compute_score(
         "step": sample["step"],
         "id": str(info["id"]),
         "answer_sha256": hashlib.sha256(solution_str.encode()).hexdigest(),
+        "skeleton": watch.skeleton(solution_str),
     }
     start = time.monotonic()
     try:
@@ -122,6 +124,20 @@ def _lines(folder: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(folder.glob("*.jsonl")):
         for line in runs.whole_lines(path):
             yield json.loads(line)
+
+
+class Records:
+    """Reward records as they are written, each read once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._files: dict[Path, runs.GrowingLines] = {}
+
+    def new(self) -> Iterator[dict[str, Any]]:
+        """Records that are whole and were not read before."""
+        for path in sorted(self.folder.glob("*.jsonl")):
+            for line in self._files.setdefault(path, runs.GrowingLines(path)).new():
+                yield json.loads(line)
 
 
 def failures(log_dir: Path) -> dict[str, str]:

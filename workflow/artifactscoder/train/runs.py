@@ -181,22 +181,33 @@ def whole_lines(path: Path) -> list[bytes]:
     return path.read_bytes().split(b"\n")[:-1]
 
 
-class MetricsFile:
-    """verl's JSON lines (`trainer.logger=[file]`), read while they are being written."""
+class GrowingLines:
+    """The lines of a file that grows by appending, each read once, when it is whole."""
 
     def __init__(self, path: Path) -> None:
         self.path, self._at = path, 0
 
-    def new(self) -> Iterator[tuple[int, dict[str, float]]]:
-        """Steps and metrics of the lines that have been completed since the last call."""
+    def new(self) -> list[bytes]:
+        """Lines that have been completed since the last call."""
         if not self.path.exists():
-            return
+            return []
         with open(self.path, "rb") as file:
             file.seek(self._at)
             data = file.read()
         whole = data[: data.rfind(b"\n") + 1]
         self._at += len(whole)
-        for line in whole.splitlines():
+        return whole.split(b"\n")[:-1]
+
+
+class MetricsFile:
+    """verl's JSON lines (`trainer.logger=[file]`), read while they are being written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._lines = path, GrowingLines(path)
+
+    def new(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Steps and metrics of the lines that have been completed since the last call."""
+        for line in self._lines.new():
             row = json.loads(line)
             yield int(row["step"]), row["data"]
 
@@ -269,8 +280,8 @@ class Steps:
             self._ended[int(found[1])], self._last = now - self._last, now
         return found is not None
 
-    def report(self) -> bool:
-        """Write what is complete into the curve and say it; whether there was any."""
+    def report(self) -> int:
+        """Write what is complete into the curve and say it; the last step of it, 0 where there was none."""
         self._measured.update(self.metrics.new())
         complete = sorted(self._measured if self._seconds_key else self._measured.keys() & self._ended.keys())
         for step in complete:
@@ -284,7 +295,7 @@ class Steps:
                 self._times.append(seconds)
                 shown.append(f"{duration(statistics.median(self._times) * (self.total - step))} left")
             say(self.step, f"step {step} of {self.total}, " + ", ".join(shown))
-        return bool(complete)
+        return max(complete, default=0)
 
 
 def plain(line: str) -> str:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from artifactscoder import tables
 from artifactscoder.config.trainers import SftSettings
@@ -52,14 +51,23 @@ def free_epoch_boundary(folder: Path, per_epoch: int) -> None:
             state.unlink()
 
 
-def words(settings: SftSettings, data: Path) -> dict[str, Any]:
-    """The data in verl's words."""
-    return {
+def overrides(
+    settings: SftSettings,
+    data: Path,
+    model: Path,
+    checkpoints: Path,
+    steps: int,
+    epochs: int,
+    loggers: Sequence[str] = (),
+) -> list[str]:
+    """The settings in verl's words."""
+    own = {
         "data.train_files": data,
         "data.max_length": settings.max_tokens + settings.frame_tokens,
         "data.truncation": "error",  # a page cut short would teach to stop in the middle
         "data.enable_thinking_default": None,  # verl's own default, the text "none", switches thinking on
     }
+    return torchrun.overrides("sft", settings, own, model, checkpoints, steps, epochs, loggers)
 
 
 def run(
@@ -79,10 +87,10 @@ def run(
         model=model,
         digests={"data": digest},
         steps=steps,
-        epochs=epochs,
-        data=words(settings, data.resolve()),
+        words=lambda folder: overrides(
+            settings, data.resolve(), model.resolve(), folder, steps, epochs, loggers
+        ),
         module="artifactscoder.train.verl_stop.sft",
         facts={"samples": rows, "epochs": steps / per_epoch, "data": {"path": str(data), "sha256": digest}},
-        loggers=loggers,
     )
     torchrun.run(job, work, manifest, lambda checkpoints: free_epoch_boundary(checkpoints, per_epoch))

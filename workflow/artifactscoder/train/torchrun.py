@@ -62,9 +62,10 @@ def overrides(
     checkpoints: Path,
     steps: int,
     epochs: int,
-    loggers: Sequence[str] = (),
+    loggers: Sequence[str],
 ) -> list[str]:
     """The settings in verl's words (verl/trainer/config/sft_trainer_engine.yaml); `data` are those of one step."""
+    runs.must_have(loggers)
     s = settings
     pairs: dict[str, Any] = {
         **data,
@@ -123,11 +124,9 @@ class Job:
     model: Path
     digests: dict[str, str]  # of the data
     steps: int
-    epochs: int  # that verl must be told to reach them
-    data: dict[str, Any]  # in verl's words
+    words: Callable[[Path], list[str]]  # in verl's words, for the folder of checkpoints
     module: str  # the trainer
     facts: dict[str, Any]
-    loggers: Sequence[str] = ()
 
 
 def run(job: Job, work: Path, manifest: Path, prepare: Callable[[Path], None] = lambda checkpoints: None) -> None:
@@ -138,7 +137,6 @@ def run(job: Job, work: Path, manifest: Path, prepare: Callable[[Path], None] = 
     """
     start = time.monotonic()
     settings, steps = job.settings, job.steps
-    runs.must_have(job.loggers)
     rank, head = node_rank(job.step, settings)
     base = runs.fingerprint(job.model)
     name = runs.identity(settings, job.digests, base)
@@ -153,11 +151,8 @@ def run(job: Job, work: Path, manifest: Path, prepare: Callable[[Path], None] = 
         prepare(checkpoints)
         runs.say(job.step, f"{steps} steps, from step {runs.saved(checkpoints)}, in {folder}")
     if runs.saved(checkpoints) < steps:
-        words = overrides(
-            job.step, settings, job.data, job.model.resolve(), checkpoints, steps, job.epochs, job.loggers
-        )
-        command = [*launcher(settings, rank, head, job.module), *words]
-        _train(job, command, folder, curve, rank, stop)
+        command = launcher(settings, rank, head, job.module)
+        _train(job, [*command, *job.words(checkpoints)], folder, curve, rank, stop)
     if rank == 0:
         curve.write(manifest.parent / "curve.parquet")
         runs.write_manifest(
