@@ -36,8 +36,7 @@ CERTAIN = [
     "sft/select/sft_train.parquet",
     "rl/parquet/rl_train.parquet",
     "rl/parquet/rl_val.parquet",
-    "cpt/pack/games-play-00.parquet",
-    "cpt/pack/websight-0000.parquet",
+    "cpt/pack/mixture.json",
 ]
 
 

@@ -27,6 +27,10 @@ Parser = argparse.ArgumentParser
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "input": ("--input", {"type": Path, "required": True, "help": "table of the step before (Parquet)"}),
     "inputs": ("--input", {"type": Path, "nargs": "+", "required": True, "dest": "inputs", "help": "tables (Parquet)"}),
+    "packed": ("--output", {"type": Path, "required": True, "help": "index to write (SHARD.idx)"}),
+    "processes": ("--processes", {"type": int, "default": 1, "help": "processes that tokenise, one a core (1)"}),
+    "indices": ("--input", {"type": Path, "nargs": "+", "required": True, "dest": "inputs", "help": "indices (.idx)"}),
+    "json_output": ("--output", {"type": Path, "required": True, "help": "file to write (JSON)"}),
     "output": ("--output", {"type": Path, "required": True, "help": "table to write; its ledger stands beside it"}),
     "category": ("--category", {"required": True, "help": "slug of a category in seeds.categories"}),
     "root": ("--root", {"required": True, "help": "slug of a root in seeds.cpt_roots"}),
@@ -126,7 +130,10 @@ COMMANDS: dict[str, Command] = {
         lambda m, c, a: m.pairs(c.cpt.dedup, a.signatures, a.pages, a.output), "verified near-duplicates of all shards",
     ),
     "cpt dedup": Command("cpt.dedup", "input dropped output", lambda m, c, a: m.filter(a.input, a.dropped, a.output)),
-    "cpt pack": Command("cpt.pack", "input model output", lambda m, c, a: m.run(c, a.input, a.model, a.output)),
+    "cpt pack": Command(
+        "cpt.pack", "input model packed processes", lambda m, c, a: m.run(c, a.input, a.model, a.output, a.processes)
+    ),
+    "cpt mixture": Command("cpt.mixture", "indices json_output", lambda m, c, a: m.run(c, a.inputs, a.output)),
     "sft tasks": Command("sft.tasks", "category output", lambda m, c, a: m.run(c, a.category, a.output)),
     "sft distinct_tasks": Command(
         "sft.distinct_tasks", "inputs distinct", lambda m, c, a: m.run(c, a.inputs, a.output)
