@@ -17,7 +17,7 @@ from artifactscoder.cluster import slurm, status
 from artifactscoder.errors import UserError
 from artifactscoder.journal import Journal
 from artifactscoder.records import PAGE
-from artifactscoder.train import grpo, sft, torchrun
+from artifactscoder.train import grpo, torchrun
 
 LOG = """Building DAG of jobs...
 Error in rule sft_tasks:

@@ -34,9 +34,7 @@ def mixture(folder: Path, sources: dict[str, tuple[float, list[list[int]]]], len
             path = f"results/cpt/pack/{shard}"
             shards.append({"path": path, "tokens": writer.tokens, "documents": writer.documents})
         documents = sum(map(len, files))
-        told.append(
-            {"name": name, "weight": weight, "tokens": at - 1, "documents": documents, "shards": shards}
-        )
+        told.append({"name": name, "weight": weight, "tokens": at - 1, "documents": documents, "shards": shards})
     path = folder / "mixture.json"
     path.write_text(json.dumps({"length": length, "vocabulary": 151_936, "end_token": 0, "sources": told}))
     return path

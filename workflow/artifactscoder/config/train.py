@@ -9,7 +9,13 @@ from pydantic import Field
 
 from artifactscoder.config.base import Section
 from artifactscoder.config.engines import Sampling
-from artifactscoder.config.trainers import CptTrainSettings, ExportSettings, GrpoSettings, SftSettings, TinyModelSettings
+from artifactscoder.config.trainers import (
+    CptTrainSettings,
+    ExportSettings,
+    GrpoSettings,
+    SftSettings,
+    TinyModelSettings,
+)
 
 
 class TrainSettings(Section):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from artifactscoder.config.trainers import CptTrainSettings
 from artifactscoder.errors import UserError
+from artifactscoder.html import tokens
 from artifactscoder.train import runs, torchrun, windows
 from artifactscoder.train.windows import Mixture
 
@@ -63,6 +64,8 @@ def run(
         )
     steps = plan(mixture, settings)
     draws = steps * settings.batch_size
+    if mixture.tokenizer and mixture.tokenizer != tokens.digest(model):
+        raise UserError(f"{data} was packed with another tokenizer than that of {model}; run cpt/pack again with it")
     missing = [path for path in mixture.files if not path.exists()]
     if missing:
         raise UserError(f"there is no file {missing[0]}, which {data} names; run cpt/pack again")

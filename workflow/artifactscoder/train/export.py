@@ -33,7 +33,9 @@ def locate(checkpoint: Path) -> tuple[Path, dict[str, Any]]:
             manifest = json.loads(checkpoint.read_text())
             folder = Path(manifest["checkpoint"])
         except (json.JSONDecodeError, KeyError, TypeError):
-            raise UserError(f"{checkpoint} is not the manifest of train/cpt, train/sft or train/grpo; give one of those") from None
+            raise UserError(
+                f"{checkpoint} is not the manifest of train/cpt, train/sft or train/grpo; give one of those"
+            ) from None
     if not folder.exists():
         raise UserError(f"there is no checkpoint {folder}; run the training step again, it goes on where it stopped")
     folder = folder if (folder / "huggingface").is_dir() else folder / "actor"

@@ -87,9 +87,7 @@ def run(
         model=model,
         digests={"data": digest},
         steps=steps,
-        words=lambda folder: overrides(
-            settings, data.resolve(), model.resolve(), folder, steps, epochs, loggers
-        ),
+        words=lambda folder: overrides(settings, data.resolve(), model.resolve(), folder, steps, epochs, loggers),
         module="artifactscoder.train.verl_stop.sft",
         facts={"samples": rows, "epochs": steps / per_epoch, "data": {"path": str(data), "sha256": digest}},
     )

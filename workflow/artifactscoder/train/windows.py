@@ -46,6 +46,7 @@ class Mixture:
 
     length: int
     sources: tuple[Source, ...]
+    tokenizer: str = ""  # its digest, by html.tokens
 
     @property
     def windows(self) -> int:
@@ -81,7 +82,7 @@ def read(path: Path) -> Mixture:
         raise UserError(f"{path} is no mixture of cpt/mixture; give its mixture.json") from None
     if not sources:
         raise UserError(f"{path} holds no tokens; run cpt/pack on pages first")
-    return Mixture(length, tuple(sources))
+    return Mixture(length, tuple(sources), told.get("tokenizer", ""))
 
 
 def counts(mixture: Mixture, draws: int) -> list[int]:
