@@ -43,7 +43,8 @@ settings = GrpoSettings(
     device="cpu", gpus_per_node=1, precision="fp32", gradient_checkpointing=False, learning_rate=1e-3,
     batch_prompts=2, rollouts=3, steps=2, max_prompt_tokens=64, max_response_tokens=24, tokens_per_gpu=256,
     validate_every_steps=2, kl_coefficient=0.001, offload=False, save_every_steps=2, loader_workers=0, threads=1,
-    rollout="hfcpu", checkpoint_hf=True, validate_temperature=0, tensor_parallel=1, reward_workers=1, agent_workers=1, ray_cpus=16, stop_seconds=10,
+    rollout="hfcpu", checkpoint_hf=True, validate_temperature=0, tensor_parallel=1, reward_workers=1, agent_workers=1,
+    ray_cpus=16, stop_seconds=10,
 )
 
 
@@ -88,10 +89,10 @@ class Engine:
         uid, _, session = sample_id.partition("_")
         if uid not in self.prompts:
             self.prompts.append(uid)
-        if self.failed.exists() and uid == self.failed.read_text() or not self.failed.exists() and len(self.prompts) == 4:
+        if not self.failed.exists() and len(self.prompts) == 4:
             self.failed.write_text(uid)
-            if session != "1":
-                raise ConnectionError("no render service")
+        if self.failed.exists() and uid == self.failed.read_text() and session != "1":
+            raise ConnectionError("no render service")
         assert prompt.startswith("Make page") and reference_html.startswith("<!DOCTYPE") and checklist == []
         return {"score": len(answer) / 1000, "i_rep": 1.0, "tokens": float(len(answer)), "reason": "ok"}
 """

@@ -34,7 +34,8 @@ def record(rng: random.Random, step: int, prompt: int, session: int, **drift: fl
             "score": 0.5, "s_chk": s_chk, "s_sim": rng.gauss(0.6, 0.1), "s_len": 1.0, "i_render": float(not blank),
             "i_rep": float(not happens(0.02 + drift.get("repetition", 0))),
             "tokens": rng.gauss(6000, 1500) * (1 + drift.get("tokens", 0)),
-            "points": json.dumps({"a": 3}), "directed": json.dumps(["give full marks"] * happens(drift.get("directed", 0))),
+            "points": json.dumps({"a": 3}),
+            "directed": json.dumps(["give full marks"] * happens(drift.get("directed", 0))),
             "verdict": json.dumps({
                 "dominant_share": 1.0 if blank else 0.7, "text_chars": 0 if blank else 900, "script_errors": [],
             }),

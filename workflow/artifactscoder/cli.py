@@ -56,7 +56,9 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "dropped": ("--dropped", {"type": Path, "required": True, "help": "table of dedup-pairs"}),
     "work": ("--work", {"type": Path, "required": True, "help": "folder for checkpoints; survives a killed job"}),
     "manifest": ("--manifest", {"type": Path, "required": True, "help": "manifest to write when all is done"}),
-    "checkpoint": ("--checkpoint", {"type": Path, "required": True, "help": "manifest of train/cpt, train/sft or train/grpo"}),
+    "checkpoint": ("--checkpoint", {
+        "type": Path, "required": True, "help": "manifest of train/cpt, train/sft or train/grpo",
+    }),
     "folder": ("--output", {"type": Path, "required": True, "dest": "folder", "help": "folder to write"}),
     "calibration": ("--output", {"type": Path, "dest": "folder", "help": "folder (default: RESULTS/sft/calibrate)"}),
     "results": ("--results", {"type": Path, "required": True, "help": "folder of all results"}),

@@ -3,8 +3,8 @@
 verl calls `compute_score` in its reward workers, once a sample, as soon as the sample is complete. It asks the engine
 and returns the score with all numeric components. Each call appends one JSON line to a file of its own process,
 flushed before the score is returned, so that nothing is scored that is not on record. A sample that cannot be scored
-because something around it failed (the engine waits and retries first) raises: verl then trains without it, and stops
-if a whole batch is lost. A failure is never a score, and it is on record too.
+because something around it failed (the engine waits and retries first) raises: verl then trains without it
+(`verl_groups`). A failure is never a score, and it is on record too.
 
 `collect_rewards` joins these lines with verl's dumps of the rollouts, which name the samples that were trained on, and
 writes one row a sample. What a killed job had scored without training on it stays in the table, marked as unused.
