@@ -1,6 +1,6 @@
 """CPT on the real trainer: what a step costs, what it may look at, and that no kill shows in its curve.
 
-About 60 s on two cores, most of it processes that import PyTorch.
+About 40 s on two cores, most of it processes that import PyTorch; more with `make test-train`.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ def test_the_first_step_costs_what_each_document_costs_alone(room: Path, whole: 
     assert [part["windows"] for part in whole["drawn"]] == [19, 5]
 
 
-@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("end", [pytest.param("SIGTERM", marks=pytest.mark.slow), "SIGKILL"])
 def test_a_run_ended_in_the_middle_of_a_step_has_the_same_curve(room: Path, whole: dict[str, Any], end: str) -> None:
     mark = uuid.uuid4().hex
     process = begin(room, end, mark=mark)
@@ -135,12 +136,13 @@ def test_a_run_ended_in_the_middle_of_a_step_has_the_same_curve(room: Path, whol
     told, wanted = curve(room, end), curve(room, "whole")
     assert told["step"] == wanted["step"] == list(range(1, STEPS + 1))
     for name in ("loss", "grad_norm", "lr"):
-        assert told[name] == pytest.approx(wanted[name], rel=1e-5)
+        assert told[name] == pytest.approx(wanted[name], rel=1e-6)
     kept = sorted(path.name for path in Path(manifest["checkpoint"]).parent.glob("global_step_*"))
     assert kept == [f"global_step_{STEPS}"]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_two_processes_share_a_batch_and_learn_the_same(room: Path, whole: dict[str, Any]) -> None:
     process = begin(room, "two", CPT.model_copy(update={"gpus_per_node": 2}))
     assert process.wait(400) == 0, (room / "two.log").read_text()[-3000:]

@@ -16,7 +16,7 @@ from artifactscoder.train import grpo, runs
 from training import furnish, gone, start
 
 pytest.importorskip("verl")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 ENGINE = """
 import asyncio
