@@ -25,7 +25,7 @@ from typing import Any
 from artifactscoder import tables
 from artifactscoder.config.trainers import SftSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import runs, verl_stop
+from artifactscoder.train import engines, fit, runs, verl_stop
 from artifactscoder.train.supervise import Trainer
 
 CURVE = {
@@ -38,7 +38,7 @@ CURVE = {
 
 def steps_per_epoch(rows: int, settings: SftSettings) -> int:
     """Steps of one pass, as verl's sampler and loader cut it: both drop what does not fill them."""
-    ranks = settings.world_size // settings.sequence_parallel
+    ranks = settings.data_parallel
     return rows // ranks // (settings.batch_size // ranks)
 
 
@@ -93,7 +93,11 @@ def launcher(settings: SftSettings, rank: int, head: str) -> list[str]:
 def overrides(settings: SftSettings, data: Path, model: Path, checkpoints: Path, steps: int, epochs: int) -> list[str]:
     """The settings in verl's words (verl/trainer/config/sft_trainer_engine.yaml)."""
     s = settings
+    group = "megatron" if s.engine == "megatron" else "fsdp"
+    warmup = math.ceil(s.warmup_ratio * steps)
     pairs: dict[str, Any] = {
+        "engine": group,
+        "optim": group,
         "data.train_files": data,
         "data.val_files": None,
         "data.train_batch_size": s.batch_size,
@@ -104,31 +108,10 @@ def overrides(settings: SftSettings, data: Path, model: Path, checkpoints: Path,
         "data.max_token_len_per_gpu": s.tokens_per_gpu,
         "data.num_workers": s.loader_workers,
         "data.enable_thinking_default": None,  # verl's own default, the text "none", switches thinking on
-        "model.path": model,
-        "model.use_remove_padding": True,
-        "model.enable_gradient_checkpointing": s.gradient_checkpointing,
-        "model.use_fused_kernels": s.fused_kernels,
-        "+model.override_config.attn_implementation": s.attention_kernel,
-        "engine.strategy": s.strategy,
-        "engine.model_dtype": "fp32",
-        "+engine.mixed_precision.param_dtype": s.precision,
-        "+engine.mixed_precision.reduce_dtype": "fp32",
-        "engine.offload_policy": s.offload,
-        "engine.ulysses_sequence_parallel_size": s.sequence_parallel,
-        "engine.use_torch_compile": s.device == "cuda",
-        "engine.seed": s.seed,
-        "optim.lr": s.learning_rate,
-        "optim.lr_scheduler_type": s.schedule,
-        "optim.lr_warmup_steps": math.ceil(s.warmup_ratio * steps),
-        "optim.weight_decay": s.weight_decay,
-        "optim.clip_grad": s.clip_grad,
-        "checkpoint.save_contents": [
-            "model",
-            "optimizer",
-            "extra",
-            *(["hf_model"] if s.checkpoint_hf else []),
-        ],
-        "checkpoint.load_contents": ["model", "optimizer", "extra"],
+        **engines.model(s, "model", model),
+        **engines.engine(s, "engine", s.seed),
+        **engines.optimiser(s, "optim", s.learning_rate, s.schedule, warmup),
+        **engines.checkpoint(s, "checkpoint"),
         "trainer.device": s.device,
         "trainer.logger": ["console", "file"],
         "trainer.total_epochs": epochs,
@@ -156,6 +139,7 @@ def run(settings: SftSettings, data: Path, model: Path, work: Path, manifest: Pa
     steps, epochs = plan(rows, settings)
     digests = {"data": runs.sha256(data)}
     base = runs.fingerprint(model)
+    fit.must_fit(model, settings, "sft")
     name = runs.identity(settings, digests, base)
     folder = (work / name).resolve()
     checkpoints = folder / "checkpoints"
@@ -196,6 +180,7 @@ def _train(
     """Run verl to `steps`, or say why it did not get there."""
     checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(runs.attempt(folder / "metrics"))
     extra = {"VERL_FILE_LOGGER_PATH": str(metrics.path), verl_stop.VARIABLE: str(stop)}
+    extra |= engines.environment(settings)
     env = runs.environment(settings.device, settings.threads, extra)
     log, tail = runs.Steps("sft", steps, {"loss": ".4f"}, metrics, curve), runs.Tail()
     with Trainer(command, env, str(folder), settings.stop_seconds) as trainer:
