@@ -6,7 +6,6 @@ tests and is waited for at the end.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import signal
 import subprocess
@@ -19,9 +18,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from artifactscoder.config.trainers import CptTrainSettings, ExportSettings, GrpoSettings, SftSettings
+from artifactscoder.config.trainers import ExportSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import cpt, export, grpo, reward_function, runs, sft
+from artifactscoder.train import export, runs, sft
 from training import SFT, STEPS, furnish, gone, marked, messages, page, start
 
 pytest.importorskip("verl")
@@ -177,31 +176,6 @@ def test_a_changed_recipe_is_another_run_and_another_saving_interval_is_not(room
 
     assert name(learning_rate=1e-3) != name() != name(steps=6)
     assert name(save_every_steps=1, keep_checkpoints=9, threads=2) == name()
-
-
-@pytest.mark.parametrize("trainer", ["cpt", "sft", "grpo"])
-def test_every_setting_at_paper_scale_is_a_key_that_verl_knows(trainer: str) -> None:
-    from hydra import compose, initialize_config_dir
-
-    found = importlib.util.find_spec("verl")
-    assert found and found.origin
-    table, model, folder = Path("a table.parquet"), Path("a=model, of ours"), Path("work")
-    if trainer == "cpt":
-        words = cpt.overrides(CptTrainSettings(), table, 16_384, model, folder, 17_882)
-        name = "sft_trainer_engine"
-    elif trainer == "sft":
-        name, words = "sft_trainer_engine", sft.overrides(SftSettings(), table, model, folder, 937, 2)
-    else:
-        settings = GrpoSettings()
-        name, words = "ppo_trainer", grpo.overrides(settings, table, table, model, folder, 70)
-        told = grpo.reward_overrides(Path("reward.json"), folder, reward_function.ENGINE)
-        told |= grpo.ray_overrides(settings, {"PYTHONPATH": "/here:/there"}, ["PYTHONPATH"], folder)
-        words += runs.overrides(told, [])
-    with initialize_config_dir(str(Path(found.origin).parent / "trainer" / "config"), version_base=None):
-        config = compose(name, overrides=[word for word in words if not word.startswith("hydra.")])
-    part = config.actor_rollout_ref if trainer == "grpo" else config
-    assert part.model.path == str(model)
-    assert part.model.override_config.attn_implementation == "flash_attention_2"
 
 
 def test_a_run_killed_at_the_end_of_an_epoch_goes_on_as_if_it_had_not_been(

@@ -90,6 +90,14 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         "type": Path, "action": "append", "default": [], "dest": "configs",
         "help": "configuration, as Snakemake takes it (default: config.yaml and what the profile names)",
     }),
+    "shape": ("--model", {"default": "", "help": "model folder, or the name of a known model (default: train.base)"}),
+    "node_counts": ("--nodes", {
+        "type": int, "nargs": "+", "default": [], "dest": "nodes", "help": "for so many nodes (default: as configured)",
+    }),
+    "tokens": ("--tokens", {"type": float, "default": 75e9, "help": "tokens whose days are counted (75e9)"}),
+    "tflops": ("--tflops", {
+        "type": float, "default": 200.0, "help": "TFLOP/s that a GPU is assumed to reach, without recomputing (200)",
+    }),
     "jobs": ("--jobs", {"type": int, "default": 8, "help": "jobs at once that start a server of their own (8)"}),
     "json": ("--json", {"action": "store_true", "help": "as JSON"}),
     "once": ("--once", {"action": "store_true", "help": "print once and end"}),
@@ -184,6 +192,11 @@ COMMANDS: dict[str, Command] = {
         "cluster.launch", "job_folder resources command",
         lambda m, c, a: m.run(c.launcher, a.command, a.work, dict(a.resources)),
         "a training step as a Slurm job of several nodes or partitions",
+    ),
+    "train fit": Command(
+        "train.fit", "shape node_counts tokens tflops json",
+        lambda m, c, a: m.run(c, a.model, a.nodes, a.tokens, a.tflops, a.json),
+        "memory of each GPU by stage and node count; refuses what cannot fit and says what would",
     ),
     "train export": Command(
         "train.export", "checkpoint folder", lambda m, c, a: m.run(c.train.export, a.checkpoint, a.folder)

@@ -27,6 +27,7 @@ CHECKS: dict[str, Check] = {
     "keys": checks.keys,
     "endpoints": endpoint_checks.endpoints,
     "model": checks.model,
+    "memory": checks.memory,
     "disk": checks.disk,
     "files": checks.files,
     "latency": checks.latency,

@@ -43,7 +43,6 @@ def overrides(
         "data.custom_cls.name": "PackedWindows",
         "+data.windows.draws": steps * settings.batch_size,
         "+data.windows.seed": settings.seed,
-        "optim.min_lr_ratio": settings.final_rate,
     }
     return torchrun.overrides("cpt", settings, own, model, checkpoints, steps, 1, loggers)
 
@@ -57,7 +56,7 @@ def run(
     verl ends before the last step.
     """
     mixture = windows.read(data)
-    if mixture.length > settings.tokens_per_gpu * settings.sequence_parallel:
+    if mixture.length > settings.tokens_per_gpu * settings.sequence_gpus:
         raise UserError(
             f"{data} has windows of {mixture.length} tokens, above train.cpt.tokens_per_gpu x sequence_parallel; "
             "raise tokens_per_gpu, or pack again with a smaller cpt.pack.length"

@@ -26,7 +26,7 @@ from typing import Any
 from artifactscoder import tables
 from artifactscoder.config.trainers import GrpoSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import ray_nodes, reward_function, runs, verl_cpu, verl_stop, watch
+from artifactscoder.train import engines, fit, ray_nodes, reward_function, runs, verl_cpu, verl_stop, watch
 from artifactscoder.train.supervise import Trainer
 
 CURVE = {
@@ -76,8 +76,11 @@ def overrides(
     runs.must_have(loggers)
     s = settings
     cpu = s.device == "cpu"
+    megatron = s.engine == "megatron"
+    actor, ref = (f"{part}.{'megatron' if megatron else 'fsdp_config'}" for part in (ACTOR, REF))
     validates = s.validate_every_steps > 0
     pairs: dict[str, Any] = {
+        "model_engine": "megatron" if megatron else "dp",
         "algorithm.adv_estimator": "grpo",
         "algorithm.use_kl_in_reward": False,
         "data.train_files": train,
@@ -90,38 +93,33 @@ def overrides(
         "data.truncation": "error",
         "data.dataloader_num_workers": s.loader_workers,
         "data.seed": s.seed,
-        f"{MODEL}.path": model,
-        f"{MODEL}.use_remove_padding": True,
-        f"{MODEL}.enable_gradient_checkpointing": s.gradient_checkpointing,
-        f"{MODEL}.use_fused_kernels": s.fused_kernels,
-        f"+{MODEL}.override_config.attn_implementation": s.attention_kernel,
-        f"{ACTOR}.strategy": s.strategy,
+        **engines.model(s, MODEL, model),
+        f"{ACTOR}.strategy": s.engine,
         f"{ACTOR}.ppo_mini_batch_size": s.mini_batch_prompts or s.batch_prompts,
         f"{ACTOR}.use_dynamic_bsz": True,
         f"{ACTOR}.ppo_max_token_len_per_gpu": s.tokens_per_gpu,
-        f"{ACTOR}.ulysses_sequence_parallel_size": s.sequence_parallel,
+        f"{ACTOR}.entropy_from_logits_with_chunking": True,  # old log probabilities come with their entropy
         f"{ACTOR}.use_kl_loss": s.kl_coefficient > 0,
         f"{ACTOR}.kl_loss_coef": s.kl_coefficient,
         f"{ACTOR}.kl_loss_type": s.kl_type,
         f"{ACTOR}.clip_ratio_low": s.clip_low,
         f"{ACTOR}.clip_ratio_high": s.clip_high,
         f"{ACTOR}.entropy_coeff": s.entropy_coefficient,
-        f"{ACTOR}.optim.lr": s.learning_rate,
-        f"{ACTOR}.optim.weight_decay": s.weight_decay,
-        f"{ACTOR}.optim.clip_grad": s.clip_grad,
-        f"{ACTOR}.fsdp_config.param_offload": s.offload,
-        f"{ACTOR}.fsdp_config.optimizer_offload": s.offload,
-        f"{ACTOR}.checkpoint.save_contents": ["model", "optimizer", "extra"]
-        + (["hf_model"] if s.checkpoint_hf else []),
-        f"{ACTOR}.checkpoint.load_contents": ["model", "optimizer", "extra"],
-        f"{REF}.fsdp_config.param_offload": s.offload,
+        **engines.engine(s, actor, s.seed),
+        f"{actor}.param_offload": s.offload,
+        f"{actor}.optimizer_offload": s.offload,
+        **engines.optimiser(s, f"{ACTOR}.optim", s.learning_rate, "constant", 0),
+        **engines.checkpoint(s, f"{ACTOR}.checkpoint"),
+        f"{ref}.param_offload": s.offload,
         f"{ROLLOUT}.name": s.rollout,
         f"{ROLLOUT}.n": s.rollouts,
         f"{ROLLOUT}.seed": s.seed,
         f"{ROLLOUT}.temperature": s.temperature,
         f"{ROLLOUT}.top_p": s.top_p,
         f"{ROLLOUT}.tensor_model_parallel_size": s.tensor_parallel,
+        f"{ROLLOUT}.max_model_len": s.max_prompt_tokens + s.max_response_tokens,
         f"{ROLLOUT}.gpu_memory_utilization": s.gpu_memory,
+        f"{ROLLOUT}.enable_rollout_routing_replay": s.router_replay == "R3",
         f"{ROLLOUT}.agent.num_workers": s.agent_workers,
         f"{ROLLOUT}.val_kwargs.do_sample": s.validate_temperature > 0,
         f"{ROLLOUT}.val_kwargs.temperature": s.validate_temperature,
@@ -155,12 +153,12 @@ def overrides(
         "trainer.project_name": "artifactscoder",
         "trainer.experiment_name": "grpo",
     }
-    for part in (ACTOR, REF):
+    if megatron:
+        pairs[f"{actor}.router_replay.mode"] = "disabled" if s.router_replay == "none" else s.router_replay
+    else:
         pairs |= {
-            f"{part}.fsdp_config.model_dtype": "fp32" if part == ACTOR or cpu else s.precision,
-            f"+{part}.fsdp_config.mixed_precision.param_dtype": s.precision,
-            f"+{part}.fsdp_config.mixed_precision.reduce_dtype": "fp32",
-            f"{part}.fsdp_config.use_torch_compile": not cpu,
+            **engines.fsdp2(s, ref, "fp32" if cpu else s.precision),
+            f"{ACTOR}.ulysses_sequence_parallel_size": s.sequence_parallel,  # the reference model reads it here
         }
     if cpu:
         pairs |= {
@@ -222,6 +220,7 @@ def run(
         )
     digests = {"train": runs.sha256(train), "validation": runs.sha256(validation), "recipe": recipe}
     base = runs.fingerprint(model)
+    fit.must_fit(model, settings, "grpo")
     name = runs.identity(settings, digests, base)
     folder = (work / name).resolve()
     checkpoints = folder / "checkpoints"

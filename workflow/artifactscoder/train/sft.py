@@ -24,7 +24,7 @@ from artifactscoder.train import runs, torchrun
 
 def steps_per_epoch(rows: int, settings: SftSettings) -> int:
     """Steps of one pass, as verl's sampler and loader cut it: both drop what does not fill them."""
-    ranks = settings.world_size // settings.sequence_parallel
+    ranks = settings.data_parallel
     return rows // ranks // (settings.batch_size // ranks)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from artifactscoder.config.trainers import NextTokenSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import runs, verl_stop
+from artifactscoder.train import engines, fit, runs, verl_stop
 from artifactscoder.train.supervise import Trainer
 
 CURVE = {
@@ -67,7 +67,11 @@ def overrides(
     """The settings in verl's words (verl/trainer/config/sft_trainer_engine.yaml); `data` are those of one step."""
     runs.must_have(loggers)
     s = settings
+    group = "megatron" if s.engine == "megatron" else "fsdp"
+    warmup = math.ceil(s.warmup_ratio * steps)
     pairs: dict[str, Any] = {
+        "engine": group,
+        "optim": group,
         **data,
         "data.val_files": None,
         "data.train_batch_size": s.batch_size,
@@ -75,31 +79,10 @@ def overrides(
         "data.use_dynamic_bsz": True,
         "data.max_token_len_per_gpu": s.tokens_per_gpu,
         "data.num_workers": s.loader_workers,
-        "model.path": model,
-        "model.use_remove_padding": True,
-        "model.enable_gradient_checkpointing": s.gradient_checkpointing,
-        "model.use_fused_kernels": s.fused_kernels,
-        "+model.override_config.attn_implementation": s.attention_kernel,
-        "engine.strategy": s.strategy,
-        "engine.model_dtype": "fp32",
-        "+engine.mixed_precision.param_dtype": s.precision,
-        "+engine.mixed_precision.reduce_dtype": "fp32",
-        "engine.offload_policy": s.offload,
-        "engine.ulysses_sequence_parallel_size": s.sequence_parallel,
-        "engine.use_torch_compile": s.device == "cuda",
-        "engine.seed": s.seed,
-        "optim.lr": s.learning_rate,
-        "optim.lr_scheduler_type": s.schedule,
-        "optim.lr_warmup_steps": math.ceil(s.warmup_ratio * steps),
-        "optim.weight_decay": s.weight_decay,
-        "optim.clip_grad": s.clip_grad,
-        "checkpoint.save_contents": [
-            "model",
-            "optimizer",
-            "extra",
-            *(["hf_model"] if s.checkpoint_hf else []),
-        ],
-        "checkpoint.load_contents": ["model", "optimizer", "extra"],
+        **engines.model(s, "model", model),
+        **engines.engine(s, "engine", s.seed),
+        **engines.optimiser(s, "optim", s.learning_rate, s.schedule, warmup, s.final_rate),
+        **engines.checkpoint(s, "checkpoint"),
         "trainer.device": s.device,
         "trainer.logger": ["console", "file", *loggers],
         "trainer.total_epochs": epochs,
@@ -139,6 +122,7 @@ def run(job: Job, work: Path, manifest: Path, prepare: Callable[[Path], None] = 
     settings, steps = job.settings, job.steps
     rank, head = node_rank(job.step, settings)
     base = runs.fingerprint(job.model)
+    fit.must_fit(job.model, settings, job.step)
     name = runs.identity(settings, job.digests, base)
     folder = (work / name).resolve()
     checkpoints = folder / "checkpoints"
@@ -174,7 +158,7 @@ def _train(job: Job, command: list[str], folder: Path, curve: runs.Curve, rank: 
     """Run verl to the last step, or say why it did not get there."""
     settings, who = job.settings, f"verl's trainer of {job.step}"
     checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(runs.attempt(folder / "metrics"))
-    extra = {"VERL_FILE_LOGGER_PATH": str(metrics.path), verl_stop.VARIABLE: str(stop)}
+    extra = engines.environment(settings) | {"VERL_FILE_LOGGER_PATH": str(metrics.path), verl_stop.VARIABLE: str(stop)}
     env = runs.environment(settings.device, settings.threads, extra | runs.logging(folder))
     log, tail = runs.Steps(job.step, job.steps, {"loss": ".4f"}, metrics, curve), runs.Tail()
     with Trainer(command, env, str(folder), settings.stop_seconds) as trainer:
