@@ -75,6 +75,7 @@ BASE = f"{RESULTS}/train/tiny_model" if TINY else str(CONFIG.train.base)
 BASE_MANIFEST = [f"{BASE}/manifest.json"] if TINY else []
 MODELS = {
     "base": BASE,
+    "cpt": f"{RESULTS}/train/cpt/export",
     "sft": f"{RESULTS}/train/sft/export",
     "grpo": f"{RESULTS}/train/grpo/export",
 }
@@ -98,7 +99,7 @@ wildcard_constraints:
     part="[0-9]+",
     model="|".join(["base", "sft", "grpo", *map(re.escape, CONFIG.asked_models)]),
     asked="|".join(map(re.escape, CONFIG.asked_models)) or "none",
-    trained="sft|grpo",
+    trained="cpt|sft|grpo",
 
 
 def digest(step, *more):
@@ -170,6 +171,11 @@ def manifest_of(wildcards):
     if wildcards.model == "base":
         return BASE_MANIFEST
     return f"{MODELS[wildcards.model]}/manifest.json"
+
+
+# What SFT starts from.
+START = "cpt" if CONFIG.train.cpt.enabled else "base"
+START_MANIFEST = [f"{MODELS['cpt']}/manifest.json"] if START == "cpt" else BASE_MANIFEST
 
 
 def judge_of_grpo(wildcards):

@@ -39,8 +39,7 @@ CERTAIN = [
     "sft/select/sft_train.parquet",
     "rl/parquet/rl_train.parquet",
     "rl/parquet/rl_val.parquet",
-    "cpt/pack/games-play-00.parquet",
-    "cpt/pack/websight-0000.parquet",
+    "cpt/pack/mixture.json",
 ]
 
 
@@ -56,7 +55,7 @@ def test_the_whole_line_runs_on_slurm_in_images_and_makes_what_one_machine_makes
         with checkout(tmp_path / "here") as beside:
             local = ["--profile", "profiles/demo", "--cores", "1", "--configfile", *map(str, files)]
             made = subprocess.run(
-                [sys.executable, "-m", "snakemake", *local, "--", "data", "cpt"],
+                [sys.executable, "-m", "snakemake", *local, "--", "data", "tokens"],
                 cwd=beside,
                 capture_output=True,
                 text=True,

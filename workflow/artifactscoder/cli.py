@@ -27,6 +27,10 @@ Parser = argparse.ArgumentParser
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "input": ("--input", {"type": Path, "required": True, "help": "table of the step before (Parquet)"}),
     "inputs": ("--input", {"type": Path, "nargs": "+", "required": True, "dest": "inputs", "help": "tables (Parquet)"}),
+    "packed": ("--output", {"type": Path, "required": True, "help": "index to write (SHARD.idx)"}),
+    "processes": ("--processes", {"type": int, "default": 1, "help": "processes that tokenise, one a core (1)"}),
+    "indices": ("--input", {"type": Path, "nargs": "+", "required": True, "dest": "inputs", "help": "indices (.idx)"}),
+    "json_output": ("--output", {"type": Path, "required": True, "help": "file to write (JSON)"}),
     "output": ("--output", {"type": Path, "required": True, "help": "table to write; its ledger stands beside it"}),
     "category": ("--category", {"required": True, "help": "slug of a category in seeds.categories"}),
     "root": ("--root", {"required": True, "help": "slug of a root in seeds.cpt_roots"}),
@@ -44,6 +48,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "browsers": ("--browsers", {"type": int, "default": os.cpu_count(), "help": "browsers at once, one a core"}),
     "prompts": ("--prompts", {"type": Path, "required": True, "help": "table of rl/prompts"}),
     "valid": ("--valid", {"type": Path, "required": True, "help": "table of rl/valid"}),
+    "mixture": ("--mixture", {"type": Path, "required": True, "help": "mixture.json of cpt/mixture"}),
     "train": ("--train", {"type": Path, "required": True, "help": "training rows (Parquet)"}),
     "val": ("--val", {"type": Path, "required": True, "help": "validation rows (Parquet)"}),
     "tree": ("--tree", {"type": Path, "required": True, "help": "table of cpt/tree for one root"}),
@@ -66,7 +71,9 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "dropped": ("--dropped", {"type": Path, "required": True, "help": "table of dedup-pairs or dedup-keep"}),
     "work": ("--work", {"type": Path, "required": True, "help": "folder for checkpoints; survives a killed job"}),
     "manifest": ("--manifest", {"type": Path, "required": True, "help": "manifest to write when all is done"}),
-    "checkpoint": ("--checkpoint", {"type": Path, "required": True, "help": "manifest of train/sft or train/grpo"}),
+    "checkpoint": ("--checkpoint", {
+        "type": Path, "required": True, "help": "manifest of train/cpt, train/sft or train/grpo",
+    }),
     "folder": ("--output", {"type": Path, "required": True, "dest": "folder", "help": "folder to write"}),
     "calibration": ("--output", {"type": Path, "dest": "folder", "help": "folder (default: RESULTS/sft/calibrate)"}),
     "results": ("--results", {"type": Path, "required": True, "help": "folder of all results"}),
@@ -101,6 +108,14 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "configs": ("--config", {
         "type": Path, "action": "append", "default": [], "dest": "configs",
         "help": "configuration, as Snakemake takes it (default: config.yaml and what the profile names)",
+    }),
+    "shape": ("--model", {"default": "", "help": "model folder, or the name of a known model (default: train.base)"}),
+    "node_counts": ("--nodes", {
+        "type": int, "nargs": "+", "default": [], "dest": "nodes", "help": "for so many nodes (default: as configured)",
+    }),
+    "tokens": ("--tokens", {"type": float, "default": 75e9, "help": "tokens whose days are counted (75e9)"}),
+    "tflops": ("--tflops", {
+        "type": float, "default": 200.0, "help": "TFLOP/s that a GPU is assumed to reach, without recomputing (200)",
     }),
     "jobs": ("--jobs", {"type": int, "default": 8, "help": "jobs at once that start a server of their own (8)"}),
     "json": ("--json", {"action": "store_true", "help": "as JSON"}),
@@ -178,7 +193,10 @@ COMMANDS: dict[str, Command] = {
     ),
     "cpt code": Command("cpt.code", "input output", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output)),
     **_dedup("cpt"),
-    "cpt pack": Command("cpt.pack", "input model output", lambda m, c, a: m.run(c, a.input, a.model, a.output)),
+    "cpt pack": Command(
+        "cpt.pack", "input model packed processes", lambda m, c, a: m.run(c, a.input, a.model, a.output, a.processes)
+    ),
+    "cpt mixture": Command("cpt.mixture", "indices json_output", lambda m, c, a: m.run(c, a.inputs, a.output)),
     "sft tasks": Command("sft.tasks", "category output", lambda m, c, a: m.run(c, a.category, a.output)),
     "sft distinct_tasks": Command(
         "sft.distinct_tasks", "inputs distinct", lambda m, c, a: m.run(c, a.inputs, a.output)
@@ -207,15 +225,24 @@ COMMANDS: dict[str, Command] = {
         "rl.parquet", "prompts valid train val", lambda m, c, a: m.run(c, a.prompts, a.valid, a.train, a.val)
     ),
     "train tiny_model": Command("train.tiny_model", "inputs folder", lambda m, c, a: _tiny_model(m, c, a)),
+    "train cpt": Command(
+        "train.cpt", "mixture model work manifest",
+        lambda m, c, a: m.run(c.train.cpt, a.mixture, a.model, a.work, a.manifest, c.train.loggers),
+    ),
     "train sft": Command(
         "train.sft", "train model work manifest",
-        lambda m, c, a: m.run(c.train.sft, a.train, a.model, a.work, a.manifest),
+        lambda m, c, a: m.run(c.train.sft, a.train, a.model, a.work, a.manifest, c.train.loggers),
     ),
     "train grpo": Command("train.grpo", "train val model work manifest rendezvous", lambda m, c, a: _grpo(m, c, a)),
     "train launch": Command(
         "cluster.launch", "job_folder resources command",
         lambda m, c, a: m.run(c.launcher, a.command, a.work, dict(a.resources)),
         "a training step as a Slurm job of several nodes or partitions",
+    ),
+    "train fit": Command(
+        "train.fit", "shape node_counts tokens tflops json",
+        lambda m, c, a: m.run(c, a.model, a.nodes, a.tokens, a.tflops, a.json),
+        "memory of each GPU by stage and node count; refuses what cannot fit and says what would",
     ),
     "train export": Command(
         "train.export", "checkpoint folder", lambda m, c, a: m.run(c.train.export, a.checkpoint, a.folder)
@@ -325,7 +352,8 @@ def _grpo(module: Any, config: Any, args: Any) -> None:
             beside = render_beside(args.config, rendezvous, settings.browsers, args.work / "render.log")
             stack.enter_context(beside)
         stack.enter_context(ray_nodes.head(settings, rendezvous))
-        module.run(settings, args.train, args.val, args.model, reward, args.work, args.manifest, recipe=recipe)
+        paths = (args.train, args.val, args.model, reward, args.work, args.manifest)
+        module.run(settings, *paths, recipe=recipe, loggers=config.train.loggers)
 
 
 def _serve(module: Any, config: Any, args: Any) -> int:

@@ -56,8 +56,10 @@ class Writer:
         self._file = open(self._draft, "wb")
         return self
 
-    def add(self, ids: Sequence[int]) -> None:
+    def add(self, ids: Sequence[int] | NDArray[np.int32]) -> None:
         """Append one document. Raises OverflowError where an id does not fit the vocabulary's type."""
+        if isinstance(ids, np.ndarray) and len(ids) and ids.max() > np.iinfo(TYPES[self.code]).max:
+            raise OverflowError(f"{ids.max()} is no token of this vocabulary")
         self._file.write(np.array(ids, dtype=TYPES[self.code]).tobytes())
         self._lengths.append(len(ids))
         self.tokens += len(ids)

@@ -51,7 +51,12 @@ STEPS: dict[str, Step] = {
     "cpt/prompts": Step("leaves times templates", ("cpt.prompts", "seed")),
     "cpt/code": Step("a page for each prompt", ("cpt.code",), ("coder",), ("cpt_code",)),
     "cpt/dedup": Step("near-duplicate pages removed", _dedup("cpt.dedup"), version=2),
-    "cpt/pack": Step("pages as tokens in training windows", ("cpt.pack", "mask"), version=2),
+    "cpt/pack": Step(
+        "pages as tokens, in the files that training reads",
+        ("cpt.pack.include_prompt", "cpt.pack.fim_rate", "cpt.pack.fim_spm_rate", "mask", "seed"),
+        version=3,
+    ),
+    "cpt/mixture": Step("what training draws of each source: mixture.json", ("cpt.pack.length", "cpt.mixture")),
     "sft/tasks": Step("tasks of each subcategory", ("sft.tasks",), ("teacher",), ("sft_tasks",), version=2),
     "sft/distinct_tasks": Step("near-duplicate tasks removed", _dedup("sft.distinct_tasks"), version=2),
     "sft/variants": Step("each task in several kinds", ("sft.variants",), ("teacher",), ("sft_variants",)),
@@ -80,6 +85,7 @@ STEPS: dict[str, Step] = {
         "rl_train.parquet and rl_val.parquet, split by task", ("rl.parquet", "seed", "sft.select.system")
     ),
     "train/tiny_model": Step("demo only: a random small model and its tokenizer", ("train.tiny_model",)),
+    "train/cpt": Step("continual pre-training with verl on packed tokens", ("train.cpt",)),
     "train/sft": Step("supervised fine-tuning with verl", ("train.sft",)),
     "train/grpo": Step(
         "GRPO with verl, rewarded by rendering and judge",

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from artifactscoder.config.base import Section
 from artifactscoder.config.engines import Sampling
 
+Source = Literal["websight", "tree"]  # of continual pre-training
 SEEDS = Path("workflow/seeds")
 
 
@@ -264,6 +265,34 @@ class PackSettings(Section):
 
     length: int = Field(16_384, ge=16, description="Tokens of a training window.")
     include_prompt: bool = Field(True, description="Whether the prompt stands before the page.")
+    fim_rate: float = Field(
+        0.0, ge=0, le=1, description="Share of the pages that are made fill-in-the-middle (0: none, usual: 0.5)."
+    )
+    fim_spm_rate: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Of those, the share with the suffix first (SPM); the others begin with the prefix.",
+    )
+
+
+class MixtureSettings(Section):
+    """cpt/mixture: how much of each source training draws."""
+
+    weights: dict[Source, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="Share of the tokens drawn from each source. Empty: by their tokens, so that each is read once.",
+    )
+    plan: dict[Source, Annotated[int, Field(ge=0)]] = Field(
+        {"websight": 5_000_000_000, "tree": 70_000_000_000},
+        description="Tokens planned of each source (paper: 5B + 70B); the report shows them beside those made.",
+    )
+
+    @model_validator(mode="after")
+    def _sum(self) -> MixtureSettings:
+        if self.weights and not sum(self.weights.values()) > 0:
+            raise ValueError("cpt.mixture.weights must hold one above 0, or be empty")
+        return self
 
 
 class CptSettings(Section):
@@ -276,6 +305,7 @@ class CptSettings(Section):
     code: CodeSettings = CodeSettings()
     dedup: DedupSettings = DedupSettings(threshold=0.7, jobs=16)
     pack: PackSettings = PackSettings()
+    mixture: MixtureSettings = MixtureSettings()
 
 
 class RlPromptsSettings(Section):
