@@ -37,18 +37,20 @@ STEPS: dict[str, Step] = {
         "WebSight rows: seed, fuller prompt, rewritten page",
         ("cpt.websight.asks", "cpt.websight.sampling", "cpt.websight.shards"),
         ("teacher", "coder"),
-        ("cpt_seed", "cpt_expand", "cpt_rewrite"),
+        ("cpt_seed", "cpt_seed_page", "cpt_expand", "cpt_rewrite"),
+        version=2,
     ),
     "cpt/tree": Step(
         "topics below each root, breadth first",
         ("cpt.tree.children", "cpt.tree.asks", "cpt.tree.sampling"),
         ("teacher",),
         ("cpt_tree",),
+        version=2,
     ),
     "cpt/templates": Step(
-        "distinct prompt templates with placeholders", ("cpt.templates",), ("teacher",), ("cpt_templates",)
+        "distinct prompt templates with placeholders", ("cpt.templates",), ("teacher",), ("cpt_templates",), version=2
     ),
-    "cpt/prompts": Step("leaves times templates", ("cpt.prompts", "seed")),
+    "cpt/prompts": Step("leaves times templates", ("cpt.prompts", "seed"), version=2),
     "cpt/code": Step("a page for each prompt", ("cpt.code",), ("coder",), ("cpt_code",)),
     "cpt/dedup": Step("near-duplicate pages removed", _dedup("cpt.dedup"), version=2),
     "cpt/pack": Step(

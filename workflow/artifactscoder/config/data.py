@@ -223,7 +223,7 @@ class WebsightSettings(Section):
 
     input: str = Field(
         "data/websight/*.parquet",
-        description="Parquet files with `llm_generated_idea`, `text` and optionally `image`.",
+        description="WebSight's Parquet files: v0.1 (`image`, `text`) or v0.2 (`llm_generated_idea` too), or both.",
     )
     sample: int = Field(
         0, ge=0, description="DEMO ONLY: compose this many stand-in rows procedurally instead of reading `input`."
@@ -237,8 +237,11 @@ class TreeSettings(Section):
     """cpt/tree: topics below each root, breadth first."""
 
     roots: list[str] | Literal["all"] = Field("all", description="Slugs of the roots that are grown.")
-    children: list[int] = Field(
-        [8, 8, 7, 7], description="Children per node by level; the root is level 1, so 4 numbers are depth 5."
+    children: list[Annotated[int, Field(ge=1, le=50)]] = Field(
+        [8, 8, 7, 7],
+        min_length=1,
+        max_length=8,
+        description="Children per node by level; the root is level 1, so 4 numbers are depth 5.",
     )
     asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
     sampling: Sampling = Sampling(temperature=0.8, max_tokens=2048)
@@ -249,6 +252,9 @@ class TemplatesSettings(Section):
 
     count: int = Field(2000, ge=1, description="Distinct templates (paper: 2,000).")
     per_request: int = Field(20, ge=1, description="Templates asked for at once.")
+    threshold: float = Field(
+        0.7, gt=0, le=1, description="Jaccard similarity of their words from which a template is a near-duplicate."
+    )
     rounds: int = Field(10, ge=1, description="Most rounds of asking for those still missing.")
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=8192)
 
