@@ -258,14 +258,18 @@ def rensa(corpus: Path, threshold: float, folder: Path, limit: int | None) -> Fo
 
 
 def text_dedup(corpus: Path, threshold: float, folder: Path, limit: int | None) -> Found:
-    """Its embedding function and bands (its command reads and writes its own datasets around these)."""
-    import re
+    """Its embedding function and bands, around which its command reads and writes datasets; nothing is verified."""
     from collections import defaultdict
 
     import numpy as np
+    import text_dedup.minhash
     from text_dedup.minhash import embed_func
     from text_dedup.utils.hashfunc import xxh3_32hash
 
+    class Characters:  # in place of its words
+        split = staticmethod(list)
+
+    text_dedup.minhash.NON_ALPHA = Characters()
     held = texts(corpus, limit)
     bands, rows = (25, 5) if threshold < 0.8 else (18, 7)
     ranges = [(i * rows, (i + 1) * rows) for i in range(bands)]
@@ -288,7 +292,6 @@ def text_dedup(corpus: Path, threshold: float, folder: Path, limit: int | None) 
     found = {(i, j) for table in tables for same in table.values() for j in same for i in same if i < j}
     watch.lap("end_to_end")
     watch.seconds["end_to_end"] += watch.seconds["signature"]
-    assert re  # its module needs it
     return watch.seconds, sorted(found)
 
 
@@ -296,6 +299,7 @@ def datatrove(corpus: Path, threshold: float, folder: Path, limit: int | None) -
     """Its stages 1 and 2 as one task each and one worker; character 5-grams are given in place of its words."""
     import struct
 
+    import numpy as np
     from datatrove.data import Document
     from datatrove.pipeline.dedup import minhash as stages
 
@@ -305,27 +309,12 @@ def datatrove(corpus: Path, threshold: float, folder: Path, limit: int | None) -
 
     class Characters(stages.MinhashDedupSignature):
         def get_shingles(self, text: str) -> Any:
-            import numpy as np
-
             made = shingles(text)
-            return np.fromiter((self.config.hash_config and self.hash(part) for part in made), np.uint64, len(made))
+            return np.fromiter(map(self._hash_func, made), np.uint64, len(made)).reshape(-1, 1)
 
-        def hash(self, part: str) -> int:
-            return self._hash(part)
-
-    from datatrove.utils.hashing import create_hash_func
-
-    Characters._hash = staticmethod(create_hash_func(settings.hash_config))  # type: ignore[attr-defined]
-    original = Characters.get_shingles
-
-    def column(self: Any, text: str) -> Any:
-        return original(self, text).reshape(-1, 1)
-
-    Characters.get_shingles = column  # type: ignore[method-assign]
     watch = Watch()
     first = Characters(str(folder / "signatures"), config=settings)
-    for _ in [first.run((Document(text=text, id=str(i)) for i, text in enumerate(held)), 0, 1)]:
-        pass
+    first.run((Document(text=text, id=str(i)) for i, text in enumerate(held)), 0, 1)
     watch.lap("signature")
     for rank in range(bands):
         stage = stages.MinhashDedupBuckets(str(folder / "signatures"), str(folder / "buckets"), config=settings)

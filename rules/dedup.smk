@@ -32,7 +32,7 @@ for STAGE, (SHARD, SHARDS, PAGES, INPUT, PRIORITY) in DEDUP.items():
         container:
             image("data")
         resources:
-            mem_mb=2000,
+            mem_mb=growing(2000),
         params:
             config=CONFIG_FILE,
             stage=STAGE,
@@ -61,7 +61,7 @@ for STAGE, (SHARD, SHARDS, PAGES, INPUT, PRIORITY) in DEDUP.items():
             container:
                 image("data")
             resources:
-                mem_mb=4000,
+                mem_mb=growing(4000),
             params:
                 config=CONFIG_FILE,
                 stage=STAGE,
@@ -89,7 +89,7 @@ for STAGE, (SHARD, SHARDS, PAGES, INPUT, PRIORITY) in DEDUP.items():
             container:
                 image("data")
             resources:
-                mem_mb=8000,
+                mem_mb=growing(8000),
             params:
                 config=CONFIG_FILE,
                 stage=STAGE,
@@ -120,7 +120,7 @@ for STAGE, (SHARD, SHARDS, PAGES, INPUT, PRIORITY) in DEDUP.items():
             container:
                 image("data")
             resources:
-                mem_mb=16000,
+                mem_mb=growing(16000),
             params:
                 config=CONFIG_FILE,
                 stage=STAGE,
@@ -147,7 +147,7 @@ for STAGE, (SHARD, SHARDS, PAGES, INPUT, PRIORITY) in DEDUP.items():
             container:
                 image("data")
             resources:
-                mem_mb=4000,
+                mem_mb=growing(4000),
             params:
                 config=CONFIG_FILE,
                 stage=STAGE,
@@ -173,7 +173,7 @@ for STAGE, (SHARD, SHARDS, PAGES, INPUT, PRIORITY) in DEDUP.items():
             container:
                 image("data")
             resources:
-                mem_mb=4000,
+                mem_mb=growing(4000),
             params:
                 config=CONFIG_FILE,
                 stage=STAGE,
@@ -203,7 +203,7 @@ for STAGE, (SHARD, SHARDS, PAGES, INPUT, PRIORITY) in DEDUP.items():
             container:
                 image("data")
             resources:
-                mem_mb=16000,
+                mem_mb=growing(16000),
             params:
                 config=CONFIG_FILE,
                 stage=STAGE,
@@ -230,7 +230,7 @@ for STAGE, (SHARD, SHARDS, PAGES, INPUT, PRIORITY) in DEDUP.items():
         container:
             image("data")
         resources:
-            mem_mb=4000,
+            mem_mb=growing(4000),
         params:
             config=CONFIG_FILE,
             stage=STAGE,

@@ -29,9 +29,10 @@ rule sft_tasks:
         " --output {output.table:q} 2> {log:q}"
 
 
-# A checkpoint: the jobs behind it are decided when it is done. It writes a table for each category and leaves alone
-# those that stay the same, so of the paid jobs behind it only those run whose tables changed. `snakemake -n`, which
-# cannot know that yet, announces them all.
+# A checkpoint: which jobs there are behind it is looked at again when it is done. It writes a table for each category
+# and leaves alone those that stay the same, so of the paid jobs behind it only those run whose tables changed. Announced
+# by `snakemake -n` are those whose own tasks change; a category that only loses a task to another's new one, or gets
+# one back, joins them when that is known.
 checkpoint sft_distinct_tasks:
     input:
         tables=expand(rules.sft_tasks.output.table, category=CATEGORIES),
@@ -45,7 +46,7 @@ checkpoint sft_distinct_tasks:
     container:
         image("data")
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         config=CONFIG_FILE,
         recipe=digest("sft/distinct_tasks"),
@@ -59,7 +60,8 @@ checkpoint sft_distinct_tasks:
 rule sft_variants:
     input:
         table=distinct("distinct_tasks"),
-        # The edge of the graph, and no more: what counts is the category's table.
+        # Of its own tasks a category has something new to do; of those of all it waits for the end, and no more.
+        own=rules.sft_tasks.output.table,
         dropped=ancient(rules.sft_distinct_tasks.output.dropped),
     output:
         table=f"{RESULTS}/sft/variants/{{category}}.parquet",
@@ -75,7 +77,9 @@ rule sft_variants:
         **asking("sft/variants", mem_mb=4000),
     params:
         config=CONFIG_FILE,
-        recipe=digest("sft/variants", SEED_ROWS["variants"]),
+        recipe=digest(
+            "sft/variants", SEED_ROWS["variants"], digest("sft/distinct_tasks")
+        ),
     message:
         "sft/variants: variants of {wildcards.category}"
     shell:
@@ -97,7 +101,7 @@ rule sft_decontaminate:
     container:
         image("data")
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         config=CONFIG_FILE,
         recipe=digest("sft/decontaminate", BENCHMARKS),
@@ -122,7 +126,7 @@ checkpoint sft_distinct_variants:
     container:
         image("data")
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
     params:
         config=CONFIG_FILE,
         recipe=digest("sft/distinct_variants"),
@@ -136,6 +140,7 @@ checkpoint sft_distinct_variants:
 rule sft_code:
     input:
         table=distinct("distinct_variants"),
+        own=rules.sft_decontaminate.output.table,
         dropped=ancient(rules.sft_distinct_variants.output.dropped),
     output:
         table=f"{RESULTS}/sft/code/{{category}}.parquet",
@@ -151,7 +156,7 @@ rule sft_code:
         **asking("sft/code", mem_mb=4000),
     params:
         config=CONFIG_FILE,
-        recipe=digest("sft/code"),
+        recipe=digest("sft/code", digest("sft/distinct_variants")),
     message:
         "sft/code: pages of {wildcards.category}"
     shell:
@@ -173,7 +178,7 @@ rule sft_rules:
     container:
         image("data")
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         config=CONFIG_FILE,
         recipe=digest("sft/rules"),
@@ -222,7 +227,7 @@ rule sft_agreement:
     container:
         image("data")
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
     params:
         config=CONFIG_FILE,
         recipe=digest("sft/agreement", SEED_ROWS["dimensions"]),
@@ -248,7 +253,7 @@ rule sft_select:
     container:
         image("data")
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
     params:
         config=CONFIG_FILE,
         recipe=digest("sft/select", BASE),

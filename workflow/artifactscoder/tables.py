@@ -83,9 +83,9 @@ class Writer:
             self._draft.unlink(missing_ok=True)
 
 
-def write(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> int:
+def write(path: Path, schema: pa.Schema, rows: Iterable[Row], metadata: dict[str, str] | None = None) -> int:
     """Write all rows; returns how many."""
-    with Writer(path, schema) as writer:
+    with Writer(path, schema, metadata) as writer:
         for row in rows:
             writer.write(row)
     return writer.rows

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from artifactscoder.config.base import Section
 from artifactscoder.config.engines import Sampling
 
+Source = Literal["websight", "tree"]  # of continual pre-training
 SEEDS = Path("workflow/seeds")
 
 
@@ -222,7 +223,7 @@ class WebsightSettings(Section):
 
     input: str = Field(
         "data/websight/*.parquet",
-        description="Parquet files with `llm_generated_idea`, `text` and optionally `image`.",
+        description="WebSight's Parquet files: v0.1 (`image`, `text`) or v0.2 (`llm_generated_idea` too), or both.",
     )
     sample: int = Field(
         0, ge=0, description="DEMO ONLY: compose this many stand-in rows procedurally instead of reading `input`."
@@ -236,8 +237,11 @@ class TreeSettings(Section):
     """cpt/tree: topics below each root, breadth first."""
 
     roots: list[str] | Literal["all"] = Field("all", description="Slugs of the roots that are grown.")
-    children: list[int] = Field(
-        [8, 8, 7, 7], description="Children per node by level; the root is level 1, so 4 numbers are depth 5."
+    children: list[Annotated[int, Field(ge=1, le=50)]] = Field(
+        [8, 8, 7, 7],
+        min_length=1,
+        max_length=8,
+        description="Children per node by level; the root is level 1, so 4 numbers are depth 5.",
     )
     asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
     sampling: Sampling = Sampling(temperature=0.8, max_tokens=2048)
@@ -248,6 +252,9 @@ class TemplatesSettings(Section):
 
     count: int = Field(2000, ge=1, description="Distinct templates (paper: 2,000).")
     per_request: int = Field(20, ge=1, description="Templates asked for at once.")
+    threshold: float = Field(
+        0.7, gt=0, le=1, description="Jaccard similarity of their words from which a template is a near-duplicate."
+    )
     rounds: int = Field(10, ge=1, description="Most rounds of asking for those still missing.")
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=8192)
 
@@ -264,6 +271,34 @@ class PackSettings(Section):
 
     length: int = Field(16_384, ge=16, description="Tokens of a training window.")
     include_prompt: bool = Field(True, description="Whether the prompt stands before the page.")
+    fim_rate: float = Field(
+        0.0, ge=0, le=1, description="Share of the pages that are made fill-in-the-middle (0: none, usual: 0.5)."
+    )
+    fim_spm_rate: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Of those, the share with the suffix first (SPM); the others begin with the prefix.",
+    )
+
+
+class MixtureSettings(Section):
+    """cpt/mixture: how much of each source training draws."""
+
+    weights: dict[Source, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="Share of the tokens drawn from each source. Empty: by their tokens, so that each is read once.",
+    )
+    plan: dict[Source, Annotated[int, Field(ge=0)]] = Field(
+        {"websight": 5_000_000_000, "tree": 70_000_000_000},
+        description="Tokens planned of each source (paper: 5B + 70B); the report shows them beside those made.",
+    )
+
+    @model_validator(mode="after")
+    def _sum(self) -> MixtureSettings:
+        if self.weights and not sum(self.weights.values()) > 0:
+            raise ValueError("cpt.mixture.weights must hold one above 0, or be empty")
+        return self
 
 
 class CptSettings(Section):
@@ -276,6 +311,7 @@ class CptSettings(Section):
     code: CodeSettings = CodeSettings()
     dedup: DedupSettings = DedupSettings(threshold=0.7, jobs=16)
     pack: PackSettings = PackSettings()
+    mixture: MixtureSettings = MixtureSettings()
 
 
 class RlPromptsSettings(Section):
