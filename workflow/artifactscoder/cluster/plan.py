@@ -73,13 +73,14 @@ def files(config: Config) -> dict[str, int]:
     signatures = each["sft/dedup"] + each["cpt/dedup"]
     # Pairs of SFT and CPT, dropped tasks and variants, WebSight's two, the judges' agreement, the evaluation's table.
     others = 2 + 2 + 2 + 1 + 1
-    jobs = tables + signatures + others - sum(each[step] for step in GATHERED)
+    cpt = 2 * each["cpt/pack"] + 1  # an index and statistics a shard, and the mixture
+    jobs = tables + signatures + others + each["cpt/pack"] + 1 - sum(each[step] for step in GATHERED)
     ranks = [(t.world_size, t.keep_checkpoints + 1) for t in (config.train.sft, config.train.grpo)]
     outputs = (
-        2 * (tables - sum(each[step] for step in GATHERED)) + signatures + others + 20
+        2 * (tables - sum(each[step] for step in GATHERED)) + signatures + others + cpt + 20
     )  # 20: manifests, curves, report, configuration
     return {
-        "tables": tables + signatures + others,
+        "tables": tables + signatures + others + cpt,
         "ledgers": tables,
         "logs": jobs + 10,
         "benchmarks": jobs + 10,
