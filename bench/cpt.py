@@ -177,11 +177,12 @@ def packing(config: Config, folder: Path, count: int, ranks: Path | None) -> dic
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", choices=("prompts", "pack"))
-    parser.add_argument("--quick", action="store_true", help="80,000 prompts, 300 pages")
+    parser.add_argument("--quick", action="store_true", help="125,000 prompts, 300 pages")
     parser.add_argument("--ranks", type=Path, help="vocabulary in tiktoken's form")
     parser.add_argument("--pages", type=int, default=4000, help="pages that are packed (4,000)")
     args = parser.parse_args()
-    overlay = {"cpt": {"prompts": {"per_leaf": 1, "shards": 1}}} if args.quick else {}
+    few = {"tree": {"roots": ["games-play", "retail-commerce"]}, "prompts": {"per_leaf": 20, "shards": 1}}
+    overlay = {"cpt": few} if args.quick else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
