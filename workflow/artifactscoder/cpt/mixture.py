@@ -3,8 +3,8 @@
 In: the packed shards. Out: `mixture.json`: for each source its shards, tokens, documents and weight, the share of the
 tokens that training draws from it, beside the tokens that were planned (5B of WebSight, 70B of the tree). By default
 a source weighs what it has, so that every token is read once; with weights of your own a source may be read less or
-several times. Windows of `length` tokens are slices of a shard's tokens; the last of a shard may be shorter. Reads no
-token: the indices and ledgers say all of it.
+several times. Windows of `length` tokens are slices of a source's tokens, its shards one after another; the last may be
+shorter. Reads no token: the indices and ledgers say all of it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def run(config: Config, packed: list[Path], output: Path) -> None:
         "tokenizer": tokenizer,
         "sources": sources,
         "tokens": sum(source["tokens"] for source in sources),
-        "windows": sum(ceil(shard["tokens"] / length) for found in shards.values() for shard in found),
+        "windows": sum(ceil(source["tokens"] / length) for source in sources),
     }
     files.write_bytes(output, json.dumps(mixture, indent=1).encode())
     for found in sources:
