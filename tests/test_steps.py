@@ -65,7 +65,8 @@ async def sft_line(config, results: Path) -> None:
     dedup.pairs(config.sft.dedup, signatures, pages, results / "sft/dedup/pairs/dropped.parquet")
     for name in categories:
         kept = results / f"sft/dedup/{name}.parquet"
-        dedup.filter(results / f"sft/code/{name}.parquet", results / "sft/dedup/pairs/dropped.parquet", kept)
+        made_of = results / f"sft/code/{name}.parquet"
+        dedup.filter(config.sft.dedup, made_of, results / "sft/dedup/pairs/dropped.parquet", kept)
         rules.run(config, kept, results / f"sft/rules/{name}.parquet")
         await score.run(config, results / f"sft/rules/{name}.parquet", name, results / f"sft/score/{name}.parquet", 2)
 
@@ -275,7 +276,7 @@ async def test_the_cpt_line_accounts_for_every_id_and_every_token(configure, tmp
     cpt_dedup.pairs(config.cpt.dedup, signatures, made, results / "dedup/pairs/dropped.parquet")
     for name, path in zip(shards, made, strict=True):
         kept = results / f"dedup/{name}.parquet"
-        cpt_dedup.filter(path, results / "dedup/pairs/dropped.parquet", kept)
+        cpt_dedup.filter(config.cpt.dedup, path, results / "dedup/pairs/dropped.parquet", kept)
         pack.run(config, kept, tiny, results / f"pack/{name}.idx")
         check_documents(kept, tiny, results / f"pack/{name}")
     mixture.run(config, [results / f"pack/{name}.idx" for name in shards], results / "pack/mixture.json")
