@@ -39,8 +39,8 @@ CERTAIN = [
     "sft/select/sft_train.parquet",
     "rl/parquet/rl_train.parquet",
     "rl/parquet/rl_val.parquet",
-    "cpt/pack/mixture.json",
 ]
+TOKENS = ["cpt/pack/games-play-00.bin", "cpt/pack/websight-0000.idx", "cpt/pack/mixture.json"]
 
 
 def test_the_whole_line_runs_on_slurm_in_images_and_makes_what_one_machine_makes(tmp_path: Path) -> None:
@@ -85,6 +85,9 @@ def test_the_whole_line_runs_on_slurm_in_images_and_makes_what_one_machine_makes
                 assert there["id"].equals(here["id"])
                 there, here = there.drop_columns(["percent"]), here.drop_columns(["percent"])
             assert there.num_rows > 0 and there.equals(here), name
+        for name in TOKENS:
+            there, here = ((tmp_path / run / "results" / name).read_bytes() for run in ("slurm", "here"))
+            assert there == here != b"", name
         manifest = json.loads((folder / "results/train/grpo/manifest.json").read_text())
         assert manifest["final_step"] == 2 and manifest["scored"]
         assert (folder / "results/report/index.html").stat().st_size > 10_000
