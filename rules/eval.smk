@@ -38,11 +38,11 @@ rule eval_generate:
     benchmark:
         "benchmarks/eval/generate/{model}.tsv"
     container:
-        image("train" if CONFIG.eval.engine == "transformers" else "serve")
+        image("serve" if CONFIG.eval.serves else "train")
     threads: 8
     resources:
         **serving.share(GPU_NODE, CONFIG.eval.gpus, 8, 64000),
-        **({"servers": 1} if CONFIG.eval.engine == "vllm" else {}),
+        **({"servers": 1} if CONFIG.eval.serves else {}),
     params:
         config=CONFIG_FILE,
         recipe=digest("eval/generate", BASE),

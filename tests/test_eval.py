@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,12 +14,15 @@ from aiohttp import web
 
 from artifactscoder import tables
 from artifactscoder.config import Config
+from artifactscoder.config.trainers import TinyModelSettings
 from artifactscoder.errors import UserError
 from artifactscoder.eval import compare, generate, judge, render, score, table, tasks
 from artifactscoder.ledger import beside
+from artifactscoder.llm import folder
 from artifactscoder.llm.procedural import flaws
 from artifactscoder.llm.procedural.compose import compose
 from artifactscoder.report import accounts
+from artifactscoder.train import tiny_model
 from openai_server import Server, completion
 
 FIXTURES = Path(__file__).parent / "evaluation"
@@ -95,6 +100,67 @@ async def test_known_answers_are_ranked_as_they_are_and_every_digit_comes_again(
     books = {account.step: account for account in accounts.collect(config, tmp_path / "two")}
     assert [problem for account in books.values() for problem in account.problems] == []
     assert books["eval/score"].entered == 20
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A model of the demo's kind, untrained."""
+    texts = [f"<!DOCTYPE html>\n<html>\n<p>page {i}</p>\n</html>" for i in range(50)]
+    tiny_model.make(texts, tmp_path / "tiny", TinyModelSettings(vocab=640, layers=1, hidden=32, heads=2, kv_heads=1))
+    return tmp_path / "tiny"
+
+
+async def test_transformers_lose_the_batch_under_way_to_a_kill_and_answer_the_rest_as_before(
+    configure, tmp_path, tiny, monkeypatch
+) -> None:
+    drawn = {"temperature": 1.0, "max_tokens": 12}
+    settings = {"tasks": SETS, "batch": 1, "sampling": drawn, "models": ["base"]}
+    config = configure(eval=settings)
+    tasks.run(config, None, tmp_path / "tasks.parquet")
+    whole = configure(eval=settings, journal=str(tmp_path / "whole"))
+    await generate.run(whole, tmp_path / "tasks.parquet", tiny, "base", tmp_path / "whole.parquet")
+    answers, calls = folder.Folder.answers, 0
+
+    def killed(self: folder.Folder, *given: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return answers(self, *given)
+
+    monkeypatch.setattr(folder.Folder, "answers", killed)
+    with pytest.raises(KeyboardInterrupt):
+        await generate.run(config, tmp_path / "tasks.parquet", tiny, "base", tmp_path / "out.parquet")
+    assert not (tmp_path / "out.parquet").exists()
+    await generate.run(config, tmp_path / "tasks.parquet", tiny, "base", tmp_path / "out.parquet")
+    assert calls == 3 + 2, "two of four batches were on record"
+    assert (tmp_path / "out.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    assert len(set(tables.column(tmp_path / "out.parquet", "answer"))) == 4
+    await generate.run(config, tmp_path / "tasks.parquet", tiny, "base", tmp_path / "again.parquet")
+    assert calls == 5, "answers of the same model are not decoded again"
+
+
+async def test_vllm_in_the_job_answers_for_a_folder_and_another_state_of_it_is_asked_anew(
+    configure, tmp_path, tiny, monkeypatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    vllm = tmp_path / "bin/vllm"
+    vllm.write_text(f'#!/bin/sh\nshift\nexec {sys.executable} {Path(__file__).parent}/fake_vllm.py "$@"\n')
+    vllm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{vllm.parent}:{os.environ['PATH']}")
+    config = configure(eval={"tasks": SETS, "engine": "vllm", "gpus": 0, "models": ["base"]})
+    tasks.run(config, None, tmp_path / "tasks.parquet")
+    output, journal = tmp_path / "out.parquet", tmp_path / "journal/eval/generate/base"
+    await generate.run(config, tmp_path / "tasks.parquet", tiny, "base", output)
+    assert "A page of the fake" in tables.column(output, "answer")[0]
+    assert f"serve {tiny}" in (journal / "base.server.log").read_text()
+    (journal / "base.server.log").unlink()
+    await generate.run(config, tmp_path / "tasks.parquet", tiny, "base", output)
+    assert not (journal / "base.server.log").exists(), "all was on record: no server is started"
+    weights = next(tiny.glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-4] + b"abcd")
+    await generate.run(config, tmp_path / "tasks.parquet", tiny, "base", output)
+    assert (journal / "base.server.log").exists(), "another state of the model answers for itself"
 
 
 def test_a_benchmark_file_gives_tasks_with_its_own_maxima_classes_and_difficulties(configure, tmp_path) -> None:
