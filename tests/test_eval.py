@@ -72,12 +72,12 @@ async def evaluated(config: Config, results: Path) -> Path:
 
 
 async def test_known_answers_are_ranked_as_they_are_and_every_digit_comes_again(configure, tmp_path) -> None:
-    names = list(ANSWERS)
-    folders = []
+    names, folders = list(ANSWERS), []
+    three = {**SETS, "artifactsbench": {**SETS["artifactsbench"], "count": 3}}
     async with Server(answered).open() as url:
         for run in ("one", "two"):
             config = configure(
-                endpoints=models(url, names), eval={"models": names, "tasks": SETS, "interactions": 2},
+                endpoints=models(url, names), eval={"models": names, "tasks": three, "interactions": 1, "screenshots": 2},
                 journal=str(tmp_path / run / "journal"),
             )  # fmt: skip
             folders.append(await evaluated(config, tmp_path / run))
@@ -85,21 +85,21 @@ async def test_known_answers_are_ranked_as_they_are_and_every_digit_comes_again(
     points = {name: row["checklist"] for name, row in by_model.items()}
     assert points["perfect"] > points["middling"] + 5 and points["middling"] > points["broken"] + 5, points
     assert points["broken"] > points["blank"] == points["begging"] == 0, points
-    assert by_model["begging"]["directed"] == 4 and by_model["begging"]["rendered"] == 1
+    assert by_model["begging"]["directed"] == 3 and by_model["begging"]["rendered"] == 1
     assert by_model["blank"]["rendered"] == 0 and by_model["blank"]["failed"] == 0, "a blank page is a result"
     percents = {name: row["percent"] for name, row in by_model.items()}
     assert percents["perfect"] > percents["middling"] > percents["broken"] > percents["blank"] == percents["begging"]
-    assert by_model["perfect"]["judge"] == "procedural" and by_model["perfect"]["pictures"] == 5
+    assert by_model["perfect"]["judge"] == "procedural" and by_model["perfect"]["pictures"] == 3
     for path in sorted((folders[0]).glob("*.parquet")):
         assert path.read_bytes() == (folders[1] / path.name).read_bytes(), f"{path.name} differs between two runs"
     pairs = {(row["a"], row["b"]): row for row in tables.rows(folders[0] / "pairs.parquet")}
     found = pairs["perfect", "blank"]
-    assert found["high"] < 0 and found["worse"] == found["tasks"] == 4 and found["p"] == 0.125, "of 2^4 flips two"
+    assert found["high"] < 0 and found["worse"] == found["tasks"] == 3 and found["p"] == 0.25, "two of 2^3 flips"
     groups = {(row["by"], row["group"]) for row in tables.rows(folders[0] / "groups.parquet")}
-    assert {("class", "Game Development"), ("difficulty", "hard")} <= groups
+    assert {("class", "Game Development"), ("difficulty", "medium")} <= groups
     books = {account.step: account for account in accounts.collect(config, tmp_path / "two")}
     assert [problem for account in books.values() for problem in account.problems] == []
-    assert books["eval/score"].entered == 20
+    assert books["eval/score"].entered == 15 and books["eval/tasks"].counts["rejected"] == 1
 
 
 @pytest.fixture
