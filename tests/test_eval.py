@@ -258,13 +258,13 @@ async def test_two_judges_are_never_mixed_and_their_agreement_is_said(configure,
 def test_an_interval_holds_the_mean_as_often_as_it_says_also_where_tasks_come_in_stacks() -> None:
     draw, held, alone = np.random.default_rng(0), 0, 0
     names = [f"task-{i // 5}" for i in range(100)]
-    for seed in range(100):
+    for seed in range(50):
         values = np.repeat(draw.normal(50, 15, 20), 5) + draw.normal(0, 5, 100)
         low, high = compare.interval(values, names, seed)
         held += low <= 50 <= high
         low, high = compare.interval(values, [str(i) for i in range(100)], seed)
         alone += low <= 50 <= high
-    assert held >= 87 and alone < 75, "rows drawn alone would claim too much"
+    assert held >= 44 and alone < 38, "rows drawn alone would claim too much"
 
 
 def test_a_difference_is_found_where_there_is_one_and_seldom_where_there_is_none() -> None:
