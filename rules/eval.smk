@@ -18,7 +18,9 @@ rule eval_tasks:
     params:
         config=CONFIG_FILE,
         recipe=digest("eval/tasks", EVAL_FILES),
-        val=lambda wildcards, input: f"--val {input.val}" if input.val else "",
+        val=lambda wildcards, input: (
+            f"--val {shlex.quote(str(input.val))}" if input.val else ""
+        ),
     message:
         "eval/tasks: what the models are compared on"
     shell:
@@ -41,8 +43,7 @@ rule eval_generate:
         image("serve" if CONFIG.eval.serves else "train")
     threads: 8
     resources:
-        **serving.share(GPU_NODE, CONFIG.eval.gpus, 8, 64000),
-        **({"servers": 1} if CONFIG.eval.serves else {}),
+        **answering(mem_mb=64000),
     params:
         config=CONFIG_FILE,
         recipe=digest("eval/generate", BASE),
