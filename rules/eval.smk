@@ -96,7 +96,7 @@ rule eval_render:
         image("render")
     threads: 8
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
     params:
         config=CONFIG_FILE,
         recipe=digest("eval/render"),

@@ -26,35 +26,48 @@ class Step:
     version: int = 1
 
 
+def _dedup(where: str) -> tuple[str, ...]:
+    """What near-duplicates depend on: not how many jobs find them, nor which engine makes the same signatures."""
+    names = ("threshold", "permutations", "bands", "rows", "recall", "shingle", "bucket", "structure")
+    return tuple(f"{where}.{name}" for name in names)
+
+
 STEPS: dict[str, Step] = {
     "cpt/websight": Step(
         "WebSight rows: seed, fuller prompt, rewritten page",
         ("cpt.websight.asks", "cpt.websight.sampling", "cpt.websight.shards"),
         ("teacher", "coder"),
-        ("cpt_seed", "cpt_expand", "cpt_rewrite"),
+        ("cpt_seed", "cpt_seed_page", "cpt_expand", "cpt_rewrite"),
+        version=2,
     ),
     "cpt/tree": Step(
         "topics below each root, breadth first",
         ("cpt.tree.children", "cpt.tree.asks", "cpt.tree.sampling"),
         ("teacher",),
         ("cpt_tree",),
+        version=2,
     ),
     "cpt/templates": Step(
-        "distinct prompt templates with placeholders", ("cpt.templates",), ("teacher",), ("cpt_templates",)
+        "distinct prompt templates with placeholders", ("cpt.templates",), ("teacher",), ("cpt_templates",), version=2
     ),
-    "cpt/prompts": Step("leaves times templates", ("cpt.prompts", "seed")),
+    "cpt/prompts": Step("leaves times templates", ("cpt.prompts", "seed"), version=2),
     "cpt/code": Step("a page for each prompt", ("cpt.code",), ("coder",), ("cpt_code",)),
-    "cpt/dedup": Step("near-duplicate pages removed", ("cpt.dedup",)),
-    "cpt/pack": Step("pages as tokens in training windows", ("cpt.pack", "mask"), version=2),
+    "cpt/dedup": Step("near-duplicate pages removed", _dedup("cpt.dedup"), version=2),
+    "cpt/pack": Step(
+        "pages as tokens, in the files that training reads",
+        ("cpt.pack.include_prompt", "cpt.pack.fim_rate", "cpt.pack.fim_spm_rate", "mask", "seed"),
+        version=3,
+    ),
+    "cpt/mixture": Step("what training draws of each source: mixture.json", ("cpt.pack.length", "cpt.mixture")),
     "sft/tasks": Step("tasks of each subcategory", ("sft.tasks",), ("teacher",), ("sft_tasks",), version=2),
-    "sft/distinct_tasks": Step("near-duplicate tasks removed", ("sft.distinct_tasks",)),
+    "sft/distinct_tasks": Step("near-duplicate tasks removed", _dedup("sft.distinct_tasks"), version=2),
     "sft/variants": Step("each task in several kinds", ("sft.variants",), ("teacher",), ("sft_variants",)),
     "sft/decontaminate": Step(
         "variants taken from a benchmark removed", ("decontaminate.ngram", "decontaminate.threshold")
     ),
-    "sft/distinct_variants": Step("near-duplicate variants removed", ("sft.distinct_variants",)),
+    "sft/distinct_variants": Step("near-duplicate variants removed", _dedup("sft.distinct_variants"), version=2),
     "sft/code": Step("a page for each variant", ("sft.code",), ("coder",), ("sft_code",)),
-    "sft/dedup": Step("near-duplicate pages removed", ("sft.dedup",)),
+    "sft/dedup": Step("near-duplicate pages removed", _dedup("sft.dedup"), version=2),
     "sft/rules": Step("pages that cannot work removed, private data masked", ("sft.rules", "mask"), version=3),
     "sft/score": Step(
         "25 dimensions judged on page and rendering", ("sft.score", "render"), ("judge",), ("sft_score",), version=3
@@ -74,6 +87,7 @@ STEPS: dict[str, Step] = {
         "rl_train.parquet and rl_val.parquet, split by task", ("rl.parquet", "seed", "sft.select.system")
     ),
     "train/tiny_model": Step("demo only: a random small model and its tokenizer", ("train.tiny_model",)),
+    "train/cpt": Step("continual pre-training with verl on packed tokens", ("train.cpt",)),
     "train/sft": Step("supervised fine-tuning with verl", ("train.sft",)),
     "train/grpo": Step(
         "GRPO with verl, rewarded by rendering and judge",

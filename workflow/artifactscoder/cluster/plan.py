@@ -73,10 +73,14 @@ def files(config: Config) -> dict[str, int]:
     each = shards(config)
     tables = sum(each.values())
     signatures = each["sft/dedup"] + each["cpt/dedup"]
-    # Pairs of SFT and CPT, dropped tasks and variants, WebSight's two, the judges' agreement, the evaluation's five.
+    # Dropped pages of SFT and CPT, dropped tasks and variants, WebSight's two, the judges' agreement, the
+    # evaluation's five.
     others = 2 + 2 + 2 + 1 + 5
+    for stage, settings in (("sft", config.sft.dedup), ("cpt", config.cpt.dedup)):
+        if settings.jobs > 1:  # bands and verify, a part each; components' two; route, a shard each
+            others += 2 * settings.jobs + 2 + each[f"{stage}/dedup"]
     jobs = tables + signatures + others - 4 - sum(each[step] for step in GATHERED)
-    ranks = [(t.world_size, t.keep_checkpoints + 1) for t in (config.train.sft, config.train.grpo)]
+    ranks = [(t.world_size, t.keep_checkpoints + 1) for t in config.train.trainers]
     outputs = (
         2 * (tables - sum(each[step] for step in GATHERED)) + signatures + others + 20
     )  # 20: manifests, curves, report, configuration
@@ -122,8 +126,8 @@ def need(config: Config) -> Need:
     results = {stage: count * PAGE_BYTES * tables[stage] for stage, count in made.items()}
     journal = {stage: count * PAGE_BYTES for stage, count in made.items()}
     count = 0 if config.train.tiny_model else parameters(config.train.base)
-    kept = sum(trainer.keep_checkpoints + 1 for trainer in (config.train.sft, config.train.grpo))
-    exported = 2 * count * (2 if config.train.export.dtype == "bf16" else 4)
+    kept = sum(trainer.keep_checkpoints + 1 for trainer in config.train.trainers)
+    exported = len(config.train.trainers) * count * (2 if config.train.export.dtype == "bf16" else 4)
     return Need(
         results["sft"] + results["rl"],
         journal["sft"] + journal["rl"],

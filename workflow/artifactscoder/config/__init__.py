@@ -116,6 +116,16 @@ class Config(Section):
                 raise ValueError(f"eval.judges names the endpoint '{name}', which endpoints does not define ({known})")
         return self
 
+    @model_validator(mode="after")
+    def windows_can_be_trained_on(self) -> Config:
+        trainer = self.train.cpt
+        if trainer.enabled and self.cpt.pack.length > trainer.tokens_per_gpu * trainer.sequence_gpus:
+            raise ValueError(
+                f"cpt.pack.length is {self.cpt.pack.length}, which is longer than train.cpt.tokens_per_gpu "
+                f"({trainer.tokens_per_gpu}) x sequence_parallel; no GPU could take such a window"
+            )
+        return self
+
     def endpoint(self, role: str) -> tuple[str, Endpoint]:
         """Name and settings of the endpoint that plays `role`."""
         name = getattr(self.roles, role)

@@ -10,7 +10,13 @@ from pydantic import Field, model_validator
 
 from artifactscoder.config.base import Section
 from artifactscoder.config.engines import Sampling
-from artifactscoder.config.trainers import ExportSettings, GrpoSettings, SftSettings, TinyModelSettings
+from artifactscoder.config.trainers import (
+    CptTrainSettings,
+    ExportSettings,
+    GrpoSettings,
+    SftSettings,
+    TinyModelSettings,
+)
 
 
 class TrainSettings(Section):
@@ -23,9 +29,18 @@ class TrainSettings(Section):
     tiny_model: TinyModelSettings | None = Field(
         None, description="DEMO ONLY: make a random small model of this shape and take it as the base."
     )
+    loggers: list[Literal["tensorboard", "wandb", "mlflow"]] = Field(
+        [], description="Trackers that get the metrics of training too, beside the curves of the report."
+    )
+    cpt: CptTrainSettings = CptTrainSettings()
     sft: SftSettings = SftSettings()
     grpo: GrpoSettings = GrpoSettings()
     export: ExportSettings = ExportSettings()
+
+    @property
+    def trainers(self) -> list[CptTrainSettings | SftSettings | GrpoSettings]:
+        """Those that the target `all` runs, in their order."""
+        return [*([self.cpt] if self.cpt.enabled else []), self.sft, self.grpo]
 
 
 class TaskSet(Section):

@@ -26,6 +26,10 @@ REWARD_PARTS = {
     "score": "reward", "s_chk": "checklist", "s_sim": "similarity", "s_len": "length", "i_rep": "no loop",
     "i_render": "rendered",
 }  # fmt: skip
+WATCHED = {
+    "blank": "next to nothing shown", "repetition": "in loops", "template": "another's skeleton",
+    "directed": "speaks to the judge", "gap": "judge less rules", "failed": "could not be scored",
+}  # fmt: skip
 
 
 def run(config: Config, results: Path, graph: Path, output: Path) -> None:
@@ -77,6 +81,11 @@ def run(config: Config, results: Path, graph: Path, output: Path) -> None:
         seconds=_seconds(books),
         spending=_spending(config, books),
         sft=_chart_curve(results / "train/sft/curve.parquet", {"loss": "training loss"}, "loss"),
+        cpt=_chart_curve(results / "train/cpt/curve.parquet", {"loss": "training loss"}, "loss"),
+        kl=_chart_curve(results / "train/grpo/curve.parquet", {"kl": "KL to the SFT model"}, "KL"),
+        watched=_chart_curve(results / "train/grpo/watch.parquet", WATCHED, "share of the step's answers"),
+        lengths=_chart_curve(results / "train/grpo/watch.parquet", {"tokens": "mean length"}, "tokens"),
+        alarms=data.alarms(results / "train/grpo/manifest.json"),
         grpo=charts.draw(charts.lines(rewards, "mean over the step's answers"), "Parts of the reward over training"),
         differing=differing,
         training_steps=steps,

@@ -155,6 +155,11 @@ def curve(path: Path, names: dict[str, str]) -> Rows:
     return out
 
 
+def alarms(path: Path) -> Rows:
+    """What drifted during GRPO, from its manifest: signal, step, until, text."""
+    return list(json.loads(path.read_text())["alarms"]) if path.exists() else []
+
+
 def rewards(path: Path, parts: dict[str, str]) -> Rows:
     """Mean of each part of the reward over the samples of each training step."""
     sums: dict[tuple[int, str], list[float]] = {}

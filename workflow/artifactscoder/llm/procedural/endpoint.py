@@ -138,7 +138,13 @@ def _templates(f: dict[str, str], index: int) -> tuple[str, str]:
 
 
 def _seed(f: dict[str, str], index: int) -> tuple[str, str]:
-    return ideas.seed_idea(f["idea"], f["html"]), "stop"
+    return ideas.seed_idea(f.get("idea") or _heading(f["html"]), f["html"]), "stop"
+
+
+def _heading(html: str) -> str:
+    """What a page calls itself."""
+    found = re.search(r"<(title|h1)\b[^<>]*>([^<>]+)", html, re.IGNORECASE)
+    return found.group(2).strip() if found else ""
 
 
 def _expand(f: dict[str, str], index: int) -> tuple[str, str]:
@@ -163,6 +169,7 @@ _HANDLERS: dict[str, Callable[[dict[str, str], int], tuple[str, str]]] = {
     "sft_code": _page,
     "sft_score": _score,
     "cpt_seed": _seed,
+    "cpt_seed_page": _seed,
     "cpt_expand": _expand,
     "cpt_rewrite": _rewrite,
     "cpt_tree": _tree,
