@@ -97,6 +97,48 @@ def test_a_visitor_clicks_types_drags_and_scrolls_with_real_input(home: Home) ->
     assert home.act(WORKSHOP + tell, *actions).screenshots == render.screenshots
 
 
+OFFERS = """<!DOCTYPE html><body><h1>Desk</h1><input id=who placeholder=Name><button id=go>Go</button>
+<button disabled>Not now</button><button style="display:none">Hidden</button><a href="https://example.org">Away</a>
+<div style="cursor:pointer" onclick="console.error('div')">A box</div><input type=range id=r max=100 value=10>
+<select id=s><option>one<option>two</select><canvas id=c width=200 height=80></canvas><p id=out>-</p><script>
+const say = (text) => { out.textContent += ' ' + text; console.error(out.textContent); };
+go.addEventListener('click', () => say('went ' + who.value)); r.oninput = () => say('slid ' + (r.value > 50));
+who.addEventListener('input', () => 0); s.onchange = () => say('chose ' + s.value);
+addEventListener('keydown', (event) => { if (event.key.length > 1) say('key ' + event.key); });
+c.addEventListener('pointerdown', () => say('canvas')); c.addEventListener('pointermove', () => 0);
+</script></body>"""
+
+
+def test_what_a_page_offers_is_found_and_done_each_kind_in_turn(home: Home) -> None:
+    explore = {"do": "explore", "times": 8}
+    render = home.act(OFFERS, explore)
+    done = [(action["do"], action["target"]) for action in render.verdict.actions]
+    assert done[:5] == [("type", "#who"), ("click", "#go"), ("key", ""), ("drag", "#r"), ("key", "#s")]
+    assert ("click", "A box") in done and not {"Not now", "Hidden", "Away"} & {str(target) for _, target in done}
+    assert outcomes(render.verdict) == [""] * 8 and len(render.screenshots) == 1 + 8
+    said = render.verdict.console_errors[-1]
+    for word in ("went Sample", "key ArrowRight", "slid true", "chose two", "canvas"):
+        assert word in said
+    assert home.act(OFFERS, explore).screenshots == render.screenshots, "the same page is used in the same way"
+    few = home.act(OFFERS, {"do": "explore", "times": 2}, {"do": "click", "target": "#missing"}).verdict
+    assert [action["do"] for action in few.actions] == ["type", "click", "click"]
+    assert outcomes(few) == ["", "", "no such element"]
+    bare = home.act("<p>Nothing to do here but to read.</p>", explore)
+    assert bare.verdict.rendered and bare.verdict.actions == [] and len(bare.screenshots) == 1
+
+
+def test_a_page_cannot_hide_from_exploring_what_it_listens_for_nor_run_in_its_world(home: Home) -> None:
+    trick = """<body><button id=b>Press</button><p>some text to be seen</p><script>
+      document.querySelectorAll = () => { console.error('mine'); return []; };
+      Element.prototype.checkVisibility = () => false; EventTarget.prototype.addEventListener = new Proxy(
+        EventTarget.prototype.addEventListener, {apply: (f, self, given) => Reflect.apply(f, self, given)});
+      addEventListener('keydown', () => console.error('heard'));
+      b.onclick = () => { for (;;) ; };</script></body>"""
+    verdict = home.act(trick, {"do": "explore", "times": 3}, timeout_s=3).verdict
+    assert verdict.rendered and "mine" not in verdict.console_errors
+    assert verdict.actions[0]["target"] == "#b" and "in time" in verdict.actions[0]["why"], "a click that hangs is said"
+
+
 def test_an_action_that_cannot_be_done_says_why_and_the_next_is_tried(home: Home) -> None:
     v = home.act(
         WORKSHOP,
