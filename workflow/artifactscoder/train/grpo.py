@@ -18,7 +18,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -240,11 +240,15 @@ def run(
         folder / "rewards", folder / "rollouts", outputs / "rewards.parquet", folder / "validation"
     )
     curve.write(outputs / "curve.parquet")
-    seen = watch.rows(
-        row
-        for row in tables.rows(outputs / "rewards.parquet", batch=2000)
-        if row["split"] == "train" or (row["status"] == "failed" and row["id"] not in held_out)
-    )
+
+    def records() -> Iterator[dict[str, Any]]:
+        for row in tables.rows(outputs / "rewards.parquet", batch=2000):
+            if row["split"] == "train" or (row["status"] == "failed" and row["id"] not in held_out):
+                yield row
+
+    seen, gain = watch.rows(records()), watch.gain(records())
+    rose = f"mean reward {gain['first']:.3f} in the first {gain['steps']:.0f} steps, {gain['last']:.3f} in the last"
+    runs.say("grpo", f"{rose}; chance explains {gain['chance']:.3f}")
     tables.write(outputs / "watch.parquet", watch.SCHEMA, seen)
     runs.write_manifest(
         manifest,
@@ -254,6 +258,7 @@ def run(
             "final_step": steps,
             "prompts": rows,
             "scored": scored,
+            "gain": gain,
             "alarms": [asdict(alarm) for alarm in watch.alarms(seen, settings.watch)],
             "checkpoint": str(runs.checkpoint(checkpoints, steps) / "actor"),
             "data": {

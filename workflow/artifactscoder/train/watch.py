@@ -133,6 +133,32 @@ def rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [summary(step, by_step[step]) for step in sorted(by_step)]
 
 
+def gain(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Mean reward of the first and the last third of the steps, and what chance explains of the difference.
+
+    The groups of answers to one prompt are the units: which prompts a step draws, and what is sampled for them, is
+    what a seed decides. `chance`: three standard errors of the difference of the two means over groups.
+    """
+    groups: defaultdict[int, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        kept = measures(record)
+        if kept["ok"]:
+            groups[int(record["step"])][kept["prompt"]].append(kept["score"])
+    steps = sorted(groups)
+    third = max(1, len(steps) // 3)
+    first, last = (
+        [statistics.fmean(scores) for step in part for scores in groups[step].values()]
+        for part in (steps[:third], steps[-third:])
+    )
+    errors = [statistics.variance(means) / len(means) if len(means) > 1 else nan for means in (first, last)]
+    return {
+        "first": statistics.fmean(first),
+        "last": statistics.fmean(last),
+        "chance": ERRORS * sqrt(sum(errors)),
+        "steps": float(third),
+    }
+
+
 def alarms(steps: Sequence[Mapping[str, Any]], settings: WatchSettings) -> list[Alarm]:
     """Every signal that drifted, in the order in which they did. `steps`: rows in the order of their steps."""
     found: dict[str, Alarm] = {}
