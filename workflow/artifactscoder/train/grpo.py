@@ -247,8 +247,7 @@ def run(
                 yield row
 
     seen, gain = watch.rows(records()), watch.gain(records())
-    rose = f"mean reward {gain['first']:.3f} in the first {gain['steps']:.0f} steps, {gain['last']:.3f} in the last"
-    runs.say("grpo", f"{rose}; chance explains {gain['chance']:.3f}")
+    runs.say("grpo", watch.words(gain))
     tables.write(outputs / "watch.parquet", watch.SCHEMA, seen)
     runs.write_manifest(
         manifest,
