@@ -104,7 +104,9 @@ def _farewell(start: float) -> None:
     for what, path in made:
         print(f"  {tables.count(results / path):>6}  {what:<20} results/{path}")
     for name in ("cpt", "sft", "grpo"):
-        print(f"          model after {name:<8} results/train/{name}/export/   {_learned(results / 'train' / name)}")
+        folder = results / "train" / name
+        if (folder / "manifest.json").exists():
+            print(f"          model after {name:<8} {folder}/export/   {_learned(folder)}")
     print(f"  report: {report.resolve()}")
 
 
