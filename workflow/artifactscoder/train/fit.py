@@ -31,6 +31,7 @@ from artifactscoder.train.shapes import Shape
 IMBALANCE = 2.0  # tokens of the busiest GPU over the mean, where experts are dealt
 CHUNK = 512  # tokens whose logits verl's fused cross entropy holds at once (FusedLinearForPPO)
 SERVER_GB = 4.0  # of vLLM besides weights and cache: 8,192 batched tokens, CUDA graphs
+HF_ROWS = 64  # answers that the rollout hfcpu writes at once
 ASLEEP_GB = 2.0  # of vLLM while the trainer works: context, graphs, NCCL
 DAY = 86_400.0
 GB = 1e9
@@ -169,13 +170,17 @@ def _host(shape: Shape, s: TrainerSettings) -> float:
 
 def _with_rollout(shape: Shape, s: GrpoSettings, found: Fit, held: float) -> Fit:
     """GRPO's phases: sampling beside what the trainer leaves on the GPU, then the update beside a server asleep."""
+    longest = s.max_prompt_tokens + s.max_response_tokens
+    if s.rollout == "hfcpu":  # never asleep, and a cache as long as its answers
+        cache = HF_ROWS * longest * shape.kv_bytes
+        beside = replace(found, peak=found.peak + 2 * shape.parameters + cache, cache=cache, cached=HF_ROWS * longest)
+        return replace(beside, trouble=_shape_trouble(shape, s) or _over(beside, ""))
     share = s.gpu_memory * s.gpu_gb * GB
     cache = share - 2 * shape.parameters / s.tensor_parallel - SERVER_GB * GB
     each = shape.kv_bytes / min(s.tensor_parallel, shape.kv_heads)
     cached = max(0, int(cache / each))
     sampling = share + (0.0 if s.offload else held)
     asleep = found.peak + ASLEEP_GB * GB
-    longest = s.max_prompt_tokens + s.max_response_tokens
     found = replace(found, peak=max(sampling, asleep), cache=max(cache, 0.0), cached=cached)
     trouble = _shape_trouble(shape, s)
     if not trouble and shape.heads % s.tensor_parallel:

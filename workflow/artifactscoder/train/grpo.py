@@ -143,11 +143,15 @@ def overrides(
             **engines.fsdp2(s, ref, "fp32" if cpu else s.precision),
             f"{ACTOR}.ulysses_sequence_parallel_size": s.sequence_parallel,  # the reference model reads it here
         }
+    if s.rollout == verl_cpu.ROLLOUT_NAME:
+        pairs |= {
+            f"{ROLLOUT}.free_cache_engine": False,
+            f"+{ROLLOUT}.engine_kwargs.hfcpu.threads": s.threads,
+            f"+{ROLLOUT}.engine_kwargs.hfcpu.device": s.device,
+        }
     if cpu:
         pairs |= {
             f"{ROLLOUT}.dtype": "float32",
-            f"{ROLLOUT}.free_cache_engine": False,
-            f"+{ROLLOUT}.engine_kwargs.hfcpu.threads": s.threads,
             "trainer.v1.sampler.custom_sampler.path": f"pkg://{verl_cpu.SAMPLER_MODULE}",
             "trainer.v1.sampler.custom_sampler.name": "FastReplayBuffer",
             "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
@@ -256,6 +260,8 @@ def _train(settings: GrpoSettings, words: list[str], folder: Path, steps: int, c
         "RAY_COLOR_PREFIX": "0",
         "TQ_NUM_THREADS": str(settings.threads),  # of verl's TransferQueue
     }
+    if (settings.device, settings.rollout) == ("cuda", verl_cpu.ROLLOUT_NAME):
+        own |= verl_cpu.environment_on_gpu()
     env = runs.environment(settings.device, settings.threads, own)
     passed = ["PYTHONPATH", "HF_HUB_OFFLINE", "VERL_FILE_LOGGER_PATH", verl_stop.VARIABLE]
     passed += list(verl_cpu.environment()) if settings.device == "cpu" else []
