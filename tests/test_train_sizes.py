@@ -17,15 +17,21 @@ from typing import Any
 import pytest
 
 from artifactscoder import config as configs
-from artifactscoder.config.trainers import GrpoSettings, MegatronSettings, SftSettings, TrainerSettings
-from artifactscoder.train import grpo, reward_function, runs, sft
+from artifactscoder.config.trainers import (
+    CptTrainSettings,
+    GrpoSettings,
+    MegatronSettings,
+    SftSettings,
+    TrainerSettings,
+)
+from artifactscoder.train import cpt, grpo, reward_function, runs, sft, torchrun
 
 pytest.importorskip("verl")
 
 SIZES = [None, *sorted(Path("profiles/sizes").glob("*.yaml"))]
 NAMES = [path.stem if path else "config" for path in SIZES]
 TABLE, MODEL, FOLDER = Path("/a table.parquet"), Path("/a=model, of ours"), Path("/work")
-ENTRY = {"sft": "sft_trainer_engine", "grpo": "ppo_trainer"}
+ENTRY = {"cpt": "sft_trainer_engine", "sft": "sft_trainer_engine", "grpo": "ppo_trainer"}
 
 
 def settings_of(size: Path | None) -> configs.Config:
@@ -34,6 +40,8 @@ def settings_of(size: Path | None) -> configs.Config:
 
 def overrides(stage: str, s: Any) -> list[str]:
     """The words that verl is started with."""
+    if stage == "cpt":
+        return cpt.overrides(s, TABLE, 16_384, MODEL, FOLDER, steps=17_882)
     if stage == "sft":
         return sft.overrides(s, TABLE, MODEL, FOLDER, steps=937, epochs=2)
     told = grpo.reward_overrides(Path("/reward.json"), FOLDER, reward_function.ENGINE)
@@ -74,7 +82,7 @@ def unheard(words: list[str], config: Any) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("stage", ["sft", "grpo"])
+@pytest.mark.parametrize("stage", ["cpt", "sft", "grpo"])
 @pytest.mark.parametrize("size", SIZES, ids=NAMES)
 def test_verl_knows_every_key_of_every_size_and_takes_its_value(size: Path | None, stage: str) -> None:
     assert unheard(overrides(stage, getattr(settings_of(size).train, stage)), heard_of(stage, size)) == []
@@ -112,6 +120,10 @@ def test_what_verl_would_do_otherwise_is_said() -> None:
     assert heard.data.enable_thinking_default is None and heard.data.pad_mode == "no_padding"
     assert heard.engine.override_transformer_config.recompute_granularity == "full"
     assert heard.engine._target_.endswith("McoreEngineConfig")
+
+    heard = heard_of("cpt", None)
+    assert heard.optim.lr == 2e-5 and heard.optim.min_lr == pytest.approx(2e-6)
+    assert heard.data.windows.draws == 17_882 * 256 and heard.data.custom_cls.name == "PackedWindows"
 
     heard = heard_of("grpo", None)
     part = heard.actor_rollout_ref
@@ -175,6 +187,7 @@ def test_verls_own_dataclasses_and_checks_take_every_size(tmp_path: Path) -> Non
 MEGATRON: dict[str, Any] = {"engine": "megatron", "megatron": MegatronSettings(tensor=2, expert=2)}
 # Not verl's affair, or told below; and what one engine has no use for.
 LOCAL = {"stop_seconds", "threads", "keep_checkpoints", "gpu_gb", "browsers", "steps", "epochs", "device", "megatron"}
+LOCAL |= {"enabled", "watch"}
 UNUSED = {"fsdp2": {"router_replay"}, "megatron": {"sequence_parallel", "precision", "attention", "checkpoint_hf"}}
 WORDS = {
     "engine": {"fsdp2": "megatron", "megatron": "fsdp2"}, "precision": "fp32", "attention": "sdpa",
@@ -193,11 +206,11 @@ def another(name: str, value: Any) -> Any:
 
 
 @pytest.mark.parametrize("engine", ["fsdp2", "megatron"])
-@pytest.mark.parametrize(("stage", "kind"), [("sft", SftSettings), ("grpo", GrpoSettings)])
+@pytest.mark.parametrize(("stage", "kind"), [("cpt", CptTrainSettings), ("sft", SftSettings), ("grpo", GrpoSettings)])
 def test_every_setting_reaches_verl(stage: str, kind: type[TrainerSettings], engine: str) -> None:
     def told(change: dict[str, Any]) -> list[str]:
         s: Any = base.model_copy(update=change)
-        return overrides(stage, s) + (sft.launcher(s, 0, "head") if stage == "sft" else [])
+        return overrides(stage, s) + ([] if stage == "grpo" else torchrun.launcher(s, 0, "head", ""))
 
     base = kind(nodes=2, **(MEGATRON if engine == "megatron" else {}))
     names = [name for name in kind.model_fields if name not in LOCAL | UNUSED[engine]]

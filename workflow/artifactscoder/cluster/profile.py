@@ -27,7 +27,7 @@ from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 
 RULES = Path(__file__).resolve().parents[3] / "rules"
-TRAINERS = {"train_sft": "sft", "train_grpo": "grpo"}  # rule -> section of `train`
+TRAINERS = {"train_cpt": "cpt", "train_sft": "sft", "train_grpo": "grpo"}  # rule -> section of `train`
 OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -138,7 +138,7 @@ class Profile:
             values = self.resources(rule, config)
             nodes = int(number(values.get("nodes")) or 1)
             gpus = _gpus(values)
-            own_job = rule in ("train_sft", "train_grpo") and config.launcher == "slurm"
+            own_job = rule in TRAINERS and config.launcher == "slurm"
             per_node = gpus if own_job else math.ceil(gpus / nodes)  # the plugin's --gpus counts all nodes
             cpus = number(values.get("cpus_per_task")) or 0
             if not cpus:
@@ -166,9 +166,10 @@ def rules(folder: Path = RULES) -> dict[str, dict[str, Any]]:
         if re.search(r"^    run:", part, re.MULTILINE):
             continue
         block = re.search(r"^    resources:\n((?: {8}.*\n)+)", part, re.MULTILINE)
-        named = re.findall(r"^ {8}(\w+)=(\d+|\"[^\"]*\"),", block[1] if block else "", re.MULTILINE)
+        asked = re.sub(r"\bgrowing\((\d+)\)", r"\1", block[1] if block else "")
+        named = re.findall(r"^ {8}(\w+)=(\d+|\"[^\"]*\"),", asked, re.MULTILINE)
         out[name[1]] = {key: ast.literal_eval(value) for key, value in named}
-        if asks := re.search(r"^ {8}\*\*asking\(\"([\w/]+)\", mem_mb=(\d+)", block[1] if block else "", re.MULTILINE):
+        if asks := re.search(r"^ {8}\*\*asking\(\"([\w/]+)\", mem_mb=(\d+)", asked, re.MULTILINE):
             out[name[1]] |= {"_asks": asks[1], "mem_mb": int(asks[2])}
         if threads := re.search(r"^    threads: (\d+)", part, re.MULTILINE):
             out[name[1]]["_threads"] = int(threads[1])

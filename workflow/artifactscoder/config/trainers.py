@@ -28,6 +28,8 @@ OPERATIONAL = frozenset(
         "gpu_gb",
         "master_port",
         "stop_seconds",
+        "enabled",
+        "watch",
     }
 )
 
@@ -142,19 +144,16 @@ class TrainerSettings(Section):
         return self
 
 
-class SftSettings(TrainerSettings):
-    """Supervised fine-tuning with verl.trainer.sft_trainer."""
+class NextTokenSettings(TrainerSettings):
+    """What CPT and SFT share: verl.trainer.sft_trainer."""
 
     learning_rate: float = Field(5e-5, gt=0, description="Peak learning rate (paper: 5e-5).")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="Learning rate after the warm-up.")
+    final_rate: float = Field(0.0, ge=0, le=1, description="Share of the peak at which the cosine ends.")
     warmup_ratio: float = Field(0.03, ge=0, lt=1, description="Share of the steps in which the rate rises.")
     batch_size: int = Field(128, ge=1, description="Samples of a step over all GPUs (paper: 128).")
     epochs: int = Field(2, ge=1, description="Passes over the data (paper: 2); unused where `steps` is set.")
     steps: int | None = Field(None, ge=1, description="Steps in all, instead of `epochs`.")
-    max_tokens: int = Field(16_384, gt=0, description="Longest request plus page [tokens] (paper: 16,384).")
-    frame_tokens: int = Field(
-        256, ge=0, description="Room above `max_tokens` for the chat frame and the system message [tokens]."
-    )
     offload: bool = Field(
         True,
         description="Keep optimiser states (fsdp2: parameters and gradients too) in host memory and update them "
@@ -168,14 +167,63 @@ class SftSettings(TrainerSettings):
         return self.offload
 
     @model_validator(mode="after")
-    def fits(self) -> SftSettings:
-        if self.tokens_per_gpu * self.sequence_gpus < self.max_tokens + self.frame_tokens:
-            raise ValueError("tokens_per_gpu x sequence_parallel is below max_tokens + frame_tokens")
+    def batch_is_shared_evenly(self) -> Self:
         if self.batch_size % self.data_parallel:
             raise ValueError(f"batch_size is not a multiple of the {self.data_parallel} groups of GPUs that share it")
         if self.engine == "megatron" and self.nodes > 1 and self.megatron.pipeline > 1:
             raise ValueError("megatron.pipeline above 1 is for one node: verl logs on the last stage's node")
         return self
+
+
+class CptTrainSettings(NextTokenSettings):
+    """Continual pre-training with verl.trainer.sft_trainer on packed windows."""
+
+    enabled: bool = Field(
+        True,
+        description="Whether SFT starts from the CPT model; off, it starts from `base` and no CPT page is made for it. "
+        "The target `cpt` trains in any case.",
+    )
+    learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate.")
+    final_rate: float = Field(0.1, ge=0, le=1, description="Share of the peak at which the cosine ends.")
+    warmup_ratio: float = Field(0.01, ge=0, lt=1, description="Share of the steps in which the rate rises.")
+    batch_size: int = Field(256, ge=1, description="Windows of a step over all GPUs: 4.2M tokens of 16,384 each.")
+    epochs: int = Field(1, ge=1, description="Passes over the mixture; unused where `steps` is set.")
+    tokens_per_gpu: int = Field(
+        16_384, gt=0, description="Tokens of a micro batch on one GPU; at least `cpt.pack.length`."
+    )
+    save_every_steps: int = Field(100, ge=1, description="Steps between checkpoints; the last step saves always.")
+    seed: int = Field(42, ge=0, description="Seed of the engine and of the order of windows.")
+
+
+class SftSettings(NextTokenSettings):
+    """Supervised fine-tuning with verl.trainer.sft_trainer."""
+
+    max_tokens: int = Field(16_384, gt=0, description="Longest request plus page [tokens] (paper: 16,384).")
+    frame_tokens: int = Field(
+        256, ge=0, description="Room above `max_tokens` for the chat frame and the system message [tokens]."
+    )
+
+    @model_validator(mode="after")
+    def fits(self) -> SftSettings:
+        if self.tokens_per_gpu * self.sequence_gpus < self.max_tokens + self.frame_tokens:
+            raise ValueError("tokens_per_gpu x sequence_parallel is below max_tokens + frame_tokens")
+        return self
+
+
+class WatchSettings(Section):
+    """Alarms of GRPO: how far the last steps may drift from the first ones (train/watch.py). They stop nothing."""
+
+    first: int = Field(10, ge=2, description="First steps, with which others are compared.")
+    last: int = Field(5, ge=2, description="Last steps that are compared, as a mean.")
+    length_ratio: float = Field(1.5, gt=1, description="Length of the answers, in either direction.")
+    blank: float = Field(0.2, gt=0, description="Rise of the share of answers that show next to nothing.")
+    repetition: float = Field(0.1, gt=0, description="Rise of the share of answers in loops.")
+    template: float = Field(
+        0.3, gt=0, description="Rise of the share of answers with the skeleton of an answer to another prompt."
+    )
+    directed: float = Field(0.02, gt=0, description="Rise of the share of pages with text that speaks to the judge.")
+    gap: float = Field(0.15, gt=0, description="Rise of the checklist score over what rules say of the same pages.")
+    failed: float = Field(0.1, gt=0, description="Share of the answers that could not be scored.")
 
 
 class GrpoSettings(TrainerSettings):
@@ -199,6 +247,9 @@ class GrpoSettings(TrainerSettings):
     epochs: int = Field(10, ge=1, description="Passes over the prompts; unused where `steps` is set.")
     steps: int | None = Field(None, ge=1, description="Steps in all, instead of `epochs`.")
     validate_every_steps: int = Field(10, ge=0, description="Steps between validations; 0: none.")
+    validate_temperature: float = Field(
+        1.0, ge=0, description="Sampling temperature of validations; 0 takes the likeliest token, as eval does."
+    )
     validate_prompts: int = Field(-1, ge=-1, description="Prompts of a validation; -1: all of the file.")
     rollout: Literal["vllm", "sglang", "hfcpu"] = Field(
         "vllm", description="Engine that samples; hfcpu on CPUs, or slowly on one GPU."
@@ -219,6 +270,13 @@ class GrpoSettings(TrainerSettings):
         gt=0,
         description="Tokens of a micro batch on one GPU; at least prompt plus answer (verl: 32,768).",
     )
+    least_scored: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of a step's answers that must have been scored; where outages left less, training halts.",
+    )
+    watch: WatchSettings = WatchSettings()
     browsers: int = Field(8, ge=1, description="Browsers of the render service beside the trainer, one a core.")
     reward_workers: int = Field(8, ge=1, description="Ray actors that call the reward.")
     agent_workers: int = Field(8, ge=1, description="Ray actors that send prompts to the rollout.")

@@ -72,8 +72,10 @@ def fsdp2(s: TrainerSettings, at: str, held: str) -> dict[str, Any]:
     }
 
 
-def optimiser(s: TrainerSettings, at: str, rate: float, schedule: str, warmup: int) -> dict[str, Any]:
-    """AdamW at `at`: the learning rate `rate` after `warmup` steps, then constant or a cosine to nothing."""
+def optimiser(
+    s: TrainerSettings, at: str, rate: float, schedule: str, warmup: int, final: float = 0.0
+) -> dict[str, Any]:
+    """AdamW at `at`: the learning rate `rate` after `warmup` steps, then constant or a cosine to its share `final`."""
     pairs: dict[str, Any] = {
         f"{at}.lr": rate,
         f"{at}.lr_warmup_steps": warmup,
@@ -82,9 +84,11 @@ def optimiser(s: TrainerSettings, at: str, rate: float, schedule: str, warmup: i
         f"{at}.clip_grad": s.clip_grad,
     }
     if s.engine == "fsdp2":
-        return pairs | {f"{at}.lr_scheduler_type": schedule, f"{at}.betas": [0.9, s.beta2]}
+        pairs |= {f"{at}.lr_scheduler_type": schedule, f"{at}.min_lr_ratio": final}
+        return pairs | {f"{at}.betas": [0.9, s.beta2]}
     pairs |= {
         f"{at}.lr_decay_style": schedule,
+        f"{at}.min_lr": final * rate,
         f"{at}.use_checkpoint_opt_param_scheduler": True,
         f"+{at}.override_optimizer_config.adam_beta2": s.beta2,
     }

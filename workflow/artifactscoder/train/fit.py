@@ -334,7 +334,7 @@ def run(config: Config, model: str, nodes: list[int], tokens: float, tflops: flo
 
 def _days(shape: Shape, s: TrainerSettings, tokens: float, tflops: float) -> float:
     """Days of `tokens` tokens in the longest sequences, which cost most, at `tflops` TFLOP/s of each GPU."""
-    return tokens * shape.operations(getattr(s, "max_tokens", 0)) / (s.world_size * tflops * 1e12) / DAY
+    return tokens * shape.operations(getattr(s, "max_tokens", s.tokens_per_gpu)) / (s.world_size * tflops * 1e12) / DAY
 
 
 def _lines(shape: Shape, found: list[Fit], days: list[float | None], tokens: float, tflops: float) -> Iterator[str]:

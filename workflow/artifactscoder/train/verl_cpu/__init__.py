@@ -1,10 +1,9 @@
 """verl on CPUs: what lets verl's own trainers run where there is no GPU.
 
-In comes nothing; out come three things that verl loads by itself through its public doors: a platform
-(`platform`), a rollout backend named `hfcpu` (`rollout`) and a replay buffer that polls more often
-(`sampler`). verl's code is neither copied nor changed on disk. Meant for tiny models in demos and tests: a
-rollout is a plain PyTorch loop, and FSDP runs over gloo. On one GPU without vLLM the rollout (`door`) serves alone, for
-measuring (bench/gpu.sh); the platform is then verl's own.
+In comes nothing; out come two things that verl loads by itself through its public doors: a platform (`platform`) and
+a rollout backend named `hfcpu` (`rollout`). verl's code is neither copied nor changed on disk. Meant for tiny models
+in demos and tests: a rollout is a plain PyTorch loop, and FSDP runs over gloo. On one GPU without vLLM the rollout
+(`door`) serves alone, for measuring (bench/gpu.sh); the platform is then verl's own.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 PLATFORM_MODULE = f"{__name__}.platform"
 ROLLOUT_MODULE = f"{__name__}.rollout"
 DOOR_MODULE = f"{__name__}.door"
-SAMPLER_MODULE = f"{__name__}.sampler"
 ROLLOUT_NAME = "hfcpu"
 
 
