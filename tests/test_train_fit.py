@@ -97,7 +97,7 @@ def test_the_rollout_has_what_its_share_leaves_over_for_the_cache() -> None:
 def test_a_day_is_what_its_operations_take() -> None:
     # 6 x 3.04 billion and 6 x 48 x 4,096 x 16,384 of attention: 37.6 GFLOP a token; 75 billion on 8 x 200 TFLOP/s.
     assert SPARSE.operations(16_384) == 6 * SPARSE.multiplied + 6 * 48 * 32 * 128 * 16_384
-    assert fit._days(SPARSE, SftSettings(), 75e9, 200) == pytest.approx(
+    assert fit._days(SPARSE, SftSettings(), 75e9, 0, 200) == pytest.approx(
         75e9 * 37.58e9 / (8 * 200e12) / 86_400, rel=1e-3
     )
 
