@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ from artifactscoder import cli
 from artifactscoder import config as configs
 from artifactscoder.config.trainers import GrpoSettings, MegatronSettings, SftSettings, TinyModelSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import fit, shapes
+from artifactscoder.train import engines, fit, shapes
 
 DENSE = shapes.of(Path("models/Qwen2.5-Coder-7B-Instruct"))
 SPARSE = shapes.of(Path("models/Qwen3-Coder-30B-A3B-Instruct"))
@@ -185,3 +186,15 @@ def test_training_that_cannot_fit_is_refused_before_it_starts_and_by_preflight_i
     (model / "config.json").write_text('{"model_type": "mamba"}')
     fit.must_fit(model, settings, "grpo")
     assert "memory is not checked" in capsys.readouterr().err
+
+
+def test_what_is_not_installed_is_one_sentence_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    here: set[str] = set()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in here else None)
+    with pytest.raises(UserError, match="train.sft as configured needs megatron and transformer_engine, not installed"):
+        engines.must_be_installed(SftSettings(engine="megatron"), "sft")
+    with pytest.raises(UserError, match="needs flash_attn and vllm"):
+        engines.must_be_installed(GrpoSettings(), "grpo")
+    here |= {"flash_attn", "vllm"}
+    engines.must_be_installed(GrpoSettings(), "grpo")
+    engines.must_be_installed(GrpoSettings(device="cpu", rollout="hfcpu"), "grpo")

@@ -225,6 +225,7 @@ def run(
     digests = {"train": runs.sha256(train), "validation": runs.sha256(validation), "recipe": recipe}
     base = runs.fingerprint(model)
     fit.must_fit(model, settings, "grpo")
+    engines.must_be_installed(settings, "grpo")
     name = runs.identity(settings, digests, base)
     folder = (work / name).resolve()
     checkpoints = folder / "checkpoints"
