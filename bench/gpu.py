@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import importlib.util
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -250,6 +251,8 @@ def main() -> None:
 
     import torch
 
+    # Ray's workers import the reward from here.
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     args.cpu |= args.quick and not torch.cuda.is_available()
     if not args.cpu and not torch.cuda.is_available():
         sys.exit("bench/gpu.py: there is no GPU; run it where there is one, or with --cpu to try the script")

@@ -5,7 +5,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 [ -d .venv/bin ] && export PATH="$root/.venv/bin:$PATH"
-export PYTHONPATH="$root/workflow:$root/bench${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONPATH="$root/workflow${PYTHONPATH:+:$PYTHONPATH}"
 for package in torch verl transformers; do
   python -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$package') is None)" ||
     { echo "bench/gpu.sh: the package $package is not installed; run it in the image train, or after make setup" >&2; exit 2; }
