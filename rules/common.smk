@@ -1,6 +1,7 @@
 # What all stages share: the typed configuration, the shards, and what a step depends on besides its input files.
 import glob
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -20,6 +21,10 @@ try:
     CONFIG = configs.from_dict(config, "the configuration")
     SUBCATEGORIES = seeds.subcategories(CONFIG)
     BENCHMARKS = benchmarks.digests(CONFIG.decontaminate.benchmarks)
+    EVAL_FILES = {
+        name: benchmarks.digests([path], f"eval.tasks.{name}.path")
+        for name, path in CONFIG.eval.files.items()
+    }
     ROOTS = {root["slug"]: root for root in seeds.cpt_roots(CONFIG)}
     SEED_ROWS = {
         "variants": seeds.variants(CONFIG),
@@ -91,7 +96,9 @@ wildcard_constraints:
     tree_shard="|".join(TREE_SHARDS),
     websight_shard="|".join(WEBSIGHT_SHARDS) or "none",
     shard="|".join(CPT_SHARDS),
-    model="base|sft|grpo",
+    part="[0-9]+",
+    model="|".join(["base", "sft", "grpo", *map(re.escape, CONFIG.asked_models)]),
+    asked="|".join(map(re.escape, CONFIG.asked_models)) or "none",
     trained="cpt|sft|grpo",
 
 
@@ -106,6 +113,11 @@ def image(role, step=None):
     if step:
         role = serving.image_role(CONFIG, step, role)
     return str(images.path(CONFIG, role))
+
+
+def growing(mem_mb):
+    """Memory [MB] of a job, more at each attempt."""
+    return lambda wildcards, attempt: mem_mb * attempt
 
 
 # What the profile gives a node for training; a model server that a job starts is given its share of the same.
@@ -124,7 +136,7 @@ def asking(step, mem_mb):
             "cpus_per_task"
         ]
     if "gpu" not in asked(1):
-        more["mem_mb"] = lambda wildcards, attempt: asked(1)["mem_mb"] * attempt
+        more["mem_mb"] = growing(asked(1)["mem_mb"])
     return asked(1) | more
 
 
@@ -138,10 +150,15 @@ def file_states(paths):
     return [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in paths]
 
 
-def pages_of(wildcards):
+def cpt_pages(shard):
     """The pages of a CPT shard, whichever step made them."""
-    step = "websight" if wildcards.shard in WEBSIGHT_SHARDS else "code"
-    return f"{RESULTS}/cpt/{step}/{wildcards.shard}.parquet"
+    step = "websight" if shard in WEBSIGHT_SHARDS else "code"
+    return f"{RESULTS}/cpt/{step}/{shard}.parquet"
+
+
+def sft_pages(category):
+    """The pages of a category."""
+    return f"{RESULTS}/sft/code/{category}.parquet"
 
 
 def tree_of(wildcards):
@@ -171,10 +188,14 @@ def judge_of_grpo(wildcards):
 
 
 def distinct(step):
-    """A category's table of a step that writes those of all categories."""
+    """A category's table of a step that writes those of all categories. One that is there is named at once: a dry run
+    then announces just the categories whose own rows changed, and the DAG is looked at again when the step is done.
+    """
 
     def table(wildcards):
-        dropped = getattr(checkpoints, f"sft_{step}").get().output.dropped
-        return f"{Path(dropped).parent}/{wildcards.category}.parquet"
+        path = f"{RESULTS}/sft/{step}/{wildcards.category}.parquet"
+        if not os.path.exists(path):
+            getattr(checkpoints, f"sft_{step}").get()
+        return path
 
     return table

@@ -125,7 +125,7 @@ rule cpt_prompts:
     container:
         image("data")
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         config=CONFIG_FILE,
         recipe=digest("cpt/prompts"),
@@ -161,81 +161,9 @@ rule cpt_code:
         " --output {output.table:q} 2> {log:q}"
 
 
-rule cpt_dedup_signature:
-    input:
-        table=pages_of,
-    output:
-        table=f"{RESULTS}/cpt/dedup/signature/{{shard}}.parquet",
-    log:
-        "logs/cpt/dedup_signature/{shard}.log",
-    benchmark:
-        "benchmarks/cpt/dedup_signature/{shard}.tsv"
-    container:
-        image("data")
-    resources:
-        mem_mb=2000,
-    params:
-        config=CONFIG_FILE,
-        recipe=digest("cpt/dedup"),
-    message:
-        "cpt/dedup: signatures of {wildcards.shard}"
-    shell:
-        "artifactscoder cpt dedup-signature --config {params.config:q} --input {input.table:q}"
-        " --output {output.table:q} 2> {log:q}"
-
-
-rule cpt_dedup_pairs:
-    input:
-        signatures=expand(rules.cpt_dedup_signature.output.table, shard=CPT_SHARDS),
-        pages=expand(f"{RESULTS}/cpt/code/{{shard}}.parquet", shard=TREE_SHARDS)
-        + expand(f"{RESULTS}/cpt/websight/{{shard}}.parquet", shard=WEBSIGHT_SHARDS),
-    output:
-        table=f"{RESULTS}/cpt/dedup/pairs/dropped.parquet",
-    log:
-        "logs/cpt/dedup_pairs.log",
-    benchmark:
-        "benchmarks/cpt/dedup_pairs.tsv"
-    container:
-        image("data")
-    resources:
-        mem_mb=64000,
-    params:
-        config=CONFIG_FILE,
-        recipe=digest("cpt/dedup"),
-    message:
-        "cpt/dedup: near-duplicates among all shards"
-    shell:
-        "artifactscoder cpt dedup-pairs --config {params.config:q} --signatures {input.signatures:q}"
-        " --pages {input.pages:q} --output {output.table:q} 2> {log:q}"
-
-
-rule cpt_dedup:
-    input:
-        table=pages_of,
-        dropped=rules.cpt_dedup_pairs.output.table,
-    output:
-        table=f"{RESULTS}/cpt/dedup/{{shard}}.parquet",
-        ledger=f"{RESULTS}/cpt/dedup/{{shard}}.ledger.parquet",
-    log:
-        "logs/cpt/dedup/{shard}.log",
-    benchmark:
-        "benchmarks/cpt/dedup/{shard}.tsv"
-    container:
-        image("data")
-    resources:
-        mem_mb=8000,
-    params:
-        config=CONFIG_FILE,
-    message:
-        "cpt/dedup: pages of {wildcards.shard} that are kept"
-    shell:
-        "artifactscoder cpt dedup --config {params.config:q} --input {input.table:q}"
-        " --dropped {input.dropped:q} --output {output.table:q} 2> {log:q}"
-
-
 rule cpt_pack:
     input:
-        table=rules.cpt_dedup.output.table,
+        table=f"{RESULTS}/cpt/dedup/{{shard}}.parquet",
         model=BASE_MANIFEST,
     output:
         tokens=f"{RESULTS}/cpt/pack/{{shard}}.bin",
@@ -249,7 +177,7 @@ rule cpt_pack:
         image("data")
     threads: 8
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
     params:
         config=CONFIG_FILE,
         recipe=digest("cpt/pack", BASE),

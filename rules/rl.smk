@@ -58,7 +58,7 @@ rule rl_valid:
         image("render")
     threads: 8
     resources:
-        mem_mb=16000,
+        mem_mb=growing(16000),
     params:
         config=CONFIG_FILE,
         recipe=digest("rl/valid"),

@@ -29,9 +29,10 @@ rule sft_tasks:
         " --output {output.table:q} 2> {log:q}"
 
 
-# A checkpoint: the jobs behind it are decided when it is done. It writes a table for each category and leaves alone
-# those that stay the same, so of the paid jobs behind it only those run whose tables changed. `snakemake -n`, which
-# cannot know that yet, announces them all.
+# A checkpoint: which jobs there are behind it is looked at again when it is done. It writes a table for each category
+# and leaves alone those that stay the same, so of the paid jobs behind it only those run whose tables changed. Announced
+# by `snakemake -n` are those whose own tasks change; a category that only loses a task to another's new one, or gets
+# one back, joins them when that is known.
 checkpoint sft_distinct_tasks:
     input:
         tables=expand(rules.sft_tasks.output.table, category=CATEGORIES),
@@ -45,7 +46,7 @@ checkpoint sft_distinct_tasks:
     container:
         image("data")
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         config=CONFIG_FILE,
         recipe=digest("sft/distinct_tasks"),
@@ -59,7 +60,8 @@ checkpoint sft_distinct_tasks:
 rule sft_variants:
     input:
         table=distinct("distinct_tasks"),
-        # The edge of the graph, and no more: what counts is the category's table.
+        # Of its own tasks a category has something new to do; of those of all it waits for the end, and no more.
+        own=rules.sft_tasks.output.table,
         dropped=ancient(rules.sft_distinct_tasks.output.dropped),
     output:
         table=f"{RESULTS}/sft/variants/{{category}}.parquet",
@@ -75,7 +77,9 @@ rule sft_variants:
         **asking("sft/variants", mem_mb=4000),
     params:
         config=CONFIG_FILE,
-        recipe=digest("sft/variants", SEED_ROWS["variants"]),
+        recipe=digest(
+            "sft/variants", SEED_ROWS["variants"], digest("sft/distinct_tasks")
+        ),
     message:
         "sft/variants: variants of {wildcards.category}"
     shell:
@@ -97,7 +101,7 @@ rule sft_decontaminate:
     container:
         image("data")
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         config=CONFIG_FILE,
         recipe=digest("sft/decontaminate", BENCHMARKS),
@@ -122,7 +126,7 @@ checkpoint sft_distinct_variants:
     container:
         image("data")
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
     params:
         config=CONFIG_FILE,
         recipe=digest("sft/distinct_variants"),
@@ -136,6 +140,7 @@ checkpoint sft_distinct_variants:
 rule sft_code:
     input:
         table=distinct("distinct_variants"),
+        own=rules.sft_decontaminate.output.table,
         dropped=ancient(rules.sft_distinct_variants.output.dropped),
     output:
         table=f"{RESULTS}/sft/code/{{category}}.parquet",
@@ -151,7 +156,7 @@ rule sft_code:
         **asking("sft/code", mem_mb=4000),
     params:
         config=CONFIG_FILE,
-        recipe=digest("sft/code"),
+        recipe=digest("sft/code", digest("sft/distinct_variants")),
     message:
         "sft/code: pages of {wildcards.category}"
     shell:
@@ -159,83 +164,9 @@ rule sft_code:
         " --output {output.table:q} 2> {log:q}"
 
 
-rule sft_dedup_signature:
-    input:
-        table=rules.sft_code.output.table,
-    output:
-        table=f"{RESULTS}/sft/dedup/signature/{{category}}.parquet",
-    log:
-        "logs/sft/dedup_signature/{category}.log",
-    benchmark:
-        "benchmarks/sft/dedup_signature/{category}.tsv"
-    priority: 10
-    container:
-        image("data")
-    resources:
-        mem_mb=2000,
-    params:
-        config=CONFIG_FILE,
-        recipe=digest("sft/dedup"),
-    message:
-        "sft/dedup: signatures of {wildcards.category}"
-    shell:
-        "artifactscoder sft dedup-signature --config {params.config:q} --input {input.table:q}"
-        " --output {output.table:q} 2> {log:q}"
-
-
-rule sft_dedup_pairs:
-    input:
-        signatures=expand(rules.sft_dedup_signature.output.table, category=CATEGORIES),
-        pages=expand(rules.sft_code.output.table, category=CATEGORIES),
-    output:
-        table=f"{RESULTS}/sft/dedup/pairs/dropped.parquet",
-    log:
-        "logs/sft/dedup_pairs.log",
-    benchmark:
-        "benchmarks/sft/dedup_pairs.tsv"
-    priority: 10
-    container:
-        image("data")
-    resources:
-        mem_mb=8000,
-    params:
-        config=CONFIG_FILE,
-        recipe=digest("sft/dedup"),
-    message:
-        "sft/dedup: near-duplicates among all categories"
-    shell:
-        "artifactscoder sft dedup-pairs --config {params.config:q} --signatures {input.signatures:q}"
-        " --pages {input.pages:q} --output {output.table:q} 2> {log:q}"
-
-
-rule sft_dedup:
-    input:
-        table=rules.sft_code.output.table,
-        dropped=rules.sft_dedup_pairs.output.table,
-    output:
-        table=f"{RESULTS}/sft/dedup/{{category}}.parquet",
-        ledger=f"{RESULTS}/sft/dedup/{{category}}.ledger.parquet",
-    log:
-        "logs/sft/dedup/{category}.log",
-    benchmark:
-        "benchmarks/sft/dedup/{category}.tsv"
-    priority: 10
-    container:
-        image("data")
-    resources:
-        mem_mb=2000,
-    params:
-        config=CONFIG_FILE,
-    message:
-        "sft/dedup: pages of {wildcards.category} that are kept"
-    shell:
-        "artifactscoder sft dedup --config {params.config:q} --input {input.table:q}"
-        " --dropped {input.dropped:q} --output {output.table:q} 2> {log:q}"
-
-
 rule sft_rules:
     input:
-        table=rules.sft_dedup.output.table,
+        table=f"{RESULTS}/sft/dedup/{{category}}.parquet",
     output:
         table=f"{RESULTS}/sft/rules/{{category}}.parquet",
         ledger=f"{RESULTS}/sft/rules/{{category}}.ledger.parquet",
@@ -247,7 +178,7 @@ rule sft_rules:
     container:
         image("data")
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         config=CONFIG_FILE,
         recipe=digest("sft/rules"),
@@ -296,7 +227,7 @@ rule sft_agreement:
     container:
         image("data")
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
     params:
         config=CONFIG_FILE,
         recipe=digest("sft/agreement", SEED_ROWS["dimensions"]),
@@ -322,7 +253,7 @@ rule sft_select:
     container:
         image("data")
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
     params:
         config=CONFIG_FILE,
         recipe=digest("sft/select", BASE),

@@ -188,7 +188,7 @@ rule train_export:
     container:
         image("train")
     resources:
-        mem_mb=200000,
+        mem_mb=growing(200000),
     params:
         config=CONFIG_FILE,
         recipe=digest("train/export"),

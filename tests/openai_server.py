@@ -27,16 +27,19 @@ Fault = Callable[[int, web.Request], Awaitable[web.StreamResponse | None]]
 
 
 class Server:
-    """`fault(number, request)` may answer request `number` (from 1) in its own way; None means: answer well."""
+    """`fault(number, request)` may answer request `number` (from 1) in its own way; None means: answer well. Where
+    there is a `key`, a request without it is refused."""
 
-    def __init__(self, fault: Fault | None = None, log: Path | None = None, delay: float = 0.0) -> None:
-        self.fault, self.log, self.delay = fault, log, delay
+    def __init__(self, fault: Fault | None = None, log: Path | None = None, delay: float = 0.0, key: str = "") -> None:
+        self.fault, self.log, self.delay, self.key = fault, log, delay, key
         self.received = 0
         self.answered: Counter[str] = Counter()
         self.bodies: list[dict] = []
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.received += 1
+        if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
+            return web.Response(status=401)
         body = await request.read()
         if self.fault is not None and (response := await self.fault(self.received, request)) is not None:
             return response
@@ -87,7 +90,7 @@ async def _main() -> None:
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--delay", type=float, default=0.0)
     args = parser.parse_args()
-    async with Server(log=args.log, delay=args.delay).open() as url:
+    async with Server(log=args.log, delay=args.delay, key=os.environ.get("SERVER_KEY", "")).open() as url:
         print(url, flush=True)
         await asyncio.Event().wait()
 

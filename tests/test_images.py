@@ -38,6 +38,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (programs / "apptainer").write_text(APPTAINER.format(folder=tmp_path))
     (programs / "apptainer").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(images, "CHECKOUT", root)
     monkeypatch.setattr(images, "BOOKWORM_PYTHON", (2, 7))
     monkeypatch.chdir(root)
@@ -85,6 +86,20 @@ def test_the_shared_folder_comes_first_if_it_has_the_image(configure, tmp_path: 
     assert own.parent == Path("elsewhere")
     (tmp_path / own.name).touch()
     assert images.path(config, "render") == tmp_path / own.name
+
+
+def test_an_image_that_another_checkout_built_is_not_built_again(configure, checkout: Path, tmp_path: Path) -> None:
+    images.build(configure(), ["data"])
+    other = with_images(configure(), folder=tmp_path / "other checkout")
+    images.build(other, ["data"])
+    assert len((tmp_path / "asked").read_text().splitlines()) == 1
+    found = images.path(other, "data")
+    assert found.read_text() == "image\n" and tmp_path / "cache" in found.parents
+    images.path(configure(), "data").unlink()
+    assert found.exists(), "the first checkout may go"
+    with open(checkout / "envs/data.txt", "a") as lock:
+        lock.write("\nanother==1\n")
+    assert images.path(other, "data").parent == tmp_path / "other checkout", "of another digest none is taken"
 
 
 def test_a_second_build_finds_nothing_to_do(

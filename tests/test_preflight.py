@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from artifactscoder import config as configs
-from artifactscoder.cluster import checks, endpoint_checks, plan, preflight, slurm, slurm_checks
+from artifactscoder.cluster import checks, disk_checks, endpoint_checks, plan, preflight, slurm, slurm_checks
 from artifactscoder.cluster import images as containers
 from artifactscoder.cluster.profile import Profile, number
 from artifactscoder.config import Config
@@ -280,6 +280,31 @@ def test_images_and_binds_are_looked_up_for_apptainer_only(sifs: Path, profile, 
     assert "/no/where is not there" in red(checks.binds(settings(), made))
 
 
+@pytest.mark.parametrize(
+    ("seen", "line"),
+    [
+        ('echo "$9"', "FAIL containers do not see "),
+        ("true", "ok data-222222222222.sif sees the "),
+        (
+            "echo no user namespaces >&2; exit 1",
+            "warn data-222222222222.sif cannot be opened here (no user namespaces)",
+        ),
+    ],
+)
+def test_what_jobs_read_is_looked_for_inside_a_container(
+    sifs: Path, profile, settings, monkeypatch, tmp_path, seen: str, line: str
+) -> None:
+    program = tmp_path / "apptainer"
+    program.write_text(f"#!/bin/sh\n{seen}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(checks.shutil, "which", lambda name: str(program))
+    made = profile(software_deployment_method="apptainer", apptainer_args="")
+    (found,) = checks.binds(settings(images={"folder": str(sifs)}), made)
+    assert f"{found.mark} {found.detail}".startswith(line)
+    if found.mark == "FAIL":
+        assert "--bind" in found.remedy
+
+
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         good = self.headers.get("Authorization") in (None, "Bearer good") and self.path == "/v1/models"
@@ -411,28 +436,75 @@ def test_a_disk_too_small_is_named(profile, settings, monkeypatch) -> None:
     def full(path: object) -> os.statvfs_result:
         return os.statvfs_result([*fields[:4], 10, *fields[5:7], 5, *fields[8:]])  # blocks and inodes left
 
-    monkeypatch.setattr(checks.os, "statvfs", full)
-    lines = [f for f in checks.disk(config, made) if f.mark == "FAIL"]
+    monkeypatch.setattr(disk_checks.os, "statvfs", full)
+    lines = [f for f in disk_checks.disk(config, made) if f.mark == "FAIL"]
     assert "free in" in lines[0].detail and "estimate: data" in lines[0].detail
     assert "5 inodes free" in lines[1].detail and "planned" in lines[1].detail
+
+
+QUOTA = """Disk quotas for user ann (uid 1000):
+     Filesystem  blocks   quota   limit   grace   files   quota   limit   grace
+nfs:/export/home  900000*  800000 1000000 1764500000      40     100     120       0
+"""
+LFS = """/scratch/a/very/long/name/that/fills/its/line
+                 [500]  0  2000  -  7  0  0  -
+"""
+
+
+def test_quotas_are_read_from_both_commands() -> None:
+    (home,), (scratch,) = disk_checks.read_quotas(QUOTA), disk_checks.read_quotas(LFS)
+    assert (home.where, home.free, home.files) == ("left of the quota on nfs:/export/home", -100_000 * 1024, 60)
+    assert scratch.free == 1500 * 1024 and scratch.files is None
+    assert disk_checks.read_quotas("Disk quotas for user ann (uid 1000): none\n") == []
+
+
+@pytest.mark.parametrize(
+    ("whose", "limits", "sentence"),
+    [
+        ("-u", "1000 0 5000 - 3 0 0 -", "0.0 GB left of the quota on /scratch; estimate: data"),
+        ("-g", "1000 0 0 - 3 0 20 -", "17 inodes left of the quota on /scratch, "),
+    ],
+)
+def test_a_quota_too_small_for_the_plan_is_named(
+    whose: str, limits: str, sentence: str, profile, settings, tmp_path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/lfs").write_text(f"#!/bin/sh\n[ $3 = {whose} ] && echo /scratch {limits}\n")
+    (tmp_path / "bin/lfs").chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+        assert sentence in red(disk_checks.disk(settings(), profile(cores=1)))
+
+
+def test_what_is_made_already_needs_no_room(profile, settings, monkeypatch) -> None:
+    config, made = settings(), profile(cores=1)
+    config.results.mkdir(parents=True)
+    for name in range(500):
+        (config.results / str(name)).touch()
+    planned = sum(plan.files(config).values())
+    assert planned > 500
+    fields = list(os.statvfs("/"))
+    room = os.statvfs_result([*fields[:7], planned - 450, *fields[8:]])
+    monkeypatch.setattr(disk_checks.os, "statvfs", lambda path: room)
+    assert not [f for f in disk_checks.disk(config, made) if "inodes" in f.detail]
 
 
 def test_the_plan_at_paper_scale(tmp_path: Path, settings) -> None:
     config = configs.load([Path("config.yaml")]).model_copy(update={"results": tmp_path})
     assert plan.pages(config) == {"sft": 240_000, "cpt": 7_840_000, "rl": 2000}
     assert plan.shards(config)["cpt/dedup"] == 132 and plan.shards(config)["sft/code"] == 80
-    assert 3000 < sum(plan.files(config).values()) < checks.MANY_FILES
+    assert 3000 < sum(plan.files(config).values()) < disk_checks.MANY_FILES
     demo = Profile(Path("profiles/demo"))
-    assert marks(checks.files(config, demo))[0].startswith("ok")
+    assert marks(disk_checks.files(config, demo))[0].startswith("ok")
     some, many = (settings(cpt={"prompts": {"shards": count}}) for count in (1000, 60_000))
-    assert marks(checks.files(some, demo))[0].startswith("warn")
-    assert "lower cpt.prompts.shards" in red(checks.files(many, demo))
+    assert marks(disk_checks.files(some, demo))[0].startswith("warn")
+    assert "lower cpt.prompts.shards" in red(disk_checks.files(many, demo))
 
 
 def test_the_file_system_is_timed_and_left_as_it_was(tmp_path: Path, profile, settings) -> None:
     before = sorted(tmp_path.rglob("*"))
     made = profile(cores=1)
-    (line,) = marks(checks.latency(settings(), made))
+    (line,) = marks(disk_checks.latency(settings(), made))
     assert "fsync" in line and line[:4] in ("ok c", "warn")
     assert [path for path in sorted(tmp_path.rglob("*")) if "profile" not in path.parts] == before
 
@@ -523,7 +595,7 @@ def test_on_a_real_cluster_a_sound_run_is_green_also_from_a_compute_node(real) -
     [
         ({"slurm_account": "nobody"}, "'nobody' is no account of"),
         ({"slurm_partition": "nowhere"}, "there is no partition 'nowhere'"),
-        ({"gpu": 999}, "999 GPUs"),
+        ({"slurm_partition": "small", "gpu": 8}, "small has 1 of 4 GPUs, 64 CPUs, 512000 MB"),
         ({"url": "http://127.0.0.1:9/v1"}, "nothing listens there"),
     ],
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,44 @@ import yaml
 
 from artifactscoder.cluster import images
 from artifactscoder.config import load
-from checkout import ROOT
+from checkout import ROOT, checkout
+
+# Two categories of 24 pages each.
+TWO = {"sft": {"categories": ["game-puzzle", "tool-calculator"], "subcategories": 1, "tasks": {"per_subcategory": 2}}}
+
+
+@contextmanager
+def place(folder: Path, copied: Path | None = None) -> Iterator[Path]:
+    """A checkout in which a test runs the workflow, new or a copy of another, and which it leaves cleared."""
+    with ExitStack() as stack:
+        if copied:
+            shutil.copytree(copied, folder, symlinks=True)
+        else:
+            folder.mkdir()
+            stack.enter_context(checkout(folder))
+        stack.enter_context(cleared(folder))
+        yield folder
+
+
+@contextmanager
+def cleared(folder: Path) -> Iterator[None]:
+    """At its end no job and no process of the folder may be left; after a failure they are ended, for the next test."""
+    try:
+        yield
+    except BaseException:
+        end(folder)
+        raise
+    assert live(folder) == {}
+    until(lambda: not processes(folder), 60, lambda: str(processes(folder)))
+
+
+def end(folder: Path) -> None:
+    """End every process and job of a folder, the controller first."""
+    for process in processes(folder):
+        with suppress(psutil.Error):
+            process.kill()
+    for job in live(folder):
+        slurm("scancel", job)
 
 
 def profile(folder: Path, image: bool = False, retries: int = 0, account: str = "lab", **resources: Any) -> str:
@@ -91,7 +129,8 @@ def processes(folder: Path) -> dict[psutil.Process, str]:
     return found
 
 
-def until(true: Callable[[], object], seconds: float = 90, told: Callable[[], str] = lambda: "") -> None:
+def until(true: Callable[[], object], seconds: float = 300, told: Callable[[], str] = lambda: "") -> None:
+    """Wait for something that will be true; the time is for machines on which much else runs."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, f"it did not happen in time\n{told()}"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Boot munge, MariaDB, slurmdbd, slurmctld and five slurmd on this machine, as root, without systemd. State stands in
+# Boot munge, MariaDB, slurmdbd, slurmctld and six slurmd on this machine, as root, without systemd. State stands in
 # $LAB (.cluster of the checkout by default). Replaces /etc/slurm/*.conf by links: the plugin's job step strips SLURM_CONF.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export LAB=${LAB:-$(dirname "$(dirname "$here")")/.cluster}
-host=$(hostname -s) nodes=(cn01 cn02 cn03 gn01 gn02)
+host=$(hostname -s) nodes=(cn01 cn02 cn03 gn01 gn02 gn03)
 if timeout 5 scontrol ping 2> /dev/null | grep -q 'is UP'; then
   echo "test cluster: up already"
   exit 0

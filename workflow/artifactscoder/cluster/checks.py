@@ -1,7 +1,7 @@
-"""The checks of `artifactscoder preflight` besides those of Slurm and of endpoints (`slurm_checks`, `endpoint_checks`).
+"""The checks of `artifactscoder preflight` of images, binds, keys and the base model, and what all checks share.
 
 Each check is a generator of findings; a finding is a mark, what was looked at, what was found, and a remedy where it
-failed. None of them changes anything, but for 50 small files in the results folder, which are removed.
+failed. The others stand in `slurm_checks`, `endpoint_checks` and `disk_checks`.
 """
 
 from __future__ import annotations
@@ -9,22 +9,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from artifactscoder.cluster import images as containers
-from artifactscoder.cluster import plan, slurm
 from artifactscoder.cluster.profile import Profile
 from artifactscoder.config import Config
 from artifactscoder.config.engines import Endpoint
 from artifactscoder.errors import UserError
 from artifactscoder.train import fit, shapes
 
-SLOW_MS = 50.0
-PROBES = 50
-MANY_FILES, TOO_MANY_FILES = 20_000, 1_000_000
+INSIDE_S = 60.0  # an image that is opened for the first time
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ def images(config: Config, profile: Profile) -> Iterator[Finding]:
 
 
 def binds(config: Config, profile: Profile) -> Iterator[Finding]:
-    """Folders that the profile binds into containers."""
+    """Folders that the profile binds into containers, and whether what the jobs read is seen in one."""
     if not profile.apptainer:
         return
     named = profile.binds()
@@ -103,6 +100,42 @@ def binds(config: Config, profile: Profile) -> Iterator[Finding]:
             yield fail("bind", f"{path} is not there", f"correct apptainer-args in {profile.path}, or make the folder")
     if named and all(path.exists() for path in named):
         yield ok("binds", ", ".join(map(str, named)))
+    image = next(
+        (path for path in (containers.path(config, role) for role in containers.ROLES) if path.is_file()), None
+    )
+    program = shutil.which("apptainer") or shutil.which("singularity")
+    if image is not None and program is not None:
+        yield _inside(program, image.absolute(), read(config), profile)
+
+
+def read(config: Config) -> list[Path]:
+    """The files and folders of this machine that jobs read or write besides the checkout, as far as they are there."""
+    named = [config.results, config.journal, *config.decontaminate.benchmarks, *vars(config.seeds).values()]
+    if config.train.tiny_model is None:
+        named.append(config.train.base)
+    if not config.cpt.websight.sample:
+        named.append(Path(config.cpt.websight.input).parent)
+    named += [Path(endpoint.path) for endpoint in used(config).values() if endpoint.hosted]
+    return sorted({path.absolute() for path in named if path.exists()})
+
+
+def _inside(program: str, image: Path, paths: list[Path], profile: Profile) -> Finding:
+    """Whether a container sees the paths, started as Snakemake starts it."""
+    look = 'for path; do [ -e "$path" ] || echo "$path"; done'
+    words = [program, "exec", "--home", os.getcwd(), *profile.apptainer_args(), str(image), "sh", "-c", look, "-"]
+    try:
+        done = subprocess.run([*words, *map(str, paths)], capture_output=True, text=True, timeout=INSIDE_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return warn("binds", f"{image.name} was not opened in {INSIDE_S:.0f} s")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        return warn("binds", f"{image.name} cannot be opened here ({last[:200]}); --from-compute asks a compute node")
+    if unseen := done.stdout.splitlines():
+        folder = unseen[0] if Path(unseen[0]).is_dir() else str(Path(unseen[0]).parent)
+        more = f" and {len(unseen) - 1} more" if len(unseen) > 1 else ""
+        remedy = f'write apptainer-args: "{" ".join([*profile.apptainer_args(), "--bind", folder])}" in {profile.path}'
+        return fail("bind", f"containers do not see {unseen[0]}{more}", remedy)
+    return ok("binds", f"{image.name} sees the {len(paths)} files and folders that the configuration names")
 
 
 # Keys
@@ -184,133 +217,3 @@ def folder(what: str, base: Path, key: str, remedy: str) -> Finding:
         return fail(what, f"the weights in {base} are {gb(have)}, their index says {gb(total)}", remedy)
     count = f", {len(shards)} files of weights" if index.is_file() else ""
     return ok(what, f"{base}: {gb(have)}{count}")
-
-
-# Disk
-
-
-def _standing(path: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    path = path.absolute()
-    while not path.is_dir():
-        path = path.parent
-    return path
-
-
-def disk(config: Config, profile: Profile) -> Iterator[Finding]:
-    """Free bytes and inodes where results and journal stand, against what the plan needs."""
-    need, count = plan.need(config), sum(_files(config, profile).values())
-    wants = {"results": (need.results, need.more_results + need.train), "journal": (need.journal, need.more_journal)}
-    devices: dict[int, list[str]] = {}
-    for name in wants:
-        devices.setdefault(_standing(getattr(config, name)).stat().st_dev, []).append(name)
-    train = f", training {gb(need.train)}" if need.train else ", training not known without train.base"
-    train = ", training little" if config.train.tiny_model else train
-    for names in devices.values():
-        folder = _standing(getattr(config, names[0]))
-        what = "disk" if len(names) == 2 else f"disk {names[0]}"
-        state = os.statvfs(folder)
-        free, inodes = state.f_bavail * state.f_frsize, state.f_favail
-        first, rest = (sum(part) for part in zip(*(wants[name] for name in names), strict=True))
-        if free < first + rest:  # what a former run wrote need not be written again
-            there = sum(_size(getattr(config, name)) for name in names)
-            first, rest = max(0, first - there), max(0, rest - max(0, there - first))
-        cpt = need.more_results * ("results" in names) + need.more_journal * ("journal" in names)
-        words = f"{gb(free)} free in {folder}; estimate: data {gb(first)}, CPT {gb(cpt)}"
-        words += train if "results" in names else ""
-        if free < first:
-            yield fail(what, words, "make room, or set `results` and `journal` to folders on a larger file system")
-        elif free < first + rest:
-            yield warn(what, words + "; enough for the data target, not for all")
-        else:
-            yield ok(what, words)
-        if state.f_files and inodes < count:
-            yield fail(
-                what, f"{inodes:,} inodes free in {folder}, {count:,} files planned", "delete files, or ask for more"
-            )
-    for command in (["quota", "-s"], ["lfs", "quota", "-h", str(_standing(config.results))]):
-        if shutil.which(command[0]):
-            yield from _quota(command)
-
-
-def _size(folder: Path) -> int:
-    """Bytes of the files in a folder."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(parent, name)).st_size
-            except OSError:
-                continue
-    return total
-
-
-def _quota(command: list[str]) -> Iterator[Finding]:
-    try:
-        text = slurm.run(*command, seconds=10)
-    except UserError as error:
-        yield warn("quota", str(error))
-        return
-    over = [line for line in text.splitlines() if "*" in line]  # both commands mark what is exceeded so
-    if over:
-        yield fail("quota", f"exceeded: {over[0]}", f"make room; `{' '.join(command)}` says what counts")
-    elif lines := [line for line in text.splitlines() if line.strip()]:
-        yield ok("quota", lines[-1])
-
-
-def _files(config: Config, profile: Profile) -> dict[str, int]:
-    kinds = plan.files(config)
-    if profile.slurm and profile.values.get("slurm-keep-successful-logs"):
-        kinds["Slurm's logs"] = kinds["logs"]
-    return kinds
-
-
-def files(config: Config, profile: Profile) -> Iterator[Finding]:
-    """How many files the plan makes, all targets together."""
-    kinds = _files(config, profile)
-    total = sum(kinds.values())
-    words = f"{total:,} when all is done: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
-    remedy = "lower cpt.prompts.shards and cpt.websight.shards"
-    if total > TOO_MANY_FILES:
-        yield fail("files", words, remedy)
-    elif total > MANY_FILES:
-        yield warn("files", words, remedy)
-    else:
-        yield ok("files", words)
-
-
-def latency(config: Config, profile: Profile) -> Iterator[Finding]:
-    """Mean time of create, fsync, rename, stat and unlink over 50 small files in the results folder."""
-    folder = _standing(config.results)
-    spent = dict.fromkeys(("create", "fsync", "rename", "stat", "unlink"), 0.0)
-    one, two = (folder / f".preflight-{os.uname().nodename}-{os.getpid()}-{end}" for end in "ab")
-
-    def timed(name: str, call: Callable[[], object]) -> object:
-        start = time.perf_counter()
-        result = call()
-        spent[name] += 1000 * (time.perf_counter() - start) / PROBES
-        return result
-
-    try:
-        for _ in range(PROBES):
-            descriptor = timed("create", lambda: os.open(one, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
-            assert isinstance(descriptor, int)
-            try:
-                os.write(descriptor, b"preflight" * 100)
-                timed("fsync", lambda: os.fsync(descriptor))  # noqa: B023
-            finally:
-                os.close(descriptor)
-            timed("rename", lambda: os.rename(one, two))
-            timed("stat", lambda: os.stat(two))
-            timed("unlink", lambda: os.unlink(two))
-    except OSError as error:
-        yield fail("file system", f"cannot write in {folder}: {error.strerror}", "make room, or mend its permissions")
-        return
-    finally:
-        for path in (one, two):
-            path.unlink(missing_ok=True)
-    words = ", ".join(f"{name} {ms:.1f}" for name, ms in spent.items()) + f" ms in {folder}"
-    if max(spent.values()) > SLOW_MS:
-        yield warn("file system", words + "; slow: put `results` and `journal` on the cluster's scratch")
-    else:
-        yield ok("file system", words)

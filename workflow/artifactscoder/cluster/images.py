@@ -2,8 +2,10 @@
 
 In: the definitions under containers/, the locks under envs/, `images` in the configuration. Out: ROLE-DIGEST.sif in
 images.folder. The digest is that of the definition and of all files that it copies in, so a changed lock is another
-image, an old one is never mistaken for it, and a second build finds nothing to do. The code is in no image: the
-checkout is bound at run time (rules/common.smk), so that a changed line needs no build.
+image, an old one is never mistaken for it, and a second build finds nothing to do. An image of the right digest that
+stands in images.shared (a lab keeps one), or that another checkout of the same user built (the user's cache has it
+under a second name), is taken from there. The code is in no image: the checkout is bound at run time
+(rules/common.smk), so that a changed line needs no build.
 
 Roles: data, render, train (GPU, from verl's image), in which the rules run; serve (GPU, a model server beside data and
 render), for rules whose jobs start one; and cpu, all four in one file from Debian's packages alone, its server being
@@ -27,6 +29,7 @@ standard output alone, and stops for ever when 64 KB of messages wait in the oth
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -50,7 +53,8 @@ SQUASHFS = "-comp zstd -Xcompression-level 1"
 
 
 def path(config: Config, role: str) -> Path:
-    """The image of a role: the prebuilt one, else the shared one, else the one in images.folder, built or not.
+    """The image of a role: the prebuilt one, else the first that is there of images.shared, images.folder and the
+    user's cache, else the one that will be built in images.folder.
 
     Relative names are relative to the root of the checkout, where everything is started.
     """
@@ -60,9 +64,14 @@ def path(config: Config, role: str) -> Path:
     definition = _definition(role)
     parts = [(CHECKOUT / name).read_text() for name in _copied(definition)]
     name = f"{role}-{configs.digest(definition, parts)}.sif"
-    if config.images.shared and (config.images.shared / name).exists():
-        return config.images.shared / name
-    return config.images.folder / name
+    places = [config.images.shared, config.images.folder, cache()]
+    there = (place / name for place in places if place and (place / name).exists())
+    return next(there, config.images.folder / name)
+
+
+def cache() -> Path:
+    """Where the images that the user's checkouts built stand under a second name, which takes no room of its own."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "artifactscoder/images"
 
 
 def show(config: Config) -> None:
@@ -114,6 +123,7 @@ def _build(config: Config, role: str, image: Path) -> None:
                 command += ["--bind", f"{wheels.absolute()}:/mnt"]
             _run([*lacking_privileges(), *command, str(draft), f"containers/{role}.def"], log)
         os.replace(draft, image)
+        _remember(image)
     except subprocess.CalledProcessError as error:
         what = "fetching the wheels" if "wheel" in error.cmd else "apptainer build"
         raise UserError(
@@ -123,6 +133,18 @@ def _build(config: Config, role: str, image: Path) -> None:
     finally:
         draft.unlink(missing_ok=True)
     print(f"images: {role} is built: {image} ({image.stat().st_size / 1e6:,.0f} MB)", file=sys.stderr)
+
+
+def _remember(image: Path) -> None:
+    """Leave the image in the user's cache too, as another name of the same file, or a link from another disk."""
+    kept = cache() / image.name
+    with contextlib.suppress(OSError):  # a home that cannot be written to has none
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.unlink(missing_ok=True)
+        try:
+            kept.hardlink_to(image)
+        except OSError:
+            kept.symlink_to(image.absolute())
 
 
 def _fetch_wheels(config: Config, role: str, log: IO[str]) -> Path | None:

@@ -5,8 +5,9 @@ In come the profile and the configuration as Snakemake would take them; out goes
 fails. Checked are: Slurm's controller, the account, partitions, and whether nodes hold what each rule asks; images and
 binds; endpoints and their keys (never shown); the base model; disk, inodes, file counts and the file system's pace.
 
-With --from-compute two jobs of a few seconds ask the endpoints from a compute node too and compare its clock. Nothing
-else is submitted. It takes a second, longer only where something does not answer (10 s an endpoint, all at once).
+With --from-compute two jobs of a few seconds compare the clock of a compute node, and look at endpoints, binds and the
+file system from there too. Nothing else is submitted. It takes a second or two, longer only where something does not
+answer (10 s an endpoint, all at once).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from artifactscoder.cluster import checks, endpoint_checks, slurm_checks
+from artifactscoder.cluster import checks, disk_checks, endpoint_checks, slurm_checks
 from artifactscoder.cluster.checks import Check, Finding, fail
 from artifactscoder.cluster.profile import Profile
 from artifactscoder.config import Config
@@ -28,9 +29,9 @@ CHECKS: dict[str, Check] = {
     "endpoints": endpoint_checks.endpoints,
     "model": checks.model,
     "memory": checks.memory,
-    "disk": checks.disk,
-    "files": checks.files,
-    "latency": checks.latency,
+    "disk": disk_checks.disk,
+    "files": disk_checks.files,
+    "latency": disk_checks.latency,
 }
 SLOW = ("endpoints", "latency")
 

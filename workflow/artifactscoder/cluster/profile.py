@@ -166,9 +166,10 @@ def rules(folder: Path = RULES) -> dict[str, dict[str, Any]]:
         if re.search(r"^    run:", part, re.MULTILINE):
             continue
         block = re.search(r"^    resources:\n((?: {8}.*\n)+)", part, re.MULTILINE)
-        named = re.findall(r"^ {8}(\w+)=(\d+|\"[^\"]*\"),", block[1] if block else "", re.MULTILINE)
+        asked = re.sub(r"\bgrowing\((\d+)\)", r"\1", block[1] if block else "")
+        named = re.findall(r"^ {8}(\w+)=(\d+|\"[^\"]*\"),", asked, re.MULTILINE)
         out[name[1]] = {key: ast.literal_eval(value) for key, value in named}
-        if asks := re.search(r"^ {8}\*\*asking\(\"([\w/]+)\", mem_mb=(\d+)", block[1] if block else "", re.MULTILINE):
+        if asks := re.search(r"^ {8}\*\*asking\(\"([\w/]+)\", mem_mb=(\d+)", asked, re.MULTILINE):
             out[name[1]] |= {"_asks": asks[1], "mem_mb": int(asks[2])}
         if threads := re.search(r"^    threads: (\d+)", part, re.MULTILINE):
             out[name[1]]["_threads"] = int(threads[1])

@@ -160,7 +160,7 @@ def _trainers(config: Config, profile: Profile) -> Iterator[Finding]:
 
 
 def compute(config: Config, profile: Profile, configs: list[Path]) -> Iterator[Finding]:
-    """The clock of a compute node, and the endpoints as it reaches them, by two jobs of seconds."""
+    """The clock of a compute node, and endpoints, binds and file system as it finds them, by two jobs of seconds."""
     if not profile.slurm:
         yield warn("compute node", "not asked: the profile names no executor slurm")
         return
@@ -182,7 +182,7 @@ def compute(config: Config, profile: Profile, configs: list[Path]) -> Iterator[F
         else:
             yield ok("clock", f"{node} agrees with this machine")
         named = [word for path in configs for word in ("--config", str(path.absolute()))]
-        program = [sys.executable, "-m", "artifactscoder.cli", "preflight", "--only", "endpoints"]
+        program = [sys.executable, "-m", "artifactscoder.cli", "preflight", "--only", "endpoints", "binds", "latency"]
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         words = [*program, "--profile", str(profile.path.absolute()), *named]
@@ -210,5 +210,5 @@ def _parsed(text: str, node: str) -> Iterator[Finding]:
             last = found[-1]
             found[-1] = Finding(last.mark, last.what, last.detail, line.strip()[3:])
     if not found:
-        yield fail("compute node", f"{node} could not run the check of endpoints", "see that it reaches this checkout")
+        yield fail("compute node", f"{node} could not run its checks", "see that it reaches this checkout")
     yield from found

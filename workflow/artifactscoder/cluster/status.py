@@ -39,8 +39,10 @@ INPUTS = {  # step -> the table that its shard reads, beneath results
     "cpt/code": "cpt/prompts/{}.parquet",
     "rl/reference": "rl/prompts/prompts.parquet",
     "rl/valid": "rl/reference/pages.parquet",
+    "eval/generate": "eval/tasks/tasks.parquet",
     "eval/render": "eval/generate/{}.parquet",
     "eval/judge": "eval/render/{}.parquet",
+    "eval/score": "eval/render/{}.parquet",
 }
 TABLES = {  # tables that are not named like their journals
     "cpt/websight": "websight-{}",

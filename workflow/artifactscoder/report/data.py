@@ -184,6 +184,22 @@ def spread(path: Path) -> tuple[int, int]:
     return sum(len(values) > 1 for values in by_step.values()), len(by_step)
 
 
+def evaluation(results: Path) -> list[dict[str, Any]]:
+    """The tables of eval/table by set of tasks: `rows` by the judge whose points are the result, `others` by others."""
+    names = ("table", "groups", "pairs", "dimensions", "agreement")
+    found = {name: list(tables.rows(results / f"eval/{name}.parquet")) for name in names}
+    out = []
+    for name in dict.fromkeys(row["set"] for row in found["table"]):
+        own = {kind: [row for row in rows if row["set"] == name] for kind, rows in found.items()}
+        rows = [row for row in own["table"] if row["main"]]
+        levels: dict[str, dict[str, float | None]] = {}
+        for row in own["dimensions"]:
+            levels.setdefault(row["dimension"], {})[row["model"]] = row["mean"]
+        others = [row for row in own["table"] if not row["main"]]
+        out.append({**own, "name": name, "rows": rows, "others": others, "levels": levels})
+    return out
+
+
 def side_by_side(config: Config, results: Path, most: int = 6) -> Rows:
     """For a few held-out tasks: the last picture and the score of each model's answer."""
     by_task: dict[str, dict[str, Any]] = {}

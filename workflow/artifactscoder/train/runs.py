@@ -32,6 +32,8 @@ from pydantic import BaseModel
 from artifactscoder import files, tables
 from artifactscoder.config.trainers import OPERATIONAL
 from artifactscoder.errors import UserError
+from artifactscoder.models import edges as edges
+from artifactscoder.models import fingerprint as fingerprint
 from artifactscoder.progress import duration
 from artifactscoder.train import verl_stop
 
@@ -40,7 +42,6 @@ TRACKER = "latest_checkpointed_iteration.txt"  # verl writes it after a checkpoi
 STEP_LINE = re.compile(r"(?:\([^)]*\) )?step:(\d+) - ")
 BAR = re.compile(r"^.*?\d+%\|.*?\[[^\]]*\]")  # a progress bar, perhaps with a line of the log glued to it
 NODES = "ARTIFACTSCODER_NODES"
-EDGE = 1 << 20  # bytes read at either end of a weight file for a model's fingerprint
 
 
 def say(step: str, text: str) -> None:
@@ -58,30 +59,6 @@ def sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         raise UserError(f"there is no file {path}; run the step that makes it, or correct the path") from None
-
-
-def fingerprint(model: Path) -> str:
-    """Digest of a model folder: names and sizes of its files, all of the small ones, both ends of the large ones.
-
-    Reads 2 MB of a weight file, so 60 GB cost no minutes; weights that were trained differ in every part.
-    """
-    if not (model / "config.json").is_file():
-        raise UserError(f"{model} is not a Hugging Face model folder (no config.json); give the folder of a model")
-    return edges(p for p in model.iterdir() if p.is_file() and p.name != "manifest.json")
-
-
-def edges(paths: Iterable[Path]) -> str:
-    """Digest of files: their names and sizes, all of the small ones, both ends of the large ones."""
-    total = hashlib.sha256()
-    for path in sorted(paths):
-        size = path.stat().st_size
-        total.update(f"{path.name}\0{size}\0".encode())
-        with open(path, "rb") as file:
-            total.update(file.read(EDGE))
-            if size > EDGE:
-                file.seek(max(EDGE, size - EDGE))
-                total.update(file.read(EDGE))
-    return total.hexdigest()
 
 
 def identity(settings: BaseModel, data: dict[str, str], model: str) -> str:
