@@ -29,6 +29,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "inputs": ("--input", {"type": Path, "nargs": "+", "required": True, "dest": "inputs", "help": "tables (Parquet)"}),
     "packed": ("--output", {"type": Path, "required": True, "help": "index to write (SHARD.idx)"}),
     "processes": ("--processes", {"type": int, "default": 1, "help": "processes that tokenise, one a core (1)"}),
+    "ledger": ("--ledger", {"type": Path, "required": True, "help": "ledger of cpt/pack"}),
     "indices": ("--input", {"type": Path, "nargs": "+", "required": True, "dest": "inputs", "help": "indices (.idx)"}),
     "json_output": ("--output", {"type": Path, "required": True, "help": "file to write (JSON)"}),
     "output": ("--output", {"type": Path, "required": True, "help": "table to write; its ledger stands beside it"}),
@@ -197,6 +198,7 @@ COMMANDS: dict[str, Command] = {
     "cpt pack": Command(
         "cpt.pack", "input model packed processes", lambda m, c, a: m.run(c, a.input, a.model, a.output, a.processes)
     ),
+    "cpt stats": Command("cpt.stats", "input ledger json_output", lambda m, c, a: m.run(a.input, a.ledger, a.output)),
     "cpt mixture": Command("cpt.mixture", "indices json_output", lambda m, c, a: m.run(c, a.inputs, a.output)),
     "sft tasks": Command("sft.tasks", "category output", lambda m, c, a: m.run(c, a.category, a.output)),
     "sft distinct_tasks": Command(
