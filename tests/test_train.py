@@ -256,6 +256,14 @@ def test_an_exported_model_loads_and_answers(room: Path, whole_run: dict[str, An
     assert out.shape[1] > tokens.input_ids.shape[1]
 
 
+@pytest.mark.parametrize("inner", [".", "model", "actor", "actor/model"])
+def test_a_checkpoint_of_either_trainer_and_engine_is_found(inner: str, tmp_path: Path) -> None:
+    shards = tmp_path / "global_step_7" / inner
+    (shards / "huggingface").mkdir(parents=True)
+    (shards / "huggingface/config.json").write_text("{}")
+    assert export.locate(tmp_path / "global_step_7") == (shards, {})
+
+
 def test_export_of_something_else_is_one_sentence(room: Path) -> None:
     with pytest.raises(UserError, match="is not the manifest of train/cpt"):
         export.run(ExportSettings(), room / "model" / "manifest.json", room / "nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ from artifactscoder import cli
 from artifactscoder import config as configs
 from artifactscoder.config.trainers import GrpoSettings, MegatronSettings, SftSettings, TinyModelSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import fit, shapes
+from artifactscoder.train import engines, fit, shapes
 
 DENSE = shapes.of(Path("models/Qwen2.5-Coder-7B-Instruct"))
 SPARSE = shapes.of(Path("models/Qwen3-Coder-30B-A3B-Instruct"))
@@ -97,7 +98,7 @@ def test_the_rollout_has_what_its_share_leaves_over_for_the_cache() -> None:
 def test_a_day_is_what_its_operations_take() -> None:
     # 6 x 3.04 billion and 6 x 48 x 4,096 x 16,384 of attention: 37.6 GFLOP a token; 75 billion on 8 x 200 TFLOP/s.
     assert SPARSE.operations(16_384) == 6 * SPARSE.multiplied + 6 * 48 * 32 * 128 * 16_384
-    assert fit._days(SPARSE, SftSettings(), 75e9, 200) == pytest.approx(
+    assert fit._days(SPARSE, SftSettings(), 75e9, 0, 200) == pytest.approx(
         75e9 * 37.58e9 / (8 * 200e12) / 86_400, rel=1e-3
     )
 
@@ -185,3 +186,15 @@ def test_training_that_cannot_fit_is_refused_before_it_starts_and_by_preflight_i
     (model / "config.json").write_text('{"model_type": "mamba"}')
     fit.must_fit(model, settings, "grpo")
     assert "memory is not checked" in capsys.readouterr().err
+
+
+def test_what_is_not_installed_is_one_sentence_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    here: set[str] = set()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in here else None)
+    with pytest.raises(UserError, match="train.sft as configured needs megatron and transformer_engine, not installed"):
+        engines.must_be_installed(SftSettings(engine="megatron"), "sft")
+    with pytest.raises(UserError, match="needs flash_attn and vllm"):
+        engines.must_be_installed(GrpoSettings(), "grpo")
+    here |= {"flash_attn", "vllm"}
+    engines.must_be_installed(GrpoSettings(), "grpo")
+    engines.must_be_installed(GrpoSettings(device="cpu", rollout="hfcpu"), "grpo")

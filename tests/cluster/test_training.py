@@ -39,7 +39,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parent = tmp_path_factory.mktemp("data")
     with checkout(parent) as folder:
         few = folder / "few.yaml"
-        few.write_text(yaml.safe_dump({**FEW, "train": {"sft": SFT, "grpo": GRPO}}))
+        few.write_text(yaml.safe_dump({**FEW, "train": {"cpt": {"enabled": False}, "sft": SFT, "grpo": GRPO}}))
         files = ["--configfile", "profiles/demo/recipe.yaml", "few.yaml"]
         done = snakemake(folder, "--profile", "profiles/demo", *files, "--", "data", "sft")
         assert done.returncode == 0, done.stdout[-3000:]
@@ -50,7 +50,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(data: Path, folder: Path, sft: dict, grpo: dict, **resources: dict) -> Iterator[tuple[Path, list[str]]]:
     """A copy of the data with its own settings, and the command that trains; at the end nothing may be left."""
     shutil.copytree(data, folder, symlinks=True)
-    (folder / "few.yaml").write_text(yaml.safe_dump({**FEW, "train": {"sft": SFT | sft, "grpo": GRPO | grpo}}))
+    train = {"cpt": {"enabled": False}, "sft": SFT | sft, "grpo": GRPO | grpo}
+    (folder / "few.yaml").write_text(yaml.safe_dump({**FEW, "train": train}))
     files = [folder / "profiles/demo/recipe.yaml", folder / "few.yaml"]
     with cleared(folder):
         yield folder, command(folder, profile(folder, **resources), files, "results/train/grpo/manifest.json")

@@ -31,6 +31,7 @@ FEW = {
     "rl": {"prompts": {"count": 16, "families": ["quick-tools"]}},
     "eval": {"tasks": {"held-out": {"count": 2}}},
     "train": {
+        "cpt": {"steps": 10},
         "sft": {"steps": 30, "save_every_steps": 15},
         "grpo": {"steps": 2, "batch_prompts": 2, "rollouts": 2, "max_response_tokens": 64},
     },

@@ -115,6 +115,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         "type": int, "nargs": "+", "default": [], "dest": "nodes", "help": "for so many nodes (default: as configured)",
     }),
     "tokens": ("--tokens", {"type": float, "default": 75e9, "help": "tokens whose days are counted (75e9)"}),
+    "document": ("--document", {"type": int, "default": 0, "help": "tokens of a document (default: the longest)"}),
     "tflops": ("--tflops", {
         "type": float, "default": 200.0, "help": "TFLOP/s that a GPU is assumed to reach, without recomputing (200)",
     }),
@@ -242,8 +243,8 @@ COMMANDS: dict[str, Command] = {
         "a training step as a Slurm job of several nodes or partitions",
     ),
     "train fit": Command(
-        "train.fit", "shape node_counts tokens tflops json",
-        lambda m, c, a: m.run(c, a.model, a.nodes, a.tokens, a.tflops, a.json),
+        "train.fit", "shape node_counts tokens document tflops json",
+        lambda m, c, a: m.run(c, a.model, a.nodes, a.tokens, a.document, a.tflops, a.json),
         "memory of each GPU by stage and node count; refuses what cannot fit and says what would",
     ),
     "train export": Command(

@@ -88,7 +88,7 @@ def run(config: Config, results: Path, graph: Path, output: Path) -> None:
         kl=_chart_curve(results / "train/grpo/curve.parquet", {"kl": "KL to the SFT model"}, "KL"),
         watched=_chart_curve(results / "train/grpo/watch.parquet", WATCHED, "share of the step's answers"),
         lengths=_chart_curve(results / "train/grpo/watch.parquet", {"tokens": "mean length"}, "tokens"),
-        alarms=data.alarms(results / "train/grpo/manifest.json"),
+        trained=data.manifest(results / "train/grpo/manifest.json"),
         grpo=charts.draw(charts.lines(rewards, "mean over the step's answers"), "Parts of the reward over training"),
         differing=differing,
         training_steps=steps,

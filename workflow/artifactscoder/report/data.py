@@ -199,9 +199,9 @@ def curve(path: Path, names: dict[str, str]) -> Rows:
     return out
 
 
-def alarms(path: Path) -> Rows:
-    """What drifted during GRPO, from its manifest: signal, step, until, text."""
-    return list(json.loads(path.read_text())["alarms"]) if path.exists() else []
+def manifest(path: Path) -> dict[str, Any]:
+    """What a training step says of its run."""
+    return dict(json.loads(path.read_text()))
 
 
 def rewards(path: Path, parts: dict[str, str]) -> Rows:
