@@ -423,7 +423,7 @@ def test_a_model_that_is_not_whole_is_named(tmp_path: Path, profile, settings) -
     assert "their index says" in red(checks.model(config, made))
     (base / "b.safetensors").write_bytes(b"x" * 80)
     assert marks(checks.model(config, made))[0].startswith("ok")
-    assert plan.parameters(base) == 75 and plan.need(config).train == 75 * (16 * 6 + 4)
+    assert plan.parameters(base) == 75 and plan.need(config).train == 75 * (16 * 9 + 6)
 
 
 def test_a_disk_too_small_is_named(profile, settings, monkeypatch) -> None:
