@@ -8,7 +8,7 @@ and bench/reward.py. They run while other answers are sampled, so `rollout_s` ho
 slowest of a step. MFU is the operations of the model (`train/shapes.py`, nothing computed twice) over the peak of the
 card in bf16. The first two steps are left out of the medians. Printed is a table, and one line of JSON.
 
-`--cpu` (and `--quick` where there is no GPU) runs all of it with a model of 0.6 million parameters on a CPU: its
+`--cpu` (and `--quick` where there is no GPU) runs all of it with a model of half a million parameters on a CPU: its
 figures mean nothing, but the script is known to work.
 """
 
