@@ -73,6 +73,46 @@ def test_fsdp2_holds_sixteen_bytes_a_parameter() -> None:
     assert on_host.weights == on_host.gradients == on_host.optimiser == 0 and round(on_host.host / GB) == 489
 
 
+SMALL: dict[str, Any] = {
+    "hidden_size": 256, "num_hidden_layers": 1, "num_attention_heads": 8, "num_key_value_heads": 2, "vocab_size": 600,
+    "tie_word_embeddings": True,
+}  # fmt: skip
+SPARSE_SMALL = {"head_dim": 64, "moe_intermediate_size": 96, "intermediate_size": 96, "num_experts": 16}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model_type": "qwen2", "intermediate_size": 1408},
+        {"model_type": "qwen3", "intermediate_size": 768, "head_dim": 32},
+        {"model_type": "qwen3_moe", "num_experts_per_tok": 8, **SPARSE_SMALL},
+    ],
+)
+def test_a_layer_keeps_about_what_the_formula_says_and_no_more(values: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch")
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(**SMALL, **values, attn_implementation="sdpa")
+    inner = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).model
+    weights = {p.untyped_storage().data_ptr() for p in inner.parameters()}
+    tokens, kept = 64, {}
+
+    def keep(tensor: Any) -> Any:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = (storage.nbytes(), tensor)
+        return tensor
+
+    x, positions = torch.randn(1, tokens, 256, dtype=torch.bfloat16, requires_grad=True), torch.arange(tokens)[None]
+    rope = inner.rotary_emb(x, positions)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        inner.layers[0](x, position_embeddings=rope, position_ids=positions, attention_mask=None)
+    measured = sum(size for size, _ in kept.values())
+    shape = shapes.from_config("small", SMALL | values)
+    _, working = fit._activations(shape, SftSettings().model_copy(update={"tokens_per_gpu": tokens}))
+    assert 1 <= working / 2 / measured < 1.1  # the other half is for gradients
+
+
 def test_megatron_holds_what_a_gpu_computes_and_its_part_of_the_optimiser() -> None:
     split = MegatronSettings(tensor=2, expert=8)
     two = fit.fit(SPARSE, SftSettings(engine="megatron", megatron=split, nodes=2, offload=False), "sft")

@@ -129,16 +129,17 @@ def _activations(shape: Shape, s: TrainerSettings) -> tuple[float, float]:
 
     Kept with recomputation: the input of each layer, 2 bytes x tokens x hidden x layers, over the GPUs that share a
     sequence (Korthikanti et al. 2022, section 5, "full activation recomputation"). In a pipeline the first stage keeps
-    those of as many micro batches as there are stages, which is the same. Of one layer: inputs of the norms and
-    projections, q, k, v, attention's output twice, gate, up, their product and its activation; gradients as much
-    again. Experts see each token several times; the busiest GPU sees IMBALANCE times the mean.
+    those of as many micro batches as there are stages, which is the same. Of one layer: the norms' inputs in fp32 and
+    outputs twice (of q and k too where they have norms), q, k, v, attention's output twice, gate, up, their product and
+    its activation; gradients as much again. Experts see each token several times; the busiest GPU sees IMBALANCE times
+    the mean.
     """
     tokens = s.tokens_per_gpu / (s.megatron.tensor if s.engine == "megatron" else 1)
     q, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     used = shape.experts_used or 1
     busy = IMBALANCE if s.engine == "megatron" and s.megatron.expert > 1 else 1.0
     inner = used * busy * (4 * shape.width + (2 * shape.hidden if shape.experts else 0))
-    layer = _bytes(s) * tokens * (4 * shape.hidden + 3 * q + 2 * kv + inner)
+    layer = _bytes(s) * tokens * (8 * shape.hidden + 3 * q + 2 * kv + 3 * (q + kv) * shape.qk_norm + inner)
     kept = _bytes(s) * tokens * shape.hidden if s.gradient_checkpointing else layer
     return shape.layers * kept, 2 * layer
 
