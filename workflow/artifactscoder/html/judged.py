@@ -78,21 +78,20 @@ def reading(
     unseen = set() if shown is not None and whole else _hidden(root)
     never = dom.below(root, _NEVER)
     special = dom.below(root, _SPECIAL)
+    apart, plain = special | never, shown is not None and not suspect
     hidden = comments = cursor = 0
     for node, tag, text in zip(tree.nodes, tree.names, tree.texts, strict=True):
         if tag == "-text":
             place, parent = node.mem_id, ""
+            if plain and place not in apart and shown.startswith(text, cursor):
+                cursor += len(text) + 1  # texts mostly come in the order in which they were shown
+                continue
             if place in special:
                 parent = (node.parent.tag if node.parent is not None else "") or ""
                 if parent in ("script", "style"):
                     if place not in never:
                         comments += _rewrite_code(node, parent, suspect)
                     continue
-            elif not suspect and shown is not None and place not in never and text and shown.startswith(text, cursor):
-                # Texts mostly come in the order in which they were shown.
-                cursor += len(text)
-                cursor += shown.startswith(" ", cursor)
-                continue
             words = " ".join(text.split())
             if not words:
                 continue

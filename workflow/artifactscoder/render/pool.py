@@ -314,7 +314,7 @@ class _Watch:
         await asyncio.sleep(WATCH_AFTER)
         self._since = time.monotonic(), self._browser.processor_seconds()
         while not self._browser.lost:
-            if await asyncio.to_thread(self._browser.memory_mb) > self._limit_mb:
+            if await asyncio.to_thread(self._browser.outgrows, self._limit_mb):
                 self._browser.overweight = True
                 self._browser.kill()
                 return
