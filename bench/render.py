@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import collections
 import contextlib
 import itertools
 import json
@@ -142,6 +143,30 @@ def service(folder: Path) -> Iterator[psutil.Process]:
         process.wait()
 
 
+@dataclass
+class Peer:
+    """A client of the reference's services: the next page goes where the fewest are."""
+
+    urls: list[str]
+    session: aiohttp.ClientSession
+    folder: Path
+    asked: int = 0
+    busy: collections.Counter[str] = field(default_factory=collections.Counter)
+
+    async def shoot(self, html: str, form: dict[str, Any]) -> None:
+        """Have a page rendered from a file to a file: the caller's cost in the reference, as is reading the picture."""
+        self.asked += 1
+        path, url = self.folder / f"{self.asked}.html", min(self.urls, key=self.busy.__getitem__)
+        path.write_text(html)
+        body = {"html_path": str(path), "image_path": str(path.with_suffix(".img")), **SIZE, **form}
+        self.busy[url] += 1
+        async with self.session.post(url, json=body) as answer:
+            assert (await answer.json())["success"]
+        self.busy[url] -= 1
+        path.with_suffix(".img").read_bytes()
+        path.unlink()
+
+
 async def services(sizes: dict[str, list[str]], forms: dict[str, dict[str, Any]], rounds: int) -> dict[str, float]:
     """The table of the two services; the ratios by name."""
     ratios: dict[str, float] = {}
@@ -150,6 +175,7 @@ async def services(sizes: dict[str, list[str]], forms: dict[str, dict[str, Any]]
         own = stack.enter_context(service(folder))
         urls, theirs = stack.enter_context(baseline())
         async with RenderClient(rendezvous=folder) as client, aiohttp.ClientSession() as session:
+            peer = Peer(urls, session, folder)
             for title, form in forms.items():
                 options = RenderOptions(**SIZE, **form, timeout_s=60)
 
@@ -157,21 +183,8 @@ async def services(sizes: dict[str, list[str]], forms: dict[str, dict[str, Any]]
                     render = await client.render(html, options)
                     assert render.verdict.reason == "ok" and render.screenshots, render.verdict
 
-                asked, busy = 0, dict.fromkeys(urls, 0)
-
                 async def reference(html: str, form: dict[str, Any] = form) -> None:
-                    nonlocal asked
-                    asked += 1
-                    url = min(urls, key=busy.__getitem__)  # none has two pages while another has none
-                    busy[url] += 1
-                    path = folder / f"{asked}.html"
-                    path.write_text(html)  # the caller's cost in the reference, as is the reading of the picture
-                    body = {"html_path": str(path), "image_path": str(path.with_suffix(".img")), **SIZE, **form}
-                    async with session.post(url, json=body) as answer:
-                        assert (await answer.json())["success"]
-                    busy[url] -= 1
-                    path.with_suffix(".img").read_bytes()
-                    path.unlink()
+                    await peer.shoot(html, form)
 
                 await run(Series(), ours, sizes["ordinary"][:4], BROWSERS, [own])
                 await run(Series(), reference, sizes["ordinary"][:4], BROWSERS, theirs)
@@ -303,7 +316,7 @@ async def measure(quick: bool) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="JPEG of the viewport only, fewer rounds")
     asyncio.run(measure(parser.parse_args().quick))
 
