@@ -78,12 +78,12 @@ def reading(
     unseen = set() if shown is not None and whole else _hidden(root)
     never = dom.below(root, _NEVER)
     special = dom.below(root, _SPECIAL)
-    apart, plain = special | never, shown is not None and not suspect
+    apart, plain = special | never, "" if suspect or shown is None else shown
     hidden = comments = cursor = 0
     for node, tag, text in zip(tree.nodes, tree.names, tree.texts, strict=True):
         if tag == "-text":
             place, parent = node.mem_id, ""
-            if plain and place not in apart and shown.startswith(text, cursor):
+            if plain and place not in apart and plain.startswith(text, cursor):
                 cursor += len(text) + 1  # texts mostly come in the order in which they were shown
                 continue
             if place in special:
