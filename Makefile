@@ -7,8 +7,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Packages are installed uncompiled; what is used is compiled once, on its first use.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-test demo test check bench bench-llm audit lock containers containers-cpu clean test-kill test-render \
-  test-vllm cluster-up cluster-down test-cluster test-cluster-smoke
+.PHONY: help setup setup-test demo test check bench bench-llm audit lock containers containers-cpu clean test-kill test-train \
+  test-render test-vllm cluster-up cluster-down test-cluster test-cluster-smoke
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -27,6 +27,9 @@ test: setup-test ## the tests
 
 test-kill: setup-test ## kill -9 the demo five times and a step 30 times; 20,000 requests to a bad server (30 minutes)
 	@python -m pytest -n 0 -m slow tests/test_kill.py tests/test_faulty.py tests/test_plan.py
+
+test-train: setup-test ## GRPO killed in mid-step, two processes of CPT (6 minutes)
+	@python -m pytest -n 0 -m slow $(wildcard tests/test_train*.py)
 
 test-render: setup-test ## hostile pages, kills, 512 slow pages, all attacks on the reward (20 minutes)
 	@python -m pytest -n 0 -m slow $(wildcard tests/test_render*.py tests/test_reward*.py)

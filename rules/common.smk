@@ -1,6 +1,7 @@
 # What all stages share: the typed configuration, the shards, and what a step depends on besides its input files.
 import glob
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -20,6 +21,10 @@ try:
     CONFIG = configs.from_dict(config, "the configuration")
     SUBCATEGORIES = seeds.subcategories(CONFIG)
     BENCHMARKS = benchmarks.digests(CONFIG.decontaminate.benchmarks)
+    EVAL_FILES = {
+        name: benchmarks.digests([path], f"eval.tasks.{name}.path")
+        for name, path in CONFIG.eval.files.items()
+    }
     ROOTS = {root["slug"]: root for root in seeds.cpt_roots(CONFIG)}
     SEED_ROWS = {
         "variants": seeds.variants(CONFIG),
@@ -70,6 +75,7 @@ BASE = f"{RESULTS}/train/tiny_model" if TINY else str(CONFIG.train.base)
 BASE_MANIFEST = [f"{BASE}/manifest.json"] if TINY else []
 MODELS = {
     "base": BASE,
+    "cpt": f"{RESULTS}/train/cpt/export",
     "sft": f"{RESULTS}/train/sft/export",
     "grpo": f"{RESULTS}/train/grpo/export",
 }
@@ -90,8 +96,10 @@ wildcard_constraints:
     tree_shard="|".join(TREE_SHARDS),
     websight_shard="|".join(WEBSIGHT_SHARDS) or "none",
     shard="|".join(CPT_SHARDS),
-    model="base|sft|grpo",
-    trained="sft|grpo",
+    part="[0-9]+",
+    model="|".join(["base", "sft", "grpo", *map(re.escape, CONFIG.asked_models)]),
+    asked="|".join(map(re.escape, CONFIG.asked_models)) or "none",
+    trained="cpt|sft|grpo",
 
 
 def digest(step, *more):
@@ -142,10 +150,15 @@ def file_states(paths):
     return [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in paths]
 
 
-def pages_of(wildcards):
+def cpt_pages(shard):
     """The pages of a CPT shard, whichever step made them."""
-    step = "websight" if wildcards.shard in WEBSIGHT_SHARDS else "code"
-    return f"{RESULTS}/cpt/{step}/{wildcards.shard}.parquet"
+    step = "websight" if shard in WEBSIGHT_SHARDS else "code"
+    return f"{RESULTS}/cpt/{step}/{shard}.parquet"
+
+
+def sft_pages(category):
+    """The pages of a category."""
+    return f"{RESULTS}/sft/code/{category}.parquet"
 
 
 def tree_of(wildcards):
@@ -158,6 +171,11 @@ def manifest_of(wildcards):
     if wildcards.model == "base":
         return BASE_MANIFEST
     return f"{MODELS[wildcards.model]}/manifest.json"
+
+
+# What SFT starts from.
+START = "cpt" if CONFIG.train.cpt.enabled else "base"
+START_MANIFEST = [f"{MODELS['cpt']}/manifest.json"] if START == "cpt" else BASE_MANIFEST
 
 
 def judge_of_grpo(wildcards):

@@ -1,4 +1,4 @@
-# CPT data. In: seed roots and WebSight's files. Out: results/cpt/pack/SHARD.parquet, token windows for training.
+# CPT data. In: seed roots and WebSight's files. Out: results/cpt/pack/SHARD.{bin,idx}, tokens, and mixture.json.
 
 
 rule cpt_websight_sample:
@@ -161,84 +161,13 @@ rule cpt_code:
         " --output {output.table:q} 2> {log:q}"
 
 
-rule cpt_dedup_signature:
-    input:
-        table=pages_of,
-    output:
-        table=f"{RESULTS}/cpt/dedup/signature/{{shard}}.parquet",
-    log:
-        "logs/cpt/dedup_signature/{shard}.log",
-    benchmark:
-        "benchmarks/cpt/dedup_signature/{shard}.tsv"
-    container:
-        image("data")
-    resources:
-        mem_mb=growing(2000),
-    params:
-        config=CONFIG_FILE,
-        recipe=digest("cpt/dedup"),
-    message:
-        "cpt/dedup: signatures of {wildcards.shard}"
-    shell:
-        "artifactscoder cpt dedup-signature --config {params.config:q} --input {input.table:q}"
-        " --output {output.table:q} 2> {log:q}"
-
-
-rule cpt_dedup_pairs:
-    input:
-        signatures=expand(rules.cpt_dedup_signature.output.table, shard=CPT_SHARDS),
-        pages=expand(f"{RESULTS}/cpt/code/{{shard}}.parquet", shard=TREE_SHARDS)
-        + expand(f"{RESULTS}/cpt/websight/{{shard}}.parquet", shard=WEBSIGHT_SHARDS),
-    output:
-        table=f"{RESULTS}/cpt/dedup/pairs/dropped.parquet",
-    log:
-        "logs/cpt/dedup_pairs.log",
-    benchmark:
-        "benchmarks/cpt/dedup_pairs.tsv"
-    container:
-        image("data")
-    resources:
-        mem_mb=growing(64000),
-    params:
-        config=CONFIG_FILE,
-        recipe=digest("cpt/dedup"),
-    message:
-        "cpt/dedup: near-duplicates among all shards"
-    shell:
-        "artifactscoder cpt dedup-pairs --config {params.config:q} --signatures {input.signatures:q}"
-        " --pages {input.pages:q} --output {output.table:q} 2> {log:q}"
-
-
-rule cpt_dedup:
-    input:
-        table=pages_of,
-        dropped=rules.cpt_dedup_pairs.output.table,
-    output:
-        table=f"{RESULTS}/cpt/dedup/{{shard}}.parquet",
-        ledger=f"{RESULTS}/cpt/dedup/{{shard}}.ledger.parquet",
-    log:
-        "logs/cpt/dedup/{shard}.log",
-    benchmark:
-        "benchmarks/cpt/dedup/{shard}.tsv"
-    container:
-        image("data")
-    resources:
-        mem_mb=growing(8000),
-    params:
-        config=CONFIG_FILE,
-    message:
-        "cpt/dedup: pages of {wildcards.shard} that are kept"
-    shell:
-        "artifactscoder cpt dedup --config {params.config:q} --input {input.table:q}"
-        " --dropped {input.dropped:q} --output {output.table:q} 2> {log:q}"
-
-
 rule cpt_pack:
     input:
-        table=rules.cpt_dedup.output.table,
+        table=f"{RESULTS}/cpt/dedup/{{shard}}.parquet",
         model=BASE_MANIFEST,
     output:
-        table=f"{RESULTS}/cpt/pack/{{shard}}.parquet",
+        tokens=f"{RESULTS}/cpt/pack/{{shard}}.bin",
+        index=f"{RESULTS}/cpt/pack/{{shard}}.idx",
         ledger=f"{RESULTS}/cpt/pack/{{shard}}.ledger.parquet",
     log:
         "logs/cpt/pack/{shard}.log",
@@ -246,8 +175,9 @@ rule cpt_pack:
         "benchmarks/cpt/pack/{shard}.tsv"
     container:
         image("data")
+    threads: 8
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(8000),
     params:
         config=CONFIG_FILE,
         recipe=digest("cpt/pack", BASE),
@@ -256,4 +186,29 @@ rule cpt_pack:
         "cpt/pack: tokens of {wildcards.shard}"
     shell:
         "artifactscoder cpt pack --config {params.config:q} --input {input.table:q}"
-        " --model {params.model:q} --output {output.table:q} 2> {log:q}"
+        " --model {params.model:q} --processes {threads} --output {output.index:q} 2> {log:q}"
+
+
+rule cpt_mixture:
+    input:
+        indices=expand(rules.cpt_pack.output.index, shard=CPT_SHARDS),
+        ledgers=expand(rules.cpt_pack.output.ledger, shard=CPT_SHARDS),
+        tokens=expand(rules.cpt_pack.output.tokens, shard=CPT_SHARDS),
+    output:
+        f"{RESULTS}/cpt/pack/mixture.json",
+    log:
+        "logs/cpt/mixture.log",
+    benchmark:
+        "benchmarks/cpt/mixture.tsv"
+    container:
+        image("data")
+    resources:
+        mem_mb=2000,
+    params:
+        config=CONFIG_FILE,
+        recipe=digest("cpt/mixture"),
+    message:
+        "cpt/mixture: what training draws of each source"
+    shell:
+        "artifactscoder cpt mixture --config {params.config:q} --input {input.indices:q}"
+        " --output {output:q} 2> {log:q}"

@@ -1,22 +1,48 @@
-# Evaluation. In: the held-out RL tasks and the models. Out: results/eval/table.parquet, the models side by side.
+# Evaluation. In: the tasks (held out, or of benchmark files) and the models. Out: results/eval/table.parquet and its
+# companions, the models side by side.
 
 
+rule eval_tasks:
+    input:
+        files=list(CONFIG.eval.files.values()),
+        val=f"{RESULTS}/rl/parquet/rl_val.parquet" if CONFIG.eval.held_out else [],
+    output:
+        table=f"{RESULTS}/eval/tasks/tasks.parquet",
+        ledger=f"{RESULTS}/eval/tasks/tasks.ledger.parquet",
+    log:
+        "logs/eval/tasks.log",
+    benchmark:
+        "benchmarks/eval/tasks.tsv"
+    container:
+        image("data")
+    params:
+        config=CONFIG_FILE,
+        recipe=digest("eval/tasks", EVAL_FILES),
+        val=lambda wildcards, input: f"--val {input.val}" if input.val else "",
+    message:
+        "eval/tasks: what the models are compared on"
+    shell:
+        "artifactscoder eval tasks --config {params.config:q} {params.val} --output {output.table:q} 2> {log:q}"
+
+
+# base, sft and grpo: by transformers in the job, or by a vLLM that the job starts.
 rule eval_generate:
     input:
-        tasks=f"{RESULTS}/rl/parquet/rl_val.parquet",
+        tasks=rules.eval_tasks.output.table,
         model=manifest_of,
     output:
-        table=f"{RESULTS}/eval/generate/{{model}}.parquet",
+        table=f"{RESULTS}/eval/generate/{{model,base|sft|grpo}}.parquet",
         ledger=f"{RESULTS}/eval/generate/{{model}}.ledger.parquet",
     log:
         "logs/eval/generate/{model}.log",
     benchmark:
         "benchmarks/eval/generate/{model}.tsv"
     container:
-        image("train")
+        image("train" if CONFIG.eval.engine == "transformers" else "serve")
     threads: 8
     resources:
-        mem_mb=growing(64000),
+        **serving.share(GPU_NODE, CONFIG.eval.gpus, 8, 64000),
+        **({"servers": 1} if CONFIG.eval.engine == "vllm" else {}),
     params:
         config=CONFIG_FILE,
         recipe=digest("eval/generate", BASE),
@@ -28,9 +54,36 @@ rule eval_generate:
         " --model {params.model:q} --name {wildcards.model} --output {output.table:q} 2> {log:q}"
 
 
+# Models that are endpoints.
+rule eval_generate_asked:
+    input:
+        tasks=rules.eval_tasks.output.table,
+    output:
+        table=f"{RESULTS}/eval/generate/{{asked}}.parquet",
+        ledger=f"{RESULTS}/eval/generate/{{asked}}.ledger.parquet",
+    log:
+        "logs/eval/generate/{asked}.log",
+    benchmark:
+        "benchmarks/eval/generate/{asked}.tsv"
+    container:
+        image("data", "eval/generate")
+    resources:
+        **asking("eval/generate", mem_mb=4000),
+    params:
+        config=CONFIG_FILE,
+        recipe=lambda wildcards: digest(
+            "eval/generate", CONFIG.endpoints[wildcards.asked].identity()
+        ),
+    message:
+        "eval/generate: answers of the endpoint {wildcards.asked}"
+    shell:
+        "artifactscoder eval generate --config {params.config:q} --input {input.tasks:q}"
+        " --name {wildcards.asked:q} --output {output.table:q} 2> {log:q}"
+
+
 rule eval_render:
     input:
-        table=rules.eval_generate.output.table,
+        table=f"{RESULTS}/eval/generate/{{model}}.parquet",
     output:
         table=f"{RESULTS}/eval/render/{{model}}.parquet",
         ledger=f"{RESULTS}/eval/render/{{model}}.ledger.parquet",
@@ -50,7 +103,7 @@ rule eval_render:
         "eval/render: answers of {wildcards.model} rendered"
     shell:
         "artifactscoder eval render --config {params.config:q} --input {input.table:q}"
-        " --name {wildcards.model} --browsers {threads} --output {output.table:q} 2> {log:q}"
+        " --name {wildcards.model:q} --browsers {threads} --output {output.table:q} 2> {log:q}"
 
 
 rule eval_judge:
@@ -74,14 +127,48 @@ rule eval_judge:
         "eval/judge: answers of {wildcards.model} judged"
     shell:
         "artifactscoder eval judge --config {params.config:q} --input {input.table:q}"
-        " --name {wildcards.model} --output {output.table:q} 2> {log:q}"
+        " --name {wildcards.model:q} --output {output.table:q} 2> {log:q}"
+
+
+rule eval_score:
+    input:
+        table=rules.eval_render.output.table,
+    output:
+        table=f"{RESULTS}/eval/score/{{model}}.parquet",
+        ledger=f"{RESULTS}/eval/score/{{model}}.ledger.parquet",
+    log:
+        "logs/eval/score/{model}.log",
+    benchmark:
+        "benchmarks/eval/score/{model}.tsv"
+    container:
+        image("data", "eval/score")
+    resources:
+        **asking("eval/score", mem_mb=4000),
+    params:
+        config=CONFIG_FILE,
+        recipe=digest("eval/score", SEED_ROWS["dimensions"]),
+    message:
+        "eval/score: answers of {wildcards.model} scored on 25 dimensions"
+    shell:
+        "artifactscoder eval score --config {params.config:q} --input {input.table:q}"
+        " --name {wildcards.model:q} --output {output.table:q} 2> {log:q}"
 
 
 rule eval_table:
     input:
+        tasks=rules.eval_tasks.output.table,
         tables=expand(rules.eval_judge.output.table, model=CONFIG.eval.models),
+        scored=(
+            expand(rules.eval_score.output.table, model=CONFIG.eval.models)
+            if CONFIG.eval.dimensions
+            else []
+        ),
     output:
         table=f"{RESULTS}/eval/table.parquet",
+        groups=f"{RESULTS}/eval/groups.parquet",
+        pairs=f"{RESULTS}/eval/pairs.parquet",
+        dimensions=f"{RESULTS}/eval/dimensions.parquet",
+        agreement=f"{RESULTS}/eval/agreement.parquet",
     log:
         "logs/eval/table.log",
     benchmark:
@@ -90,9 +177,9 @@ rule eval_table:
         image("data")
     params:
         config=CONFIG_FILE,
-        recipe=digest("eval/table"),
+        recipe=digest("eval/table", SEED_ROWS["dimensions"]),
     message:
         "eval/table: the models side by side"
     shell:
-        "artifactscoder eval table --config {params.config:q} --input {input.tables:q}"
-        " --output {output.table:q} 2> {log:q}"
+        "artifactscoder eval table --config {params.config:q} --tasks {input.tasks:q} --input {input.tables:q}"
+        " --scored {input.scored:q} --output {output.table:q} 2> {log:q}"

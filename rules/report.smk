@@ -21,8 +21,9 @@ rule report:
         rulegraph=rules.rulegraph.output,
         data=rules.data.input,
         agreement=rules.sft_agreement.output.table,
-        cpt=rules.cpt.input,
-        curves=[rules.train_sft.output.curve, rules.train_grpo.output.curve],
+        cpt=rules.tokens.input,
+        curves=[rules.train_cpt.output.curve] * CONFIG.train.cpt.enabled
+        + [rules.train_sft.output.curve, rules.train_grpo.output.curve],
         table=rules.eval_table.output.table,
     output:
         f"{RESULTS}/report/index.html",

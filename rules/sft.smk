@@ -164,83 +164,9 @@ rule sft_code:
         " --output {output.table:q} 2> {log:q}"
 
 
-rule sft_dedup_signature:
-    input:
-        table=rules.sft_code.output.table,
-    output:
-        table=f"{RESULTS}/sft/dedup/signature/{{category}}.parquet",
-    log:
-        "logs/sft/dedup_signature/{category}.log",
-    benchmark:
-        "benchmarks/sft/dedup_signature/{category}.tsv"
-    priority: 10
-    container:
-        image("data")
-    resources:
-        mem_mb=growing(2000),
-    params:
-        config=CONFIG_FILE,
-        recipe=digest("sft/dedup"),
-    message:
-        "sft/dedup: signatures of {wildcards.category}"
-    shell:
-        "artifactscoder sft dedup-signature --config {params.config:q} --input {input.table:q}"
-        " --output {output.table:q} 2> {log:q}"
-
-
-rule sft_dedup_pairs:
-    input:
-        signatures=expand(rules.sft_dedup_signature.output.table, category=CATEGORIES),
-        pages=expand(rules.sft_code.output.table, category=CATEGORIES),
-    output:
-        table=f"{RESULTS}/sft/dedup/pairs/dropped.parquet",
-    log:
-        "logs/sft/dedup_pairs.log",
-    benchmark:
-        "benchmarks/sft/dedup_pairs.tsv"
-    priority: 10
-    container:
-        image("data")
-    resources:
-        mem_mb=growing(8000),
-    params:
-        config=CONFIG_FILE,
-        recipe=digest("sft/dedup"),
-    message:
-        "sft/dedup: near-duplicates among all categories"
-    shell:
-        "artifactscoder sft dedup-pairs --config {params.config:q} --signatures {input.signatures:q}"
-        " --pages {input.pages:q} --output {output.table:q} 2> {log:q}"
-
-
-rule sft_dedup:
-    input:
-        table=rules.sft_code.output.table,
-        dropped=rules.sft_dedup_pairs.output.table,
-    output:
-        table=f"{RESULTS}/sft/dedup/{{category}}.parquet",
-        ledger=f"{RESULTS}/sft/dedup/{{category}}.ledger.parquet",
-    log:
-        "logs/sft/dedup/{category}.log",
-    benchmark:
-        "benchmarks/sft/dedup/{category}.tsv"
-    priority: 10
-    container:
-        image("data")
-    resources:
-        mem_mb=growing(2000),
-    params:
-        config=CONFIG_FILE,
-    message:
-        "sft/dedup: pages of {wildcards.category} that are kept"
-    shell:
-        "artifactscoder sft dedup --config {params.config:q} --input {input.table:q}"
-        " --dropped {input.dropped:q} --output {output.table:q} 2> {log:q}"
-
-
 rule sft_rules:
     input:
-        table=rules.sft_dedup.output.table,
+        table=f"{RESULTS}/sft/dedup/{{category}}.parquet",
     output:
         table=f"{RESULTS}/sft/rules/{{category}}.parquet",
         ledger=f"{RESULTS}/sft/rules/{{category}}.ledger.parquet",

@@ -1,12 +1,13 @@
-# Training. In: the Parquet files of SFT and RL. Out: models in Hugging Face format under results/train/*/export.
+# Training. In: the token files of CPT, the Parquet files of SFT and RL. Out: models in Hugging Face format under results/train/*/export.
 # Checkpoints stand in `work` folders that no rule declares, so that a killed job goes on where it was.
-# SFT and GRPO start through `train launch`: here, or as a Slurm job of their own, in the image where one is used; they
+# CPT, SFT and GRPO start through `train launch`: here, or as a Slurm job of their own, in the image where one is used; they
 # are `run:` rules because such a rule stays out of images.
 
 
 if CONFIG.launcher == "slurm":
 
     localrules:
+        train_cpt,
         train_sft,
         train_grpo,
 
@@ -35,10 +36,53 @@ rule train_tiny_model:
         " --output {params.folder:q} 2> {log:q}"
 
 
+rule train_cpt:
+    input:
+        mixture=f"{RESULTS}/cpt/pack/mixture.json",
+        model=BASE_MANIFEST,
+    output:
+        manifest=f"{RESULTS}/train/cpt/manifest.json",
+        curve=f"{RESULTS}/train/cpt/curve.parquet",
+    log:
+        "logs/train/cpt.log",
+    benchmark:
+        "benchmarks/train/cpt.tsv"
+    priority: 20
+    threads: 64
+    resources:
+        mem_mb=900000,
+        runtime=1440,
+        save_minutes=15,
+        nodes=1,
+        gpu=8,
+        cpus_per_task=64,
+        slurm_partition="gpu",
+        slurm_account="",
+        slurm_extra="",
+    params:
+        config=CONFIG_FILE,
+        recipe=digest("train/cpt", BASE),
+        image=Path(image("train")).name,
+        model=BASE,
+        work=f"{RESULTS}/train/cpt/work",
+    message:
+        "train/cpt: continual pre-training"
+    run:
+        shell(
+            "artifactscoder train launch --config {params.config:q} --work {params.work:q} --resources"
+            " slurm_partition={resources.slurm_partition:q} slurm_account={resources.slurm_account:q}"
+            " slurm_extra={resources.slurm_extra:q} nodes={resources.nodes:q} gpu={resources.gpu:q}"
+            " cpus_per_task={resources.cpus_per_task:q} mem_mb={resources.mem_mb:q}"
+            " runtime={resources.runtime:q} save_minutes={resources.save_minutes:q}"
+            " -- train cpt --config {params.config:q} --mixture {input.mixture:q}"
+            " --model {params.model:q} --work {params.work:q} --manifest {output.manifest:q} 2> {log:q}"
+        )
+
+
 rule train_sft:
     input:
         table=f"{RESULTS}/sft/select/sft_train.parquet",
-        model=BASE_MANIFEST,
+        model=START_MANIFEST,
     output:
         manifest=f"{RESULTS}/train/sft/manifest.json",
         curve=f"{RESULTS}/train/sft/curve.parquet",
@@ -60,9 +104,9 @@ rule train_sft:
         slurm_extra="",
     params:
         config=CONFIG_FILE,
-        recipe=digest("train/sft", BASE),
+        recipe=digest("train/sft", MODELS[START]),
         image=Path(image("train")).name,
-        model=BASE,
+        model=MODELS[START],
         work=f"{RESULTS}/train/sft/work",
     message:
         "train/sft: supervised fine-tuning"
@@ -88,6 +132,7 @@ rule train_grpo:
         manifest=f"{RESULTS}/train/grpo/manifest.json",
         curve=f"{RESULTS}/train/grpo/curve.parquet",
         rewards=f"{RESULTS}/train/grpo/rewards.parquet",
+        watch=f"{RESULTS}/train/grpo/watch.parquet",
     log:
         "logs/train/grpo.log",
     benchmark:

@@ -75,7 +75,7 @@ def test_only_what_a_step_depends_on_changes_its_digest() -> None:
     values["endpoints"]["minimax-m2"]["url"] = "http://elsewhere.example.org/v1"
     after = configs.from_dict(values)
     changed = [name for name in recipe.STEPS if recipe.digest(before, name) != recipe.digest(after, name)]
-    assert changed == ["sft/score"]
+    assert changed == ["sft/score", "eval/score"]
 
 
 def test_written_configuration_reads_back_to_the_same(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from artifactscoder.cluster import slurm, status
 from artifactscoder.errors import UserError
 from artifactscoder.journal import Journal
 from artifactscoder.records import PAGE
-from artifactscoder.train import grpo, sft
+from artifactscoder.train import grpo, torchrun
 
 LOG = """Building DAG of jobs...
 Error in rule sft_tasks:
@@ -125,7 +125,10 @@ def test_steps_are_counted_by_the_configuration_of_the_run(configure, tmp_path: 
 
 
 def test_training_tells_step_reward_and_checkpoint(configure, tmp_path: Path) -> None:
-    assert {"sft": sft.CURVE["loss"], "grpo": grpo.CURVE["score"]} == {n: key for n, (_, key) in status.SCORE.items()}
+    assert {n: key for n, (_, key) in status.SCORE.items()} == {
+        **dict.fromkeys(("cpt", "sft"), torchrun.CURVE["loss"]),
+        "grpo": grpo.CURVE["score"],
+    }
     config = configure()
     folder = config.results / "train/grpo/work/0123456789ab"
     (folder / "metrics").mkdir(parents=True)

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from artifactscoder import tables
+from artifactscoder import indexed, tables
 from artifactscoder.config.trainers import TinyModelSettings
 from artifactscoder.cpt import code as cpt_code
 from artifactscoder.cpt import dedup as cpt_dedup
-from artifactscoder.cpt import pack, templates, tree, websight
+from artifactscoder.cpt import mixture, pack, templates, tree, websight
 from artifactscoder.cpt import prompts as cpt_prompts
 from artifactscoder.errors import UserError
 from artifactscoder.html import tokens
+from artifactscoder.html.extract import introduction
 from artifactscoder.ledger import beside
 from artifactscoder.report import accounts
 from artifactscoder.rl import parquet, reference, valid
@@ -214,15 +215,15 @@ def test_private_data_is_masked_before_a_page_is_checked_and_the_ledger_counts_i
     assert next(tables.rows(tmp_path / "raw.parquet"))["html"] == page and "@firm.io" not in two["html"]
 
 
-async def test_private_data_does_not_get_into_reference_pages_or_windows(configure, tmp_path, pages, tiny) -> None:
+async def test_private_data_does_not_get_into_reference_pages_or_tokens(configure, tmp_path, pages, tiny) -> None:
     text = "".join(f"<p>Whoever {verb} finds enough to look at on this page.</p>" for verb in VERBS)  # no loop
     page = f"<!DOCTYPE html><html><body><h1>Us</h1>{text}<p>ana@firm.io</p></body></html>"
     path = pages("in", {"a/1": page})
     await valid.run(configure(), path, tmp_path / "valid.parquet", 1)
-    pack.run(configure(cpt={"pack": {"length": 4096}}), path, tiny, tmp_path / "pack.parquet")
+    pack.run(configure(), path, tiny, tmp_path / "pack.idx")
     [row] = tables.rows(tmp_path / "valid.parquet")
-    [window] = tables.rows(tmp_path / "pack.parquet")
-    for found in (row["html"], tokens.load(tiny).decode(window["tokens"])):
+    packed = indexed.Reader(tmp_path / "pack").tokens.tolist()
+    for found in (row["html"], tokens.load(tiny).decode(packed)):
         assert "user@example.com" in found and "firm.io" not in found
     for name in ("valid", "pack"):
         assert next(tables.rows(beside(tmp_path / f"{name}.parquet")))["detail"] == "masked: 1 email"
@@ -273,30 +274,27 @@ async def test_the_cpt_line_accounts_for_every_id_and_every_token(configure, tmp
     for name, path in zip(shards, made, strict=True):
         kept = results / f"dedup/{name}.parquet"
         cpt_dedup.filter(path, results / "dedup/pairs/dropped.parquet", kept)
-        pack.run(config, kept, tiny, results / f"pack/{name}.parquet")
-        check_windows(config, kept, tiny, results / f"pack/{name}.parquet")
+        pack.run(config, kept, tiny, results / f"pack/{name}.idx")
+        check_documents(kept, tiny, results / f"pack/{name}")
+    mixture.run(config, [results / f"pack/{name}.idx" for name in shards], results / "pack/mixture.json")
     books = {account.step: account for account in accounts.collect(config, tmp_path / "results")}
     assert [problem for account in books.values() for problem in account.problems] == []
     prompts = [row["prompt"] for n in range(2) for row in tables.rows(results / f"prompts/games-play-{n:02d}.parquet")]
     assert len(prompts) == 4 * 3 == len(set(prompts)) and not [text for text in prompts if "{" in text]
 
 
-def check_windows(config, kept: Path, model: Path, packed: Path) -> None:
-    """The windows, put end to end and cut at their boundaries, are the documents again."""
+def check_documents(kept: Path, model: Path, packed: Path) -> None:
+    """The tokens, cut at the index's boundaries, are the documents again."""
     tokenizer = tokens.load(model)
-    end = pack.end_token(tokenizer)
-    stream: list[int] = []
-    starts: list[int] = []
-    for window in tables.rows(packed):
-        starts += [len(stream) + start for start in window["starts"]]
-        stream += window["tokens"]
-    ends = [*starts[1:], len(stream)]
-    parts = [stream[start:stop] for start, stop in zip(starts, ends, strict=True)]
-    documents = [tokenizer.decode(part, skip_special_tokens=False) for part in parts]
-    expected = [pack.document(row, True) + tokenizer.id_to_token(end) for row in tables.rows(kept)]
-    assert documents == expected
-    sizes = [len(window["tokens"]) for window in tables.rows(packed)]
-    assert all(size == config.cpt.pack.length for size in sizes[:-1])
+    end = tokenizer.id_to_token(pack.end_token(tokenizer))
+    reader = indexed.Reader(packed)
+    found = [tokenizer.decode(ids.tolist(), skip_special_tokens=False) for ids in reader]
+    expected = []
+    for row in tables.rows(kept):
+        lead = "".join(f"{text}\n\n" for text in (row["prompt"], introduction(row["answer"])) if text)
+        expected.append(lead + row["html"] + end)
+    assert found == expected
+    assert [line["tokens_out"] for line in tables.rows(beside(packed))] == reader.lengths.tolist()
 
 
 async def test_the_rl_line_splits_by_task_and_keeps_what_verl_needs(configure, tmp_path) -> None:

@@ -6,111 +6,30 @@ tests and is waited for at the end.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import signal
 import subprocess
-import sys
-import textwrap
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from artifactscoder.config.trainers import ExportSettings, GrpoSettings, SftSettings, TinyModelSettings
+from artifactscoder.config.trainers import ExportSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import export, grpo, reward_function, runs, sft, tiny_model
+from artifactscoder.train import export, runs, sft
+from training import SFT, STEPS, furnish, gone, marked, messages, page, start
 
 pytest.importorskip("verl")
-
-ROOT = Path(__file__).resolve().parents[1]
-MARK = "ARTIFACTSCODER_TEST_RUN"
-SYSTEM = "Answer with one complete HTML file."
-ROWS, BATCH, STEPS = 12, 4, 5  # three steps an epoch: step 3 is the end of one
-
-SFT = SftSettings(
-    device="cpu",
-    gpus_per_node=1,
-    precision="fp32",
-    gradient_checkpointing=False,
-    learning_rate=3e-3,
-    batch_size=BATCH,
-    steps=STEPS,
-    max_tokens=256,
-    tokens_per_gpu=512,
-    offload=False,
-    save_every_steps=3,
-    keep_checkpoints=1,
-    loader_workers=0,
-    threads=1,
-    stop_seconds=5,
-)
-
-
-def page(i: int) -> str:
-    body = "\n".join(f"<p>Item {i * j}</p>" for j in range(i % 3 + 1))
-    return f"<!DOCTYPE html>\n<html>\n<body>\n<h1>Page {i}</h1>\n{body}\n</body>\n</html>"
-
-
-def messages(i: int, answer: bool = True) -> list[dict[str, str]]:
-    told = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"Make page {i}."}]
-    return [*told, {"role": "assistant", "content": page(i)}] if answer else told
-
-
-def marked(mark: str) -> list[str]:
-    """Command lines of the processes that were started with `mark` in their environment."""
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if f"{MARK}={mark}".encode() in Path(f"/proc/{name}/environ").read_bytes():
-                found.append(Path(f"/proc/{name}/cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
-    return found
-
-
-def gone(mark: str, seconds: float = 15) -> bool:
-    end = time.monotonic() + seconds
-    while marked(mark) and time.monotonic() < end:
-        time.sleep(0.1)
-    return not marked(mark)
-
-
-def start(code: str, mark: str, path: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Run Python `code` in a process of its own that can import the package and what stands in `path`."""
-    paths = os.pathsep.join([str(ROOT / "workflow"), str(path)])
-    env = {**os.environ, "PYTHONPATH": paths, MARK: mark}
-    with open(log, "wb") as output:
-        command = [sys.executable, "-c", textwrap.dedent(code)]
-        return subprocess.Popen(command, env=env, stdout=output, stderr=output, cwd=path)
 
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny model, SFT rows and RL rows."""
-    folder = tmp_path_factory.mktemp("train")
-    texts = [m["content"] for i in range(ROWS) for m in messages(i)]
-    shape = TinyModelSettings(vocab=640, layers=1, hidden=32, heads=2, kv_heads=1)
-    tiny_model.make(texts, folder / "model", shape)
-    pq.write_table(pa.table({"messages": [messages(i) for i in range(ROWS)]}), folder / "sft.parquet")
-    rl = [
-        {
-            "data_source": "artifactscoder",
-            "prompt": messages(i, answer=False),
-            "reward_model": {"style": "rule", "ground_truth": page(i)},
-            "extra_info": {"index": i, "id": f"page/{i}", "prompt": f"Make page {i}.", "checklist": "[]"},
-        }
-        for i in range(8)
-    ]
-    pq.write_table(pa.Table.from_pylist(rl[:6]), folder / "rl_train.parquet")
-    pq.write_table(pa.Table.from_pylist(rl[6:]), folder / "rl_val.parquet")
-    return folder
+    return furnish(tmp_path_factory.mktemp("train"))
 
 
 GRPO = """
@@ -123,7 +42,8 @@ settings = GrpoSettings(
     device="cpu", gpus_per_node=1, precision="fp32", gradient_checkpointing=False, learning_rate=1e-3,
     batch_prompts=2, rollouts=3, steps=2, max_prompt_tokens=64, max_response_tokens=24, tokens_per_gpu=256,
     validate_every_steps=2, kl_coefficient=0.001, offload=False, save_every_steps=2, loader_workers=0, threads=1,
-    rollout="hfcpu", tensor_parallel=1, reward_workers=1, agent_workers=1, ray_cpus=16, stop_seconds=10,
+    rollout="hfcpu", checkpoint_hf=True, validate_temperature=0, tensor_parallel=1, reward_workers=1, agent_workers=1,
+    ray_cpus=16, stop_seconds=10,
 )
 
 
@@ -154,10 +74,10 @@ from pathlib import Path
 
 
 class Engine:
-    \"\"\"Scores by length; the sixth answer finds no render service.\"\"\"
+    \"\"\"Scores by length; two of the three answers to the second prompt find no render service.\"\"\"
 
     def __init__(self, failed: Path):
-        self.calls, self.failed = 0, failed
+        self.prompts, self.failed = [], failed
 
     @classmethod
     def from_settings(cls, path: Path):
@@ -165,9 +85,12 @@ class Engine:
         return cls(path.with_name("failed"))
 
     async def score(self, *, answer, prompt, reference_html, checklist, sample_id, tokens=None):
-        self.calls += 1
-        if self.calls == 6 and not self.failed.exists():
-            self.failed.touch()
+        uid, _, session = sample_id.partition("_")
+        if uid not in self.prompts:
+            self.prompts.append(uid)
+        if not self.failed.exists() and len(self.prompts) == 4:
+            self.failed.write_text(uid)
+        if self.failed.exists() and uid == self.failed.read_text() and session != "1":
             raise ConnectionError("no render service")
         assert prompt.startswith("Make page") and reference_html.startswith("<!DOCTYPE") and checklist == []
         return {"score": len(answer) / 1000, "i_rep": 1.0, "tokens": float(len(answer)), "reason": "ok"}
@@ -255,28 +178,6 @@ def test_a_changed_recipe_is_another_run_and_another_saving_interval_is_not(room
     assert name(save_every_steps=1, keep_checkpoints=9, threads=2) == name()
 
 
-@pytest.mark.parametrize("trainer", ["sft", "grpo"])
-def test_every_setting_at_paper_scale_is_a_key_that_verl_knows(trainer: str) -> None:
-    from hydra import compose, initialize_config_dir
-
-    found = importlib.util.find_spec("verl")
-    assert found and found.origin
-    table, model, folder = Path("a table.parquet"), Path("a=model, of ours"), Path("work")
-    if trainer == "sft":
-        name, words = "sft_trainer_engine", sft.overrides(SftSettings(), table, model, folder, 937, 2)
-    else:
-        settings = GrpoSettings()
-        name, words = "ppo_trainer", grpo.overrides(settings, table, table, model, folder, 70)
-        told = grpo.reward_overrides(Path("reward.json"), folder, reward_function.ENGINE)
-        told |= grpo.ray_overrides(settings, {"PYTHONPATH": "/here:/there"}, ["PYTHONPATH"], folder)
-        words += runs.overrides(told, [])
-    with initialize_config_dir(str(Path(found.origin).parent / "trainer" / "config"), version_base=None):
-        config = compose(name, overrides=[word for word in words if not word.startswith("hydra.")])
-    part = config if trainer == "sft" else config.actor_rollout_ref
-    assert part.model.path == str(model)
-    assert part.model.override_config.attn_implementation == "flash_attention_2"
-
-
 def test_a_run_killed_at_the_end_of_an_epoch_goes_on_as_if_it_had_not_been(
     room: Path, whole_run: dict[str, Any]
 ) -> None:
@@ -322,7 +223,7 @@ def test_a_run_that_is_asked_to_stop_saves_the_step_and_goes_on_from_it(room: Pa
         assert process.poll() is None, log.read_text()
         time.sleep(0.05)
     (room / "work_asked" / "stop").touch()
-    assert process.wait(60) == 75 and not (room / "asked" / "manifest.json").exists()
+    assert process.wait(200) == 75 and not (room / "asked" / "manifest.json").exists()
     assert "was asked to stop: saved at step 1 of 5; the next start goes on from there" in log.read_text()
 
     sft.run(SFT, room / "sft.parquet", room / "model", room / "work_asked", room / "asked" / "manifest.json")
@@ -356,7 +257,7 @@ def test_an_exported_model_loads_and_answers(room: Path, whole_run: dict[str, An
 
 
 def test_export_of_something_else_is_one_sentence(room: Path) -> None:
-    with pytest.raises(UserError, match="is not the manifest of train/sft or train/grpo"):
+    with pytest.raises(UserError, match="is not the manifest of train/cpt"):
         export.run(ExportSettings(), room / "model" / "manifest.json", room / "nothing")
 
 
@@ -364,7 +265,7 @@ def test_grpo_that_was_asked_to_stop_goes_on_records_every_reward_by_step_and_a_
     room: Path, grpo_beside: tuple[subprocess.Popen[bytes], str]
 ) -> None:
     process, mark = grpo_beside
-    assert process.wait(240) == 0, (room / "grpo.log").read_text()[-3000:]
+    assert process.wait(600) == 0, (room / "grpo.log").read_text()[-3000:]
     assert gone(mark, seconds=2), f"left running: {marked(mark)}"
     said = (room / "grpo.log").read_text()
     assert (room / "went_on").exists() and "was asked to stop: saved at step 1 of 2" in said, said[-3000:]
@@ -379,14 +280,41 @@ def test_grpo_that_was_asked_to_stop_goes_on_records_every_reward_by_step_and_a_
     rewards = pq.read_table(room / "grpo" / "rewards.parquet").to_pylist()
     train = [row for row in rewards if row["split"] == "train"]
     failed = [row for row in rewards if row["status"] == "failed"]
+    (alone,) = [row for row in rewards if row["split"] == "unused" and row["status"] == "ok"]
     assert [row["step"] for row in train].count(2) == 6
-    assert len(train) + len(failed) == 12 and len(failed) == 1
+    assert len(train) == 9 and len(failed) == 2 and alone["score"] > 0
+    assert len({row["sample"].partition("_")[0] for row in [alone, *failed]}) == 1
     assert failed[0]["score"] is None and failed[0]["error"] == "ConnectionError: no render service"
+    watched = pq.read_table(room / "grpo" / "watch.parquet").to_pydict()
+    assert watched["step"] == [1, 2] and watched["failed"] == [pytest.approx(2 / 5), 0]
+    assert manifest["alarms"] == []
     assert sum(row["split"] == "val" for row in rewards) == 4
     assert all(row["id"].startswith("page/") and row["reason"] == "ok" for row in train)
     for step in (1, 2):
         scores = [row["score"] for row in train if row["step"] == step]
         assert sum(scores) / len(scores) == pytest.approx(curve["score"][step], abs=1e-3)
+
+
+def test_an_exported_model_writes_the_tokens_that_the_trainer_itself_writes(
+    room: Path, grpo_beside: tuple[subprocess.Popen[bytes], str]
+) -> None:
+    """verl's last validation took the likeliest tokens from the trainer's weights; transformers must find the same."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    assert grpo_beside[0].wait(600) == 0, (room / "grpo.log").read_text()[-3000:]
+    export.run(ExportSettings(dtype="fp32"), room / "grpo" / "manifest.json", room / "grpo_exported")
+    tokenizer = AutoTokenizer.from_pretrained(room / "grpo_exported")
+    model = AutoModelForCausalLM.from_pretrained(room / "grpo_exported", dtype=torch.float32)
+    (dump,) = (room / "work").glob("*/validation/2.jsonl")
+    told = {row["gts"]: row["output"] for row in map(json.loads, dump.read_text().splitlines())}
+    assert len(told) == 2
+    for i in (6, 7):
+        text = tokenizer.apply_chat_template(messages(i, answer=False), tokenize=False, add_generation_prompt=True)
+        tokens = tokenizer(text, return_tensors="pt", add_special_tokens=False)
+        out = model.generate(**tokens, max_new_tokens=24, do_sample=False)[0, tokens.input_ids.shape[1] :]
+        answer = tokenizer.decode(out, skip_special_tokens=True)
+        assert answer and answer == told[page(i)]
 
 
 def test_slurm_names_gpus_in_every_vendors_words_and_verl_hears_one(monkeypatch: pytest.MonkeyPatch) -> None:

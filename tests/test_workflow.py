@@ -107,13 +107,13 @@ def test_after_a_change_of_settings_a_missing_table_is_still_planned_and_made(tm
         demo = ["--profile", "profiles/demo", "--configfile", "profiles/demo/recipe.yaml", "small.yaml"]
         first, second = (f"results/sft/{step}/game-puzzle.parquet" for step in ("tasks", "variants"))
         assert snakemake(folder, *demo, "--", first).returncode == 0
-        (folder / "more.yaml").write_text("eval: {tasks: 7}")
+        (folder / "more.yaml").write_text("eval: {tasks: {held-out: {count: 7}}}")
         changed = [*demo, "more.yaml", "--"]
         others = {"sft_tasks": 1, "sft_distinct_tasks": 1, "sft_variants": 1}
         assert jobs(snakemake(folder, "-n", *changed, second).stdout) == others
         assert "Nothing to be done" in snakemake(folder, "-n", *changed, first).stdout
         assert snakemake(folder, *changed, second).returncode == 0 and (folder / second).exists()
-        assert "tasks: 7" in (folder / "results/config.yaml").read_text()
+        assert "count: 7" in (folder / "results/config.yaml").read_text()
 
 
 def test_a_missing_key_is_named_before_anything_runs(tmp_path: Path) -> None:

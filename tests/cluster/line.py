@@ -68,7 +68,7 @@ def profile(folder: Path, image: bool = False, retries: int = 0, account: str = 
     for rule in values["set-resources"].values():
         rule |= {"mem_mb": "1000 * attempt", "cpus_per_task": 1}
         rule.pop("slurm_extra", None)  # its minutes are longer than a test's job
-    for rule in ("train_sft", "train_grpo"):
+    for rule in ("train_cpt", "train_sft", "train_grpo"):
         values["set-resources"][rule] |= {"mem_mb": 8000, "cpus_per_task": 2}
     values["set-resources"]["train_grpo"] |= {"render_cpus": 1, "render_mem_mb": 2000}
     for rule in ("train_export", "eval_generate", "sft_score", "rl_valid", "eval_render"):

@@ -29,7 +29,7 @@ FEW = {
     },
     "cpt": {"tree": {"roots": ["games-play"]}, "templates": {"count": 4, "per_request": 4}, "websight": {"sample": 4}},
     "rl": {"prompts": {"count": 16, "families": ["quick-tools"]}},
-    "eval": {"tasks": 2},
+    "eval": {"tasks": {"held-out": {"count": 2}}},
     "train": {
         "sft": {"steps": 30, "save_every_steps": 15},
         "grpo": {"steps": 2, "batch_prompts": 2, "rollouts": 2, "max_response_tokens": 64},
@@ -39,8 +39,7 @@ CERTAIN = [
     "sft/select/sft_train.parquet",
     "rl/parquet/rl_train.parquet",
     "rl/parquet/rl_val.parquet",
-    "cpt/pack/games-play-00.parquet",
-    "cpt/pack/websight-0000.parquet",
+    "cpt/pack/mixture.json",
 ]
 
 
@@ -56,7 +55,7 @@ def test_the_whole_line_runs_on_slurm_in_images_and_makes_what_one_machine_makes
         with checkout(tmp_path / "here") as beside:
             local = ["--profile", "profiles/demo", "--cores", "1", "--configfile", *map(str, files)]
             made = subprocess.run(
-                [sys.executable, "-m", "snakemake", *local, "--", "data", "cpt"],
+                [sys.executable, "-m", "snakemake", *local, "--", "data", "tokens"],
                 cwd=beside,
                 capture_output=True,
                 text=True,

@@ -27,15 +27,28 @@ Parser = argparse.ArgumentParser
 ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "input": ("--input", {"type": Path, "required": True, "help": "table of the step before (Parquet)"}),
     "inputs": ("--input", {"type": Path, "nargs": "+", "required": True, "dest": "inputs", "help": "tables (Parquet)"}),
+    "packed": ("--output", {"type": Path, "required": True, "help": "index to write (SHARD.idx)"}),
+    "processes": ("--processes", {"type": int, "default": 1, "help": "processes that tokenise, one a core (1)"}),
+    "indices": ("--input", {"type": Path, "nargs": "+", "required": True, "dest": "inputs", "help": "indices (.idx)"}),
+    "json_output": ("--output", {"type": Path, "required": True, "help": "file to write (JSON)"}),
     "output": ("--output", {"type": Path, "required": True, "help": "table to write; its ledger stands beside it"}),
     "category": ("--category", {"required": True, "help": "slug of a category in seeds.categories"}),
     "root": ("--root", {"required": True, "help": "slug of a root in seeds.cpt_roots"}),
     "shard": ("--shard", {"type": int, "required": True, "help": "number of the shard, from 0"}),
     "model": ("--model", {"type": Path, "required": True, "help": "model folder in Hugging Face format"}),
-    "name": ("--name", {"required": True, "help": "what the model is called: base, sft or grpo"}),
+    "answering": ("--model", {
+        "type": Path, "help": "model folder in Hugging Face format, where no endpoint is asked",
+    }),
+    "name": ("--name", {"required": True, "help": "what the model is called: base, sft, grpo, or an endpoint's name"}),
+    "held_out": ("--val", {"type": Path, "help": "rl_val.parquet, for the sets of eval.tasks that name no file"}),
+    "tasks": ("--tasks", {"type": Path, "required": True, "help": "table of eval/tasks"}),
+    "scored": ("--scored", {
+        "type": Path, "nargs": "*", "default": [], "help": "tables of eval/score, in the order of --input",
+    }),
     "browsers": ("--browsers", {"type": int, "default": os.cpu_count(), "help": "browsers at once, one a core"}),
     "prompts": ("--prompts", {"type": Path, "required": True, "help": "table of rl/prompts"}),
     "valid": ("--valid", {"type": Path, "required": True, "help": "table of rl/valid"}),
+    "mixture": ("--mixture", {"type": Path, "required": True, "help": "mixture.json of cpt/mixture"}),
     "train": ("--train", {"type": Path, "required": True, "help": "training rows (Parquet)"}),
     "val": ("--val", {"type": Path, "required": True, "help": "validation rows (Parquet)"}),
     "tree": ("--tree", {"type": Path, "required": True, "help": "table of cpt/tree for one root"}),
@@ -44,14 +57,23 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "files": ("--files", {"type": Path, "nargs": "*", "default": [], "help": "WebSight's Parquet files"}),
     "count": ("--count", {"type": int, "required": True, "help": "how many rows"}),
     "signatures": ("--signatures", {"type": Path, "nargs": "+", "required": True, "help": "signature tables"}),
-    "pages": ("--pages", {"type": Path, "nargs": "+", "required": True, "help": "page tables, in the same order"}),
+    "pages": ("--pages", {"type": Path, "nargs": "+", "required": True, "help": "page tables, named like these"}),
+    "bands": ("--bands", {"type": Path, "nargs": "+", "required": True, "help": "tables of dedup-bands"}),
+    "visits": ("--visits", {"type": Path, "required": True, "help": "which chunks need which rows (dedup-components)"}),
+    "candidates": ("--candidates", {"type": Path, "required": True, "help": "table of dedup-components"}),
+    "routes": ("--routes", {"type": Path, "nargs": "+", "required": True, "help": "tables of dedup-route"}),
+    "verified": ("--verified", {"type": Path, "nargs": "+", "required": True, "help": "tables of dedup-verify"}),
+    "part": ("--part", {"type": int, "default": 0, "help": "this job's part of the work, from 0 (0)"}),
+    "parts": ("--parts", {"type": int, "default": 1, "help": "parts of the work (1)"}),
     "distinct": ("--output", {
         "type": Path, "required": True, "help": "table of what is dropped; the kept rows and ledgers stand beside it",
     }),
-    "dropped": ("--dropped", {"type": Path, "required": True, "help": "table of dedup-pairs"}),
+    "dropped": ("--dropped", {"type": Path, "required": True, "help": "table of dedup-pairs or dedup-keep"}),
     "work": ("--work", {"type": Path, "required": True, "help": "folder for checkpoints; survives a killed job"}),
     "manifest": ("--manifest", {"type": Path, "required": True, "help": "manifest to write when all is done"}),
-    "checkpoint": ("--checkpoint", {"type": Path, "required": True, "help": "manifest of train/sft or train/grpo"}),
+    "checkpoint": ("--checkpoint", {
+        "type": Path, "required": True, "help": "manifest of train/cpt, train/sft or train/grpo",
+    }),
     "folder": ("--output", {"type": Path, "required": True, "dest": "folder", "help": "folder to write"}),
     "calibration": ("--output", {"type": Path, "dest": "folder", "help": "folder (default: RESULTS/sft/calibrate)"}),
     "results": ("--results", {"type": Path, "required": True, "help": "folder of all results"}),
@@ -70,6 +92,10 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "page": ("page", {"type": Path, "help": "HTML file"}),
     "answer": ("page", {"type": Path, "help": "file with a page or a model's whole answer"}),
     "task": ("--task", {"required": True, "help": "id in the RL tables, or a request in words"}),
+    "prompt": ("prompt", {"nargs": "?", "default": "", "help": "what page is wanted, in words"}),
+    "endpoint": ("--endpoint", {"default": "", "help": "endpoint of the configuration that is asked"}),
+    "made": ("--output", {"type": Path, "dest": "folder", "help": "folder (default: RESULTS/generate/REQUEST)"}),
+    "serve": ("--serve", {"action": "store_true", "help": "a page on 127.0.0.1 for one request after another"}),
     "data": ("--data", {
         "type": Path, "nargs": "+", "default": [], "help": "RL tables (default: those of RESULTS/rl/parquet)",
     }),
@@ -82,6 +108,14 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "configs": ("--config", {
         "type": Path, "action": "append", "default": [], "dest": "configs",
         "help": "configuration, as Snakemake takes it (default: config.yaml and what the profile names)",
+    }),
+    "shape": ("--model", {"default": "", "help": "model folder, or the name of a known model (default: train.base)"}),
+    "node_counts": ("--nodes", {
+        "type": int, "nargs": "+", "default": [], "dest": "nodes", "help": "for so many nodes (default: as configured)",
+    }),
+    "tokens": ("--tokens", {"type": float, "default": 75e9, "help": "tokens whose days are counted (75e9)"}),
+    "tflops": ("--tflops", {
+        "type": float, "default": 200.0, "help": "TFLOP/s that a GPU is assumed to reach, without recomputing (200)",
     }),
     "jobs": ("--jobs", {"type": int, "default": 8, "help": "jobs at once that start a server of their own (8)"}),
     "json": ("--json", {"action": "store_true", "help": "as JSON"}),
@@ -98,6 +132,47 @@ class Command:
 
     def __init__(self, module: str, arguments: str, call: Callable[[Any, Any, Any], Any], summary: str = "") -> None:
         self.module, self.arguments, self.call, self.summary = module, arguments.split(), call, summary
+
+
+def _dedup(stage: str) -> dict[str, Command]:
+    """The parts of near-duplicate removal among a stage's pages."""
+    module = f"{stage}.dedup"
+
+    def d(c: Any) -> Any:
+        return getattr(c, stage).dedup
+
+    return {
+        f"{stage} dedup-signature": Command(
+            module, "input output", lambda m, c, a: m.signature(d(c), a.input, a.output), "MinHash signatures"
+        ),
+        f"{stage} dedup-bands": Command(
+            module, "signatures part parts output",
+            lambda m, c, a: m.bands(d(c), a.signatures, a.output, a.part, a.parts), "candidates of a group of bands",
+        ),
+        f"{stage} dedup-components": Command(
+            module, "signatures bands visits output",
+            lambda m, c, a: m.components(a.signatures, a.bands, a.output, a.visits), "all candidates, in chunks",
+        ),
+        f"{stage} dedup-route": Command(
+            module, "input visits output",
+            lambda m, c, a: m.route(a.input, m.HTML, a.visits, a.output), "the texts that chunks need",
+        ),
+        f"{stage} dedup-verify": Command(
+            module, "candidates routes part parts output",
+            lambda m, c, a: m.verify(d(c), a.candidates, a.routes, a.output, a.part, a.parts), "their exact similarity",
+        ),
+        f"{stage} dedup-keep": Command(
+            module, "signatures verified output",
+            lambda m, c, a: m.keep(d(c), a.signatures, a.verified, a.output), "which pages have a kept twin",
+        ),
+        f"{stage} dedup-pairs": Command(
+            module, "signatures pages output",
+            lambda m, c, a: m.pairs(d(c), a.signatures, a.pages, a.output), "bands to keep in a single job",
+        ),
+        f"{stage} dedup": Command(
+            module, "input dropped output", lambda m, c, a: m.filter(d(c), a.input, a.dropped, a.output)
+        ),
+    }  # fmt: skip
 
 
 # What each step does: `m` is its module, imported; `c` the Config; `a` the arguments.
@@ -117,15 +192,11 @@ COMMANDS: dict[str, Command] = {
         "cpt.prompts", "tree templates shard output", lambda m, c, a: m.run(c, a.tree, a.templates, a.shard, a.output)
     ),
     "cpt code": Command("cpt.code", "input output", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output)),
-    "cpt dedup-signature": Command(
-        "cpt.dedup", "input output", lambda m, c, a: m.signature(c.cpt.dedup, a.input, a.output), "MinHash signatures"
+    **_dedup("cpt"),
+    "cpt pack": Command(
+        "cpt.pack", "input model packed processes", lambda m, c, a: m.run(c, a.input, a.model, a.output, a.processes)
     ),
-    "cpt dedup-pairs": Command(
-        "cpt.dedup", "signatures pages output",
-        lambda m, c, a: m.pairs(c.cpt.dedup, a.signatures, a.pages, a.output), "verified near-duplicates of all shards",
-    ),
-    "cpt dedup": Command("cpt.dedup", "input dropped output", lambda m, c, a: m.filter(a.input, a.dropped, a.output)),
-    "cpt pack": Command("cpt.pack", "input model output", lambda m, c, a: m.run(c, a.input, a.model, a.output)),
+    "cpt mixture": Command("cpt.mixture", "indices json_output", lambda m, c, a: m.run(c, a.inputs, a.output)),
     "sft tasks": Command("sft.tasks", "category output", lambda m, c, a: m.run(c, a.category, a.output)),
     "sft distinct_tasks": Command(
         "sft.distinct_tasks", "inputs distinct", lambda m, c, a: m.run(c, a.inputs, a.output)
@@ -136,14 +207,7 @@ COMMANDS: dict[str, Command] = {
         "sft.distinct_variants", "inputs distinct", lambda m, c, a: m.run(c, a.inputs, a.output)
     ),
     "sft code": Command("sft.code", "input output", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output)),
-    "sft dedup-signature": Command(
-        "sft.dedup", "input output", lambda m, c, a: m.signature(c.sft.dedup, a.input, a.output), "MinHash signatures"
-    ),
-    "sft dedup-pairs": Command(
-        "sft.dedup", "signatures pages output",
-        lambda m, c, a: m.pairs(c.sft.dedup, a.signatures, a.pages, a.output), "verified near-duplicates of all shards",
-    ),
-    "sft dedup": Command("sft.dedup", "input dropped output", lambda m, c, a: m.filter(a.input, a.dropped, a.output)),
+    **_dedup("sft"),
     "sft rules": Command("sft.rules", "input output", lambda m, c, a: m.run(c, a.input, a.output)),
     "sft score": Command(
         "sft.score", "input output browsers", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output, a.browsers)
@@ -161,9 +225,13 @@ COMMANDS: dict[str, Command] = {
         "rl.parquet", "prompts valid train val", lambda m, c, a: m.run(c, a.prompts, a.valid, a.train, a.val)
     ),
     "train tiny_model": Command("train.tiny_model", "inputs folder", lambda m, c, a: _tiny_model(m, c, a)),
+    "train cpt": Command(
+        "train.cpt", "mixture model work manifest",
+        lambda m, c, a: m.run(c.train.cpt, a.mixture, a.model, a.work, a.manifest, c.train.loggers),
+    ),
     "train sft": Command(
         "train.sft", "train model work manifest",
-        lambda m, c, a: m.run(c.train.sft, a.train, a.model, a.work, a.manifest),
+        lambda m, c, a: m.run(c.train.sft, a.train, a.model, a.work, a.manifest, c.train.loggers),
     ),
     "train grpo": Command("train.grpo", "train val model work manifest rendezvous", lambda m, c, a: _grpo(m, c, a)),
     "train launch": Command(
@@ -171,19 +239,33 @@ COMMANDS: dict[str, Command] = {
         lambda m, c, a: m.run(c.launcher, a.command, a.work, dict(a.resources)),
         "a training step as a Slurm job of several nodes or partitions",
     ),
+    "train fit": Command(
+        "train.fit", "shape node_counts tokens tflops json",
+        lambda m, c, a: m.run(c, a.model, a.nodes, a.tokens, a.tflops, a.json),
+        "memory of each GPU by stage and node count; refuses what cannot fit and says what would",
+    ),
     "train export": Command(
         "train.export", "checkpoint folder", lambda m, c, a: m.run(c.train.export, a.checkpoint, a.folder)
     ),
+    "eval tasks": Command("eval.tasks", "held_out output", lambda m, c, a: m.run(c, a.val, a.output)),
     "eval generate": Command(
-        "eval.generate", "input model name output", lambda m, c, a: m.run(c, a.input, a.model, a.name, a.output)
+        "eval.generate", "input answering name output", lambda m, c, a: m.run(c, a.input, a.model, a.name, a.output)
     ),
     "eval render": Command(
         "eval.render", "input name output browsers", lambda m, c, a: m.run(c, a.input, a.name, a.output, a.browsers)
     ),
     "eval judge": Command("eval.judge", "input name output", lambda m, c, a: m.run(c, a.input, a.name, a.output)),
-    "eval table": Command("eval.table", "inputs output", lambda m, c, a: m.run(a.inputs, a.output)),
+    "eval score": Command("eval.score", "input name output", lambda m, c, a: m.run(c, a.input, a.name, a.output)),
+    "eval table": Command(
+        "eval.table", "tasks inputs scored output", lambda m, c, a: m.run(c, a.tasks, a.inputs, a.scored, a.output)
+    ),
     "report": Command(
         "report.build", "results rulegraph output", lambda m, c, a: m.run(c, a.results, a.rulegraph, a.output)
+    ),
+    "generate": Command(
+        "generate", "prompt answering endpoint made serve port",
+        lambda m, c, a: m.run(c, a.prompt, a.model, a.endpoint, a.folder, a.serve, a.port),
+        "one page of a request in words, by a trained model or any endpoint",
     ),
     "preflight": Command(
         "cluster.preflight", "configs profile only from_compute",
@@ -270,7 +352,8 @@ def _grpo(module: Any, config: Any, args: Any) -> None:
             beside = render_beside(args.config, rendezvous, settings.browsers, args.work / "render.log")
             stack.enter_context(beside)
         stack.enter_context(ray_nodes.head(settings, rendezvous))
-        module.run(settings, args.train, args.val, args.model, reward, args.work, args.manifest, recipe=recipe)
+        paths = (args.train, args.val, args.model, reward, args.work, args.manifest)
+        module.run(settings, *paths, recipe=recipe, loggers=config.train.loggers)
 
 
 def _serve(module: Any, config: Any, args: Any) -> int:
@@ -331,10 +414,11 @@ def _overview(only: str = "") -> str:
     names = [name for name in COMMANDS if name.split()[0] == only or not (only or "-" in name)]
     width = max(map(len, names))
     lines: list[str] = []
-    stage = ""
+    stage, stages = "", {step.split("/")[0] for step in STEPS if "/" in step}
     for name in names:
-        if name.rpartition(" ")[0] != stage or not lines:  # single words stand together
-            stage = name.rpartition(" ")[0]
+        of = name.split()[0] if name.split()[0] in stages else ""  # what is no step stands together
+        if of != stage or not lines:
+            stage = of
             lines.append("")
         lines.append(f"  {name:<{width}}  {_summary(name)}")
     return (
@@ -397,7 +481,7 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(result, Coroutine):
             from artifactscoder.llm import drain
 
-            drain.run(result)
+            result = drain.run(result)
         return result if isinstance(result, int) else 0
     except UserError as error:
         print(f"artifactscoder: {error}", file=sys.stderr)

@@ -101,6 +101,6 @@ def _farewell(start: float) -> None:
     print("  made without a model (procedural) and trained by verl's own trainers")
     for what, path in made:
         print(f"  {tables.count(results / path):>6}  {what:<20} results/{path}")
-    for name in ("sft", "grpo"):
+    for name in ("cpt", "sft", "grpo"):
         print(f"          model after {name:<8} results/train/{name}/export/")
     print(f"  report: {report.resolve()}")

@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 
-PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SHARED = "/dev/shm"
 Segment = tuple[str, int]  # a file's path and inode

@@ -59,8 +59,8 @@ class Usage:
 class Ledger:
     """Collects one line an id and writes them, in the order of their leaving, when the accounts balance."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, metadata: dict[str, str] | None = None) -> None:
+        self.path, self.metadata = path, metadata
         self._entered: set[str] = set()
         self._open: set[str] = set()
         self._lines: list[dict[str, object]] = []
@@ -84,7 +84,7 @@ class Ledger:
         if self._open:
             some = ", ".join(sorted(self._open)[:3])
             raise RuntimeError(f"{self.path}: {len(self._open)} ids entered and never left, {some} among them")
-        tables.write(self.path, LEDGER, self._lines)
+        tables.write(self.path, LEDGER, self._lines, self.metadata)
 
     def summary(self) -> str:
         c = self.counts

@@ -26,35 +26,48 @@ class Step:
     version: int = 1
 
 
+def _dedup(where: str) -> tuple[str, ...]:
+    """What near-duplicates depend on: not how many jobs find them, nor which engine makes the same signatures."""
+    names = ("threshold", "permutations", "bands", "rows", "recall", "shingle", "bucket", "structure")
+    return tuple(f"{where}.{name}" for name in names)
+
+
 STEPS: dict[str, Step] = {
     "cpt/websight": Step(
         "WebSight rows: seed, fuller prompt, rewritten page",
         ("cpt.websight.asks", "cpt.websight.sampling", "cpt.websight.shards"),
         ("teacher", "coder"),
-        ("cpt_seed", "cpt_expand", "cpt_rewrite"),
+        ("cpt_seed", "cpt_seed_page", "cpt_expand", "cpt_rewrite"),
+        version=2,
     ),
     "cpt/tree": Step(
         "topics below each root, breadth first",
         ("cpt.tree.children", "cpt.tree.asks", "cpt.tree.sampling"),
         ("teacher",),
         ("cpt_tree",),
+        version=2,
     ),
     "cpt/templates": Step(
-        "distinct prompt templates with placeholders", ("cpt.templates",), ("teacher",), ("cpt_templates",)
+        "distinct prompt templates with placeholders", ("cpt.templates",), ("teacher",), ("cpt_templates",), version=2
     ),
-    "cpt/prompts": Step("leaves times templates", ("cpt.prompts", "seed")),
+    "cpt/prompts": Step("leaves times templates", ("cpt.prompts", "seed"), version=2),
     "cpt/code": Step("a page for each prompt", ("cpt.code",), ("coder",), ("cpt_code",)),
-    "cpt/dedup": Step("near-duplicate pages removed", ("cpt.dedup",)),
-    "cpt/pack": Step("pages as tokens in training windows", ("cpt.pack", "mask"), version=2),
+    "cpt/dedup": Step("near-duplicate pages removed", _dedup("cpt.dedup"), version=2),
+    "cpt/pack": Step(
+        "pages as tokens, in the files that training reads",
+        ("cpt.pack.include_prompt", "cpt.pack.fim_rate", "cpt.pack.fim_spm_rate", "mask", "seed"),
+        version=3,
+    ),
+    "cpt/mixture": Step("what training draws of each source: mixture.json", ("cpt.pack.length", "cpt.mixture")),
     "sft/tasks": Step("tasks of each subcategory", ("sft.tasks",), ("teacher",), ("sft_tasks",), version=2),
-    "sft/distinct_tasks": Step("near-duplicate tasks removed", ("sft.distinct_tasks",)),
+    "sft/distinct_tasks": Step("near-duplicate tasks removed", _dedup("sft.distinct_tasks"), version=2),
     "sft/variants": Step("each task in several kinds", ("sft.variants",), ("teacher",), ("sft_variants",)),
     "sft/decontaminate": Step(
         "variants taken from a benchmark removed", ("decontaminate.ngram", "decontaminate.threshold")
     ),
-    "sft/distinct_variants": Step("near-duplicate variants removed", ("sft.distinct_variants",)),
+    "sft/distinct_variants": Step("near-duplicate variants removed", _dedup("sft.distinct_variants"), version=2),
     "sft/code": Step("a page for each variant", ("sft.code",), ("coder",), ("sft_code",)),
-    "sft/dedup": Step("near-duplicate pages removed", ("sft.dedup",)),
+    "sft/dedup": Step("near-duplicate pages removed", _dedup("sft.dedup"), version=2),
     "sft/rules": Step("pages that cannot work removed, private data masked", ("sft.rules", "mask"), version=3),
     "sft/score": Step(
         "25 dimensions judged on page and rendering", ("sft.score", "render"), ("judge",), ("sft_score",), version=3
@@ -74,6 +87,7 @@ STEPS: dict[str, Step] = {
         "rl_train.parquet and rl_val.parquet, split by task", ("rl.parquet", "seed", "sft.select.system")
     ),
     "train/tiny_model": Step("demo only: a random small model and its tokenizer", ("train.tiny_model",)),
+    "train/cpt": Step("continual pre-training with verl on packed tokens", ("train.cpt",)),
     "train/sft": Step("supervised fine-tuning with verl", ("train.sft",)),
     "train/grpo": Step(
         "GRPO with verl, rewarded by rendering and judge",
@@ -83,13 +97,23 @@ STEPS: dict[str, Step] = {
         version=2,
     ),
     "train/export": Step("a checkpoint as a model in Hugging Face format", ("train.export",)),
-    "eval/generate": Step("answers of a model to held-out tasks", ("eval.tasks", "eval.sampling", "eval.batch")),
-    "eval/render": Step("each answer rendered, three pictures over time", ("eval.screenshots", "render"), version=2),
-    "eval/judge": Step(
-        "each rendering judged by its checklist", ("reward", "seed"), ("vision_judge",), ("reward_checklist",),
-        version=2,
+    "eval/tasks": Step("the tasks that models are compared on", ("eval.tasks", "seed", "sft.select.system")),
+    "eval/generate": Step(
+        "answers of a model to them", ("eval.engine", "eval.arguments", "eval.sampling", "eval.batch", "seed"),
+        ("model",), version=2,
     ),
-    "eval/table": Step("base, SFT and GRPO side by side: table.parquet"),
+    "eval/render": Step(
+        "each answer rendered and used, pictures over time", ("eval.screenshots", "eval.interactions", "render"),
+        version=3,
+    ),
+    "eval/judge": Step(
+        "each rendering judged by its checklist", ("reward", "seed"), ("checklist_judge",), ("reward_checklist",),
+        version=3,
+    ),
+    "eval/score": Step(
+        "each rendering judged on 25 dimensions", ("sft.score", "reward.judge_directed"), ("judge",), ("sft_score",)
+    ),
+    "eval/table": Step("the models side by side: table.parquet", ("eval.tasks", "seed"), version=2),
     "report": Step("one page that shows it all"),
 }  # fmt: skip
 
@@ -110,9 +134,11 @@ def depends(config: Config, name: str) -> dict[str, Any]:
 
 
 def _identity(config: Config, role: str) -> Any:
-    """Who plays a role; several judges play theirs together."""
-    if role == "judge" and config.sft.score.judges:
-        return [config.endpoints[name].identity() for name in config.sft.score.judges]
+    """Who plays a role; several play theirs together. Of the models under evaluation each job says its own."""
+    if role == "model":
+        return []
+    if role == "checklist_judge" or (role == "judge" and config.sft.score.judges):
+        return [config.endpoints[name].identity() for name in config.players(role)]
     return config.endpoint(role)[1].identity()
 
 

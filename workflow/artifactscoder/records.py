@@ -33,8 +33,13 @@ PAGE = columns(
 NODE = columns(id=TEXT, root=TEXT, level=INT, path=pa.list_(TEXT), leaf=FLAG, maker=TEXT, request=TEXT)
 TEMPLATE = columns(id=TEXT, template=TEXT, maker=TEXT, request=TEXT)
 PROMPT = columns(id=TEXT, root=TEXT, leaf=TEXT, template=TEXT, prompt=TEXT)
-SIGNATURE = columns(id=TEXT, length=INT, exact=BYTES, signature=BYTES)
-DROPPED = columns(id=TEXT, twin=TEXT, jaccard=REAL)
+# Near-duplicate removal (dedup/). A page is a number: its row in all signature tables, in the order of their names.
+PAIR = columns(pair=INT)  # left << 32 | right, left < right
+CHUNK = columns(chunk=INT, left=INT, right=INT)
+VISIT = columns(shard=TEXT, row=INT, page=INT, chunk=INT)  # which chunks need a row of a shard
+ROUTE = columns(chunk=INT, page=INT, size=INT, text=BYTES)  # size: of the text; it is compressed
+ALIKE = columns(left=INT, right=INT, jaccard=REAL)
+DROPPED = columns(id=TEXT, twin=TEXT, jaccard=REAL, reason=TEXT)
 RL_PROMPT = columns(
     id=TEXT, family=TEXT, task=TEXT, stack=TEXT, prompt=TEXT, checklist=TEXT
 )  # checklist: JSON list of {id, title, description}
@@ -50,6 +55,14 @@ LEDGER = columns(
     cost=REAL,
     seconds=REAL,
 )
+
+
+def signature(permutations: int) -> pa.Schema:
+    """Columns of a text's signature: `length` and `exact` of the normalised text, `skeleton` of the page (or zeros),
+    `sketch`: the low byte of each of the values p000 ... p127.
+    """
+    fixed = {"exact": pa.binary(16), "skeleton": pa.binary(16), "sketch": pa.binary(permutations)}
+    return columns(id=TEXT, length=INT, **fixed, **{f"p{k:03d}": pa.uint32() for k in range(permutations)})
 
 
 def scored(dimensions: Iterable[str]) -> pa.Schema:

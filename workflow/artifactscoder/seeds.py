@@ -7,6 +7,7 @@ digest is made of its own lines alone: one changed seed changes one shard.
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,8 @@ def gold(config: Config) -> list[Seed]:
 def cpt_roots(config: Config) -> list[Seed]:
     """The roots of the topic tree that are grown."""
     rows = _lines(config.seeds.cpt_roots, ("slug", "name", "brief"), "slug")
+    if len({tuple(re.findall(r"\w+", row["name"].casefold())) for row in rows}) < len(rows):
+        raise UserError(f"{config.seeds.cpt_roots} gives two roots the same name; prompts could not tell them apart")
     return _chosen(rows, config.cpt.tree.roots, "cpt.tree.roots")
 
 

@@ -29,17 +29,23 @@ Row = dict[str, Any]
 class Writer:
     """Write rows to `path` in the order given; the file appears only when the block ends without an error."""
 
-    def __init__(self, path: Path, schema: pa.Schema, metadata: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, path: Path, schema: pa.Schema, metadata: dict[str, str] | None = None, plain: bool = False
+    ) -> None:
+        """`plain`: numbers that neither repeat nor compress are written as they are."""
         self.path = Path(path)
         self.schema = schema.with_metadata({**(schema.metadata or {}), **(metadata or {})})
         self.rows = 0
+        self._compression = "none" if plain else "zstd"
         self._draft = temporary(self.path)
         self._pending: list[Row] = []
         self._bytes = 0
         self._writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> Writer:
-        self._writer = pq.ParquetWriter(self._draft, self.schema, compression="zstd")
+        self._writer = pq.ParquetWriter(
+            self._draft, self.schema, compression=self._compression, use_dictionary=self._compression != "none"
+        )
         return self
 
     def write(self, row: Row) -> None:
@@ -48,6 +54,13 @@ class Writer:
         self.rows += 1
         if len(self._pending) >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
             self._flush()
+
+    def write_table(self, table: pa.Table) -> None:
+        """Write a table as a row group of its own."""
+        self._flush()
+        if table.num_rows and self._writer is not None:
+            self._writer.write_table(table, row_group_size=table.num_rows)
+        self.rows += table.num_rows
 
     def _flush(self) -> None:
         if self._pending and self._writer is not None:
@@ -70,9 +83,9 @@ class Writer:
             self._draft.unlink(missing_ok=True)
 
 
-def write(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> int:
+def write(path: Path, schema: pa.Schema, rows: Iterable[Row], metadata: dict[str, str] | None = None) -> int:
     """Write all rows; returns how many."""
-    with Writer(path, schema) as writer:
+    with Writer(path, schema, metadata) as writer:
         for row in rows:
             writer.write(row)
     return writer.rows
@@ -97,10 +110,15 @@ def open_table(path: Path, columns: Iterable[str] = ()) -> pq.ParquetFile:
 
 def rows(path: Path, columns: list[str] | None = None, batch: int = 256) -> Iterator[Row]:
     """All rows of a table in its order, `batch` of them in memory at a time."""
+    for part in arrays(path, columns, batch):
+        yield from part.to_pylist()
+
+
+def arrays(path: Path, columns: list[str] | None = None, batch: int = 256) -> Iterator[pa.RecordBatch]:
+    """The same as Arrow's batches."""
     file = open_table(path, columns or ())
     try:
-        for part in file.iter_batches(batch_size=batch, columns=columns):
-            yield from part.to_pylist()
+        yield from file.iter_batches(batch_size=batch, columns=columns)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} is damaged ({_short(error)}); make it again") from None
     finally:
@@ -123,6 +141,27 @@ def column(path: Path, name: str) -> list[Any]:
     """One column as a list."""
     with open_table(path, [name]) as file:
         return file.read([name]).column(0).to_pylist()
+
+
+def read(path: Path, columns: list[str], where: list[tuple[str, str, Any]] | None = None) -> pa.Table:
+    """Columns of a table at once; with `where` the rows that meet it, and only the row groups that may hold one."""
+    with open_table(path, columns) as file:
+        if where is None:
+            return whole(file, columns)
+    try:
+        return pq.read_table(path, columns=columns, filters=where, use_threads=False, partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path} is damaged ({_short(error)}); make it again") from None
+
+
+def whole(file: pq.ParquetFile, columns: list[str], group: int | None = None) -> pa.Table:
+    """Columns of an open table, or of one of its row groups."""
+    try:
+        if group is None:
+            return file.read(columns, use_threads=False)
+        return file.read_row_group(group, columns, use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"a table is damaged ({_short(error)}); make it again") from None
 
 
 def count(path: Path) -> int:

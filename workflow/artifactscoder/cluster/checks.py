@@ -19,6 +19,7 @@ from artifactscoder.cluster.profile import Profile
 from artifactscoder.config import Config
 from artifactscoder.config.engines import Endpoint
 from artifactscoder.errors import UserError
+from artifactscoder.train import fit, shapes
 
 INSIDE_S = 60.0  # an image that is opened for the first time
 
@@ -176,6 +177,21 @@ def model(config: Config, profile: Profile) -> Iterator[Finding]:
         return
     remedy = f"download the model whole into {base}, or correct train.base"
     yield folder("model", base, "train.base", remedy)
+
+
+def memory(config: Config, profile: Profile) -> Iterator[Finding]:
+    """Whether the GPUs can hold what each stage of training keeps on them."""
+    try:
+        shape = shapes.of(config.train.base)
+    except UserError as error:
+        yield warn("memory", f"not checked: {error}")
+        return
+    for stage, settings in fit.stages(config).items():
+        if words := fit.refusal(shape, settings, stage):
+            yield fail("memory", words, "artifactscoder train fit; profiles/sizes holds settings that fit")
+        else:
+            peak = fit.fit(shape, settings, stage).peak
+            yield ok("memory", f"train.{stage} needs {gb(peak)} of each GPU's {settings.gpu_gb:g} GB")
 
 
 def folder(what: str, base: Path, key: str, remedy: str) -> Finding:

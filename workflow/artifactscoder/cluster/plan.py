@@ -27,7 +27,7 @@ PARAMETER_BYTES = 16
 BASE_DTYPES = {"float32": 4, "float16": 2, "bfloat16": 2}
 JOURNALS = (
     "cpt/websight", "cpt/tree", "cpt/templates", "cpt/code", "sft/tasks", "sft/variants", "sft/code", "sft/score",
-    "rl/reference", "rl/valid", "eval/render", "eval/judge",
+    "rl/reference", "rl/valid", "eval/generate", "eval/render", "eval/judge", "eval/score",
 )  # fmt: skip
 
 SFT_SHARDED = (
@@ -62,7 +62,9 @@ def shards(config: Config) -> dict[str, int]:
         **{f"sft/{step}": categories for step in SFT_SHARDED},
         "sft/select": 1,
         **{f"rl/{step}": 1 for step in ("prompts", "reference", "valid", "parquet")},
+        "eval/tasks": 1,
         **{f"eval/{step}": models for step in ("generate", "render", "judge")},
+        "eval/score": models if config.eval.dimensions else 0,
     }
 
 
@@ -71,10 +73,14 @@ def files(config: Config) -> dict[str, int]:
     each = shards(config)
     tables = sum(each.values())
     signatures = each["sft/dedup"] + each["cpt/dedup"]
-    # Pairs of SFT and CPT, dropped tasks and variants, WebSight's two, the judges' agreement, the evaluation's table.
-    others = 2 + 2 + 2 + 1 + 1
-    jobs = tables + signatures + others - sum(each[step] for step in GATHERED)
-    ranks = [(t.world_size, t.keep_checkpoints + 1) for t in (config.train.sft, config.train.grpo)]
+    # Dropped pages of SFT and CPT, dropped tasks and variants, WebSight's two, the judges' agreement, the
+    # evaluation's five.
+    others = 2 + 2 + 2 + 1 + 5
+    for stage, settings in (("sft", config.sft.dedup), ("cpt", config.cpt.dedup)):
+        if settings.jobs > 1:  # bands and verify, a part each; components' two; route, a shard each
+            others += 2 * settings.jobs + 2 + each[f"{stage}/dedup"]
+    jobs = tables + signatures + others - 4 - sum(each[step] for step in GATHERED)
+    ranks = [(t.world_size, t.keep_checkpoints + 1) for t in config.train.trainers]
     outputs = (
         2 * (tables - sum(each[step] for step in GATHERED)) + signatures + others + 20
     )  # 20: manifests, curves, report, configuration
@@ -120,8 +126,8 @@ def need(config: Config) -> Need:
     results = {stage: count * PAGE_BYTES * tables[stage] for stage, count in made.items()}
     journal = {stage: count * PAGE_BYTES for stage, count in made.items()}
     count = 0 if config.train.tiny_model else parameters(config.train.base)
-    kept = sum(trainer.keep_checkpoints + 1 for trainer in (config.train.sft, config.train.grpo))
-    exported = 2 * count * (2 if config.train.export.dtype == "bf16" else 4)
+    kept = sum(trainer.keep_checkpoints + 1 for trainer in config.train.trainers)
+    exported = len(config.train.trainers) * count * (2 if config.train.export.dtype == "bf16" else 4)
     return Need(
         results["sft"] + results["rl"],
         journal["sft"] + journal["rl"],

@@ -28,6 +28,7 @@ CHECKS: dict[str, Check] = {
     "keys": checks.keys,
     "endpoints": endpoint_checks.endpoints,
     "model": checks.model,
+    "memory": checks.memory,
     "disk": disk_checks.disk,
     "files": disk_checks.files,
     "latency": disk_checks.latency,

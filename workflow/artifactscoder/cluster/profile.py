@@ -27,7 +27,7 @@ from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 
 RULES = Path(__file__).resolve().parents[3] / "rules"
-TRAINERS = {"train_sft": "sft", "train_grpo": "grpo"}  # rule -> section of `train`
+TRAINERS = {"train_cpt": "cpt", "train_sft": "sft", "train_grpo": "grpo"}  # rule -> section of `train`
 OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,

@@ -30,6 +30,17 @@ def image_role(config: Config, step: str, role: str) -> str:
     return "serve" if servers(config, step) else role
 
 
+def share(node: Mapping[str, Any], gpus: int, threads: int, mem_mb: int) -> dict[str, Any]:
+    """So many GPUs of a node, with its CPUs and memory in proportion; without any, `mem_mb` alone."""
+    if not gpus:
+        return {"mem_mb": mem_mb}
+    whole: dict[str, Any] = {**NODE, **{key: value for key, value in node.items() if value not in (None, "")}}
+    part = min(1.0, gpus / max(1, whole["gpu"]))
+    out: dict[str, Any] = {key: whole[key] for key in ("slurm_partition", "slurm_account", "runtime") if key in whole}
+    out |= {"gpu": gpus, "nodes": 1, "mem_mb": int(whole["mem_mb"] * part)}
+    return out | {"cpus_per_task": max(threads, int(whole["cpus_per_task"] * part))}
+
+
 def resources(config: Config, step: str, mem_mb: int, threads: int, node: Mapping[str, Any]) -> dict[str, Any]:
     """What a job of the step asks, `mem_mb` and `threads` being what it needs without a server.
 
@@ -40,11 +51,7 @@ def resources(config: Config, step: str, mem_mb: int, threads: int, node: Mappin
     out: dict[str, Any] = {"servers": 1} if hosted else {}
     gpus = sum(server.job_gpus for server in hosted)
     if gpus:
-        whole = {**NODE, **{key: value for key, value in node.items() if value not in (None, "")}}
-        share = min(1.0, gpus / max(1, whole["gpu"]))
-        out |= {key: whole[key] for key in ("slurm_partition", "slurm_account", "runtime") if key in whole}
-        out |= {"gpu": gpus, "nodes": 1, "mem_mb": int(whole["mem_mb"] * share)}
-        return out | {"cpus_per_task": max(threads, int(whole["cpus_per_task"] * share))}
+        return out | share(node, gpus, threads, mem_mb)
     for server in hosted:
         given = server.arguments.get("threads") if isinstance(server.arguments, dict) else None
         threads += int(given or 0)

@@ -28,7 +28,7 @@ from artifactscoder.cluster import plan, slurm
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 from artifactscoder.progress import duration
-from artifactscoder.train import runs
+from artifactscoder.train import runs, watch
 
 SAMPLE = 4 << 20  # bytes of a journal's file that are counted; the rest is estimated
 QUIET_S = 3600  # a shard whose journal is older is not under way
@@ -39,8 +39,10 @@ INPUTS = {  # step -> the table that its shard reads, beneath results
     "cpt/code": "cpt/prompts/{}.parquet",
     "rl/reference": "rl/prompts/prompts.parquet",
     "rl/valid": "rl/reference/pages.parquet",
+    "eval/generate": "eval/tasks/tasks.parquet",
     "eval/render": "eval/generate/{}.parquet",
     "eval/judge": "eval/render/{}.parquet",
+    "eval/score": "eval/render/{}.parquet",
 }
 TABLES = {  # tables that are not named like their journals
     "cpt/websight": "websight-{}",
@@ -48,7 +50,8 @@ TABLES = {  # tables that are not named like their journals
     "rl/reference": "pages",
     "rl/valid": "pages",
 }
-SCORE = {"sft": ("loss", "train/loss"), "grpo": ("reward", "critic/score/mean")}  # as in `CURVE` of train/sft and grpo
+LOSS = ("loss", "train/loss")
+SCORE = {"cpt": LOSS, "sft": LOSS, "grpo": ("reward", "critic/score/mean")}  # as in `CURVE` of torchrun and train/grpo
 
 
 def run(config: Config, folder: Path = Path()) -> int:
@@ -174,7 +177,7 @@ def _ago(seconds: float) -> str:
 def training(config: Config) -> Iterator[str]:
     """A line a trainer that has begun: step of how many, loss or reward, checkpoint, age of the last step."""
     results = config.results
-    for name in ("sft", "grpo"):
+    for name in SCORE:
         found = sorted((results / "train" / name / "work").glob("*/metrics/attempt-*.jsonl"), key=os.path.getmtime)
         if not found:
             continue
@@ -192,6 +195,7 @@ def training(config: Config) -> Iterator[str]:
         age = _ago(time.time() - found[-1].stat().st_mtime)
         attempt = f", attempt {len([p for p in found if p.parents[1] == folder])}"
         yield f"{name}: step {row['step']}{of}{shown}, saved at step {saved}, last step {age}{attempt}"
+        yield from (f"  ALARM {alarm}" for alarm in watch.read(folder / "alarms.json"))
 
 
 def last_row(path: Path) -> dict[str, Any] | None:
@@ -211,9 +215,11 @@ def last_row(path: Path) -> dict[str, Any] | None:
 
 def _steps(config: Config, name: str) -> int:
     """Steps in all, as the trainer plans them; 0 where that cannot be told."""
-    from artifactscoder.train import grpo, sft
+    from artifactscoder.train import cpt, grpo, sft, windows
 
     try:
+        if name == "cpt":
+            return cpt.plan(windows.read(config.results / "cpt/pack/mixture.json"), config.train.cpt)
         if name == "sft":
             return sft.plan(tables.count(config.results / "sft/select/sft_train.parquet"), config.train.sft)[0]
         return grpo.plan(tables.count(config.results / "rl/parquet/rl_train.parquet"), config.train.grpo)

@@ -19,7 +19,7 @@ from artifactscoder import files
 from artifactscoder.config.base import Section
 from artifactscoder.config.data import CptSettings, DecontaminateSettings, RlSettings, SeedSettings, SftDataSettings
 from artifactscoder.config.engines import BudgetSettings, Endpoint, ImageSettings, RenderSettings, RewardSettings, Roles
-from artifactscoder.config.train import EvalSettings, TrainSettings
+from artifactscoder.config.train import TRAINED, EvalSettings, TrainSettings
 from artifactscoder.errors import UserError
 
 __all__ = ["Config", "digest", "from_dict", "load", "select", "write"]
@@ -103,6 +103,29 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def evaluation_names_endpoints(self) -> Config:
+        known = ", ".join(self.endpoints)
+        for name in self.eval.models:
+            if name not in TRAINED and name not in self.endpoints:
+                raise ValueError(f"eval.models names '{name}'; there are {', '.join(TRAINED)} and endpoints ({known})")
+            if name in TRAINED and name in self.endpoints:
+                raise ValueError(f"eval.models names '{name}', which is also an endpoint; call that something else")
+        for name in self.eval.judges:
+            if name not in self.endpoints:
+                raise ValueError(f"eval.judges names the endpoint '{name}', which endpoints does not define ({known})")
+        return self
+
+    @model_validator(mode="after")
+    def windows_can_be_trained_on(self) -> Config:
+        trainer = self.train.cpt
+        if trainer.enabled and self.cpt.pack.length > trainer.tokens_per_gpu * trainer.sequence_gpus:
+            raise ValueError(
+                f"cpt.pack.length is {self.cpt.pack.length}, which is longer than train.cpt.tokens_per_gpu "
+                f"({trainer.tokens_per_gpu}) x sequence_parallel; no GPU could take such a window"
+            )
+        return self
+
     def endpoint(self, role: str) -> tuple[str, Endpoint]:
         """Name and settings of the endpoint that plays `role`."""
         name = getattr(self.roles, role)
@@ -113,15 +136,27 @@ class Config(Section):
         """Names of the endpoints that score pages."""
         return self.sft.score.judges or [self.roles.judge]
 
+    @property
+    def checklist_judges(self) -> list[str]:
+        """Names of the endpoints that judge the evaluation; the first one's points are the result."""
+        return self.eval.judges or [self.roles.vision_judge]
+
+    @property
+    def asked_models(self) -> list[str]:
+        """The models of the evaluation that are endpoints."""
+        return [name for name in self.eval.models if name not in TRAINED]
+
     def players(self, role: str) -> list[str]:
-        """Names of the endpoints that play a role: one, or the judges."""
-        return self.judges if role == "judge" else [self.endpoint(role)[0]]
+        """Names of the endpoints that play a role: one, the judges, or for `model` those that are evaluated."""
+        several = {"judge": self.judges, "checklist_judge": self.checklist_judges, "model": self.asked_models}
+        return several[role] if role in several else [self.endpoint(role)[0]]
 
     @property
     def in_use(self) -> dict[str, Endpoint]:
         """The endpoints that roles and judges use, by name."""
         played = {**self.roles.model_dump(), "judge": self.judges[0]}
-        return {name: self.endpoints[name] for name in dict.fromkeys([*played.values(), *self.judges])}
+        evaluation = [*self.asked_models, *self.checklist_judges]
+        return {name: self.endpoints[name] for name in dict.fromkeys([*played.values(), *self.judges, *evaluation])}
 
     def judge_of_grpo(self) -> Endpoint:
         """The judge that the reward workers of train/grpo ask. Raises UserError where each would start a server."""

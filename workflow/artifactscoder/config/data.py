@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from artifactscoder.config.base import Section
 from artifactscoder.config.engines import Sampling
 
+Source = Literal["websight", "tree"]  # of continual pre-training
 SEEDS = Path("workflow/seeds")
 
 
@@ -69,16 +70,43 @@ class DedupSettings(Section):
 
     threshold: float = Field(gt=0, le=1, description="Jaccard similarity from which a text is a near-duplicate.")
     permutations: int = Field(128, ge=16, description="Length of a signature.")
-    bands: int = Field(ge=1, description="LSH bands; more of fewer rows find more pairs and cost more.")
-    rows: int = Field(ge=1, description="Rows of a band; bands x rows must not exceed permutations.")
+    bands: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
+        description="LSH bands; more of fewer rows find more pairs and cost more. "
+        "auto: chosen by `recall` and the number of texts.",
+    )
+    rows: int = Field(0, ge=0, description="Rows of a band, where `bands` is a number; bands x rows <= permutations.")
+    recall: float = Field(
+        0.98, ge=0.5, lt=1, description="Share of the pairs at the threshold that auto must find, of those above more."
+    )
     shingle: int = Field(5, ge=1, le=16, description="Characters of a shingle.")
     bucket: int = Field(
-        1000, ge=2, description="Members of an LSH bucket above which each is paired with the longest one only."
+        1000, ge=2, description="Members of an LSH bucket above which it is cut by further values of the signature."
     )
+    structure: Literal["off", "report", "remove"] = Field(
+        "off",
+        description="What to do with a page built like another one (the same elements, texts aside): nothing, "
+        "name the other one in the ledger, or remove it.",
+    )
+    jobs: int = Field(1, ge=1, description="Jobs that share the comparing of all shards; 1: all of it in a single job.")
+    engine: Literal["numba", "datasketch"] = Field(
+        "numba", description="What makes the signatures; datasketch makes the same 100 times slower, to compare."
+    )
+
+    @field_validator("structure", mode="before")
+    @classmethod
+    def off_is_a_word(cls, value: Any) -> Any:
+        return "off" if value is False else value  # as YAML reads it
 
     @model_validator(mode="after")
     def bands_fit(self) -> DedupSettings:
-        if self.bands * self.rows > self.permutations:
+        if self.bands == "auto":
+            best = 1 - (1 - self.threshold) ** self.permutations
+            if best < self.recall:
+                raise ValueError(f"{self.permutations} permutations cannot find {self.recall:.0%} of the pairs")
+        elif self.rows < 1:
+            raise ValueError("rows must be given where bands is a number")
+        elif self.bands * self.rows > self.permutations:
             raise ValueError(f"bands x rows = {self.bands * self.rows} exceeds permutations = {self.permutations}")
         return self
 
@@ -156,6 +184,9 @@ class SelectSettings(Section):
     )
 
 
+LEAST_RECALL = 0.95  # at the threshold
+
+
 class SftDataSettings(Section):
     """From 80 categories to sft_train.parquet."""
 
@@ -166,11 +197,25 @@ class SftDataSettings(Section):
     variants: VariantsSettings = VariantsSettings()
     distinct_variants: DedupSettings = DedupSettings(threshold=0.85, bands=18, rows=7)
     code: CodeSettings = CodeSettings()
-    dedup: DedupSettings = DedupSettings(threshold=0.8, bands=18, rows=7)
+    dedup: DedupSettings = DedupSettings(threshold=0.8)
     rules: RulesSettings = RulesSettings()
     score: ScoreSettings = ScoreSettings()
     calibrate: CalibrateSettings = CalibrateSettings()
     select: SelectSettings = SelectSettings()
+
+    @model_validator(mode="after")
+    def pairs_are_found(self) -> SftDataSettings:
+        for name in ("distinct_tasks", "distinct_variants", "dedup"):
+            settings: DedupSettings = getattr(self, name)
+            found = settings.recall
+            if settings.bands != "auto":
+                found = 1 - (1 - settings.threshold**settings.rows) ** settings.bands
+            if found < LEAST_RECALL:
+                raise ValueError(
+                    f"{name} finds {found:.1%} of the pairs at its threshold, and {LEAST_RECALL:.0%} is the least for "
+                    "SFT; take bands: auto, or more bands of fewer rows"
+                )
+        return self
 
 
 class WebsightSettings(Section):
@@ -178,7 +223,7 @@ class WebsightSettings(Section):
 
     input: str = Field(
         "data/websight/*.parquet",
-        description="Parquet files with `llm_generated_idea`, `text` and optionally `image`.",
+        description="WebSight's Parquet files: v0.1 (`image`, `text`) or v0.2 (`llm_generated_idea` too), or both.",
     )
     sample: int = Field(
         0, ge=0, description="DEMO ONLY: compose this many stand-in rows procedurally instead of reading `input`."
@@ -192,8 +237,11 @@ class TreeSettings(Section):
     """cpt/tree: topics below each root, breadth first."""
 
     roots: list[str] | Literal["all"] = Field("all", description="Slugs of the roots that are grown.")
-    children: list[int] = Field(
-        [8, 8, 7, 7], description="Children per node by level; the root is level 1, so 4 numbers are depth 5."
+    children: list[Annotated[int, Field(ge=1, le=50)]] = Field(
+        [8, 8, 7, 7],
+        min_length=1,
+        max_length=8,
+        description="Children per node by level; the root is level 1, so 4 numbers are depth 5.",
     )
     asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
     sampling: Sampling = Sampling(temperature=0.8, max_tokens=2048)
@@ -204,6 +252,9 @@ class TemplatesSettings(Section):
 
     count: int = Field(2000, ge=1, description="Distinct templates (paper: 2,000).")
     per_request: int = Field(20, ge=1, description="Templates asked for at once.")
+    threshold: float = Field(
+        0.7, gt=0, le=1, description="Jaccard similarity of their words from which a template is a near-duplicate."
+    )
     rounds: int = Field(10, ge=1, description="Most rounds of asking for those still missing.")
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=8192)
 
@@ -220,6 +271,34 @@ class PackSettings(Section):
 
     length: int = Field(16_384, ge=16, description="Tokens of a training window.")
     include_prompt: bool = Field(True, description="Whether the prompt stands before the page.")
+    fim_rate: float = Field(
+        0.0, ge=0, le=1, description="Share of the pages that are made fill-in-the-middle (0: none, usual: 0.5)."
+    )
+    fim_spm_rate: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Of those, the share with the suffix first (SPM); the others begin with the prefix.",
+    )
+
+
+class MixtureSettings(Section):
+    """cpt/mixture: how much of each source training draws."""
+
+    weights: dict[Source, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="Share of the tokens drawn from each source. Empty: by their tokens, so that each is read once.",
+    )
+    plan: dict[Source, Annotated[int, Field(ge=0)]] = Field(
+        {"websight": 5_000_000_000, "tree": 70_000_000_000},
+        description="Tokens planned of each source (paper: 5B + 70B); the report shows them beside those made.",
+    )
+
+    @model_validator(mode="after")
+    def _sum(self) -> MixtureSettings:
+        if self.weights and not sum(self.weights.values()) > 0:
+            raise ValueError("cpt.mixture.weights must hold one above 0, or be empty")
+        return self
 
 
 class CptSettings(Section):
@@ -230,8 +309,9 @@ class CptSettings(Section):
     templates: TemplatesSettings = TemplatesSettings()
     prompts: PromptsSettings = PromptsSettings()
     code: CodeSettings = CodeSettings()
-    dedup: DedupSettings = DedupSettings(threshold=0.7, bands=21, rows=6)
+    dedup: DedupSettings = DedupSettings(threshold=0.7, jobs=16)
     pack: PackSettings = PackSettings()
+    mixture: MixtureSettings = MixtureSettings()
 
 
 class RlPromptsSettings(Section):

@@ -251,7 +251,9 @@ class RewardSettings(Section):
     screenshots: int = Field(1, ge=1, le=5, description="Pictures handed to the judge.")
     asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
     patience_s: float = Field(
-        900, gt=0, description="How long an outage of rendering or judge is waited out before training halts [s]."
+        900,
+        gt=0,
+        description="How long an outage of rendering or judge is waited out before the answer counts as failed [s].",
     )
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ are this project's. What is not a field can be said in `extra_overrides`, in ver
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -25,13 +25,25 @@ OPERATIONAL = frozenset(
         "agent_workers",
         "ray_cpus",
         "gpu_memory",
+        "gpu_gb",
         "master_port",
         "stop_seconds",
+        "enabled",
+        "watch",
     }
 )
 
 
-class _Trainer(Section):
+class MegatronSettings(Section):
+    """How Megatron splits a model over GPUs; unused by fsdp2. What these leave over is data parallel."""
+
+    tensor: int = Field(1, ge=1, description="GPUs that share every matrix, of one node; divides the heads.")
+    pipeline: int = Field(1, ge=1, description="GPUs in a row that hold different layers; divides the layers.")
+    context: int = Field(1, ge=1, description="GPUs that share one sequence.")
+    expert: int = Field(1, ge=1, description="GPUs among which the experts of a layer are dealt; divides them.")
+
+
+class TrainerSettings(Section):
     """What SFT and GRPO share."""
 
     device: Literal["cuda", "cpu"] = Field(
@@ -39,7 +51,17 @@ class _Trainer(Section):
     )
     nodes: int = Field(1, ge=1, description="Nodes of the training job.")
     gpus_per_node: int = Field(8, ge=1, description="GPUs (on `cpu`: processes) of each node.")
-    strategy: Literal["fsdp2", "fsdp"] = Field("fsdp2", description="How verl shards the model (verl: fsdp2).")
+    gpu_gb: float = Field(
+        80,
+        gt=0,
+        description="Memory of one GPU [GB]; what cannot fit is refused (`artifactscoder train fit`).",
+    )
+    engine: Literal["fsdp2", "megatron"] = Field(
+        "fsdp2",
+        description="What trains: fsdp2 shards every layer over all GPUs (dense models); megatron keeps experts apart "
+        "(mixtures of experts). profiles/sizes holds the choice for each model and number of nodes.",
+    )
+    megatron: MegatronSettings = MegatronSettings()
     precision: Literal["bf16", "fp32"] = Field(
         "bf16",
         description="Type of the parameters in forward and backward; masters and reductions stay fp32. "
@@ -52,8 +74,9 @@ class _Trainer(Section):
     fused_kernels: bool = Field(
         False, description="verl's fused linear cross entropy: saves the logits of 16K x 152K tokens (10 GB)."
     )
-    sequence_parallel: int = Field(1, ge=1, description="GPUs that share one sequence (Ulysses).")
+    sequence_parallel: int = Field(1, ge=1, description="GPUs that share one sequence (Ulysses, fsdp2 only).")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay (verl).")
+    beta2: float = Field(0.999, gt=0, lt=1, description="AdamW's decay of squared gradients (verl).")
     clip_grad: float = Field(1.0, gt=0, description="Largest norm of the gradient (verl).")
     tokens_per_gpu: int = Field(
         16_640, gt=0, description="Tokens of a micro batch on one GPU; at least the longest sequence."
@@ -69,7 +92,7 @@ class _Trainer(Section):
     stop_seconds: float = Field(30.0, gt=0, description="Time to end by itself after SIGTERM, then SIGKILL [s].")
     extra_overrides: list[str] = Field(
         default_factory=list,
-        description="Further verl overrides, applied last, such as `optim.betas=[0.9,0.95]`.",
+        description="Further verl overrides, applied last, such as `model.use_liger=true`.",
     )
 
     @property
@@ -82,40 +105,128 @@ class _Trainer(Section):
             return self.attention
         return "flash_attention_2" if self.device == "cuda" else "sdpa"
 
+    @property
+    def on_host(self) -> bool:
+        """Whether optimiser states stay in host memory during a step."""
+        return False
 
-class SftSettings(_Trainer):
-    """Supervised fine-tuning with verl.trainer.sft_trainer."""
+    @property
+    def sequence_gpus(self) -> int:
+        """GPUs that share one sequence."""
+        return self.megatron.context if self.engine == "megatron" else self.sequence_parallel
+
+    @property
+    def data_parallel(self) -> int:
+        """Groups of GPUs that see different samples."""
+        split = self.megatron
+        model = split.tensor * split.pipeline if self.engine == "megatron" else 1
+        return self.world_size // (model * self.sequence_gpus)
+
+    @model_validator(mode="after")
+    def splits_as_its_engine_can(self) -> Self:
+        split, world = self.megatron, self.world_size
+        if self.engine == "fsdp2":
+            if world % self.sequence_parallel:
+                raise ValueError("sequence_parallel does not divide nodes x gpus_per_node")
+            return self
+        if self.device == "cpu":
+            raise ValueError("engine megatron needs GPUs; set engine: fsdp2 where device is cpu")
+        if self.precision != "bf16" or self.attention_kernel != "flash_attention_2" or self.sequence_parallel > 1:
+            raise ValueError(
+                "engine megatron takes precision bf16 and flash attention, and megatron.context for sequence_parallel"
+            )
+        if world % (split.tensor * split.pipeline * split.context):
+            raise ValueError("megatron.tensor x pipeline x context does not divide nodes x gpus_per_node")
+        if world % (split.expert * split.pipeline):
+            raise ValueError("megatron.expert x pipeline does not divide nodes x gpus_per_node")
+        if self.gpus_per_node % split.tensor:
+            raise ValueError("megatron.tensor reaches over the end of a node; it must divide gpus_per_node")
+        return self
+
+
+class NextTokenSettings(TrainerSettings):
+    """What CPT and SFT share: verl.trainer.sft_trainer."""
 
     learning_rate: float = Field(5e-5, gt=0, description="Peak learning rate (paper: 5e-5).")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="Learning rate after the warm-up.")
+    final_rate: float = Field(0.0, ge=0, le=1, description="Share of the peak at which the cosine ends.")
     warmup_ratio: float = Field(0.03, ge=0, lt=1, description="Share of the steps in which the rate rises.")
     batch_size: int = Field(128, ge=1, description="Samples of a step over all GPUs (paper: 128).")
     epochs: int = Field(2, ge=1, description="Passes over the data (paper: 2); unused where `steps` is set.")
     steps: int | None = Field(None, ge=1, description="Steps in all, instead of `epochs`.")
-    max_tokens: int = Field(16_384, gt=0, description="Longest request plus page [tokens] (paper: 16,384).")
-    frame_tokens: int = Field(
-        256, ge=0, description="Room above `max_tokens` for the chat frame and the system message [tokens]."
-    )
     offload: bool = Field(
         True,
-        description="Keep parameters and optimiser states in host memory (FSDP2): 61 GB less per GPU for 30B on "
-        "8 GPUs, 0.5 TB of host memory, slower steps. Off from 16 GPUs.",
+        description="Keep optimiser states (fsdp2: parameters and gradients too) in host memory and update them "
+        "there: 12 (fsdp2: 16) bytes a parameter that no GPU holds, slower steps.",
     )
     seed: int = Field(42, ge=0, description="Seed of the engine. The data order is verl's own, from epoch alone.")
     master_port: int = Field(29_500, gt=0, lt=65_536, description="Port of rank 0 for torchrun on several nodes.")
 
+    @property
+    def on_host(self) -> bool:
+        return self.offload
+
     @model_validator(mode="after")
-    def fits(self) -> SftSettings:
-        if self.tokens_per_gpu * self.sequence_parallel < self.max_tokens + self.frame_tokens:
-            raise ValueError("tokens_per_gpu x sequence_parallel is below max_tokens + frame_tokens")
-        if self.world_size % self.sequence_parallel:
-            raise ValueError("sequence_parallel does not divide nodes x gpus_per_node")
-        if self.batch_size % (self.world_size // self.sequence_parallel):
-            raise ValueError("batch_size is not a multiple of nodes x gpus_per_node / sequence_parallel")
+    def batch_is_shared_evenly(self) -> Self:
+        if self.batch_size % self.data_parallel:
+            raise ValueError(f"batch_size is not a multiple of the {self.data_parallel} groups of GPUs that share it")
+        if self.engine == "megatron" and self.nodes > 1 and self.megatron.pipeline > 1:
+            raise ValueError("megatron.pipeline above 1 is for one node: verl logs on the last stage's node")
         return self
 
 
-class GrpoSettings(_Trainer):
+class CptTrainSettings(NextTokenSettings):
+    """Continual pre-training with verl.trainer.sft_trainer on packed windows."""
+
+    enabled: bool = Field(
+        True,
+        description="Whether SFT starts from the CPT model; off, it starts from `base` and no CPT page is made for it. "
+        "The target `cpt` trains in any case.",
+    )
+    learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate.")
+    final_rate: float = Field(0.1, ge=0, le=1, description="Share of the peak at which the cosine ends.")
+    warmup_ratio: float = Field(0.01, ge=0, lt=1, description="Share of the steps in which the rate rises.")
+    batch_size: int = Field(256, ge=1, description="Windows of a step over all GPUs: 4.2M tokens of 16,384 each.")
+    epochs: int = Field(1, ge=1, description="Passes over the mixture; unused where `steps` is set.")
+    tokens_per_gpu: int = Field(
+        16_384, gt=0, description="Tokens of a micro batch on one GPU; at least `cpt.pack.length`."
+    )
+    save_every_steps: int = Field(100, ge=1, description="Steps between checkpoints; the last step saves always.")
+    seed: int = Field(42, ge=0, description="Seed of the engine and of the order of windows.")
+
+
+class SftSettings(NextTokenSettings):
+    """Supervised fine-tuning with verl.trainer.sft_trainer."""
+
+    max_tokens: int = Field(16_384, gt=0, description="Longest request plus page [tokens] (paper: 16,384).")
+    frame_tokens: int = Field(
+        256, ge=0, description="Room above `max_tokens` for the chat frame and the system message [tokens]."
+    )
+
+    @model_validator(mode="after")
+    def fits(self) -> SftSettings:
+        if self.tokens_per_gpu * self.sequence_gpus < self.max_tokens + self.frame_tokens:
+            raise ValueError("tokens_per_gpu x sequence_parallel is below max_tokens + frame_tokens")
+        return self
+
+
+class WatchSettings(Section):
+    """Alarms of GRPO: how far the last steps may drift from the first ones (train/watch.py). They stop nothing."""
+
+    first: int = Field(10, ge=2, description="First steps, with which others are compared.")
+    last: int = Field(5, ge=2, description="Last steps that are compared, as a mean.")
+    length_ratio: float = Field(1.5, gt=1, description="Length of the answers, in either direction.")
+    blank: float = Field(0.2, gt=0, description="Rise of the share of answers that show next to nothing.")
+    repetition: float = Field(0.1, gt=0, description="Rise of the share of answers in loops.")
+    template: float = Field(
+        0.3, gt=0, description="Rise of the share of answers with the skeleton of an answer to another prompt."
+    )
+    directed: float = Field(0.02, gt=0, description="Rise of the share of pages with text that speaks to the judge.")
+    gap: float = Field(0.15, gt=0, description="Rise of the checklist score over what rules say of the same pages.")
+    failed: float = Field(0.1, gt=0, description="Share of the answers that could not be scored.")
+
+
+class GrpoSettings(TrainerSettings):
     """Group-relative policy optimisation with verl.trainer.main_ppo."""
 
     learning_rate: float = Field(4e-6, gt=0, description="Learning rate, constant (paper: 4e-6).")
@@ -136,16 +247,34 @@ class GrpoSettings(_Trainer):
     epochs: int = Field(10, ge=1, description="Passes over the prompts; unused where `steps` is set.")
     steps: int | None = Field(None, ge=1, description="Steps in all, instead of `epochs`.")
     validate_every_steps: int = Field(10, ge=0, description="Steps between validations; 0: none.")
+    validate_temperature: float = Field(
+        1.0, ge=0, description="Sampling temperature of validations; 0 takes the likeliest token, as eval does."
+    )
     validate_prompts: int = Field(-1, ge=-1, description="Prompts of a validation; -1: all of the file.")
     rollout: Literal["vllm", "sglang", "hfcpu"] = Field("vllm", description="Engine that samples; hfcpu on CPUs.")
     tensor_parallel: int = Field(4, ge=1, description="GPUs of one rollout replica (verl: 4).")
     gpu_memory: float = Field(0.6, gt=0, lt=1, description="Share of GPU memory that the rollout may hold (verl).")
     offload: bool = Field(True, description="Move training states to the host while answers are sampled (verl).")
+    offload_optimizer: bool = Field(
+        False, description="Keep optimiser states in host memory during updates too, as train.sft.offload does."
+    )
+    router_replay: Literal["none", "R2", "R3"] = Field(
+        "none",
+        description="Mixtures of experts on megatron: updates take each token's experts from the log probabilities "
+        "before (R2) or from the sampling itself (R3), instead of choosing anew.",
+    )
     tokens_per_gpu: int = Field(
         32_768,
         gt=0,
         description="Tokens of a micro batch on one GPU; at least prompt plus answer (verl: 32,768).",
     )
+    least_scored: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of a step's answers that must have been scored; where outages left less, training halts.",
+    )
+    watch: WatchSettings = WatchSettings()
     browsers: int = Field(8, ge=1, description="Browsers of the render service beside the trainer, one a core.")
     reward_workers: int = Field(8, ge=1, description="Ray actors that call the reward.")
     agent_workers: int = Field(8, ge=1, description="Ray actors that send prompts to the rollout.")
@@ -156,9 +285,13 @@ class GrpoSettings(_Trainer):
     )
     seed: int = Field(42, ge=0, description="Seed of the order of prompts and of the rollout.")
 
+    @property
+    def on_host(self) -> bool:
+        return self.offload_optimizer
+
     @model_validator(mode="after")
     def fits(self) -> GrpoSettings:
-        if self.tokens_per_gpu * self.sequence_parallel < self.max_prompt_tokens + self.max_response_tokens:
+        if self.tokens_per_gpu * self.sequence_gpus < self.max_prompt_tokens + self.max_response_tokens:
             raise ValueError("tokens_per_gpu x sequence_parallel is below max_prompt_tokens + max_response_tokens")
         if (self.device == "cpu") != (self.rollout == "hfcpu"):
             raise ValueError("device `cpu` goes with rollout `hfcpu`, and only with it")
@@ -168,6 +301,11 @@ class GrpoSettings(_Trainer):
             raise ValueError("mini_batch_prompts does not divide batch_prompts")
         if self.batch_prompts * self.rollouts % self.world_size:
             raise ValueError("batch_prompts x rollouts is not a multiple of nodes x gpus_per_node")
+        if (self.mini_batch_prompts or self.batch_prompts) * self.rollouts % self.data_parallel:
+            groups = f"the {self.data_parallel} groups of GPUs that share it"
+            raise ValueError(f"mini_batch_prompts x rollouts is not a multiple of {groups}")
+        if self.router_replay != "none" and self.engine != "megatron":
+            raise ValueError("router_replay needs engine: megatron")
         return self
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from artifactscoder.dedup.phases import filter, pairs, signature
+from artifactscoder.dedup.phases import HTML, bands, components, filter, keep, pairs, route, signature, verify
 
-__all__ = ["filter", "pairs", "signature"]
+__all__ = ["HTML", "bands", "components", "filter", "keep", "pairs", "route", "signature", "verify"]

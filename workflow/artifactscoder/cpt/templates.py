@@ -1,8 +1,10 @@
 """cpt/templates: distinct prompt templates with placeholders.
 
 Out: TEMPLATE rows, `templates/0007/03` is place 3 of batch 7. A template must hold {topic}, may hold {audience},
-{style} and {feature} and no other placeholder, and must differ from all others in its words. Batches are asked for
-until there are enough or the rounds are used up. Paper scale: 2,000 templates, about 100 requests.
+{style} and {feature} and no other placeholder, and must differ from all that were taken before it: by its words, case
+and punctuation apart, it is less than `threshold` like each of them (Jaccard of character 5-grams, compared exactly,
+one with all: 2,000 templates are seconds). Batches are asked for until there are enough or the rounds are used up.
+Paper scale: 2,000 templates, about 100 requests and those for what fell out.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pydantic import BaseModel, Field
 
 from artifactscoder import tables
 from artifactscoder.config import Config
+from artifactscoder.dedup.minhash import U64, jaccard, shingles
 from artifactscoder.errors import UserError
 from artifactscoder.ledger import Ledger, beside
 from artifactscoder.llm import generate, prompts
@@ -45,12 +48,30 @@ def fault(template: str) -> str:
     return "" if 20 <= len(template) <= 2000 else f"it has {len(template)} characters"
 
 
+class Taken:
+    """The templates taken so far, to compare the next one with."""
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+        self._known: list[tuple[str, U64]] = []
+
+    def add(self, id_: str, template: str) -> str:
+        """Take a template; if it is like one taken before, say which instead, as dedup does."""
+        new = shingles(" ".join(re.findall(r"\w+", template)))
+        for other, known in self._known:
+            short, long = sorted((len(new), len(known)))
+            if short >= self.threshold * long and (likeness := jaccard(new, known)) >= self.threshold:
+                return f"{likeness:.4f} like {other}"
+        self._known.append((id_, new))
+        return ""
+
+
 async def run(config: Config, output: Path) -> Ledger:
     """Ask for templates until there are enough and write table and ledger."""
     settings = config.cpt.templates
     ledger = Ledger(beside(output))
     progress = Progress("cpt/templates", settings.count)
-    seen: set[str] = set()
+    taken = Taken(settings.threshold)
     batch = 0
     async with generate.roles(config, "cpt/templates", "all", "teacher") as [teacher]:
         with tables.Writer(output, TEMPLATE) as writer:
@@ -64,20 +85,19 @@ async def run(config: Config, output: Path) -> Ledger:
                     ledger.enter(outcome.id for outcome in outcomes)
                     for outcome in outcomes:
                         if outcome.row is not None:
-                            words = " ".join(re.findall(r"\w+", outcome.row["template"].lower()))
-                            if words in seen:
-                                outcome.status, outcome.reason = "rejected", "same_words"
-                            elif writer.rows == settings.count:
+                            if writer.rows == settings.count:
                                 outcome.status, outcome.reason = "rejected", "not_needed"
+                            elif twin := taken.add(outcome.id, outcome.row["template"]):
+                                outcome.status, outcome.reason = "rejected", "near_duplicate"
+                                outcome.detail = twin
                             else:
-                                seen.add(words)
                                 writer.write(outcome.row)
                                 progress.step()
                         ledger.leave(outcome.id, outcome.status, outcome.reason, outcome.detail, outcome.usage)
             if writer.rows < settings.count:
                 raise UserError(
                     f"only {writer.rows} distinct templates of {settings.count} came in {settings.rounds} rounds; "
-                    "raise cpt.templates.rounds or its temperature, or lower cpt.templates.count"
+                    "raise cpt.templates.rounds, its temperature or its threshold, or lower cpt.templates.count"
                 )
             ledger.close()
     progress.end(ledger.summary())

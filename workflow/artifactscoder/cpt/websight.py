@@ -1,9 +1,12 @@
 """cpt/websight: WebSight rows made into better pages, in three requests each.
 
-In: WebSight's Parquet files (`llm_generated_idea`, `text`, optionally `image`; both published versions have these).
-L1, the seed: what the page is, said from idea, page and, where the endpoint can see, the picture. L2: the seed
-expanded into a full brief. Then the page rewritten by that brief, with its introduction. Out: PAGE rows whose prompt
-is the brief. A shard is a range of rows, so that any number of jobs reads the files once.
+In: WebSight's Parquet files: v0.1 has `image` and `text` (823K rows), v0.2 `llm_generated_idea` too (1.9M rows).
+L1, the seed: what the page is, said from the page, its idea where the version has one, and its picture where the
+endpoint can see; the ledger says from which of them. L2: the seed expanded into a full brief. Then the page rewritten
+by that brief, with its introduction. Out: PAGE rows whose prompt is the brief.
+
+A shard is a range of rows, so that any number of jobs reads the files once; pictures (200 KB each) are read only for
+an endpoint that can see, and a few at a time.
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ from artifactscoder.ledger import Ledger, Usage
 from artifactscoder.llm import generate, pages, prompts
 from artifactscoder.llm.client import Client, Unusable
 from artifactscoder.llm.generate import Outcome, unusable
+from artifactscoder.llm.prompts import Message
 from artifactscoder.progress import Progress
 from artifactscoder.records import PAGE, TEXT, columns, slug
 from artifactscoder.tables import Row
 
-COLUMNS = ["llm_generated_idea", "text"]
+TEXT_COLUMN, IDEA, IMAGE = "text", "llm_generated_idea", "image"
+AT_ONCE = 32  # rows that are read at a time
 
 
 def source(paths: list[Path], output: Path) -> None:
@@ -36,8 +41,11 @@ def source(paths: list[Path], output: Path) -> None:
             "cpt.websight.shards to 0 to leave WebSight out"
         )
     found = []
+    named: dict[str, Path] = {}
     for path in sorted(paths):
-        with tables.open_table(path, COLUMNS) as file:
+        if (other := named.setdefault(slug(path.stem), path)) is not path:
+            raise UserError(f"{other} and {path} would give their rows the same ids; rename one of the two")
+        with tables.open_table(path, [TEXT_COLUMN]) as file:
             found.append({"path": str(path), "rows": file.metadata.num_rows})
     files.write_bytes(output, json.dumps({"files": found}, indent=1).encode())
 
@@ -71,7 +79,7 @@ async def run(config: Config, source: Path, shard: int, output: Path) -> Ledger:
     name = f"{shard:04d}"
     async with generate.roles(config, "cpt/websight", name, "teacher", "coder") as [teacher, coder]:
         return await generate.in_order(
-            _range(listed, start, end),
+            _range(listed, start, end, teacher.settings.vision),
             lambda row: [row["id"]],
             lambda row: _page(config, teacher, coder, row),
             output,
@@ -81,21 +89,25 @@ async def run(config: Config, source: Path, shard: int, output: Path) -> Ledger:
         )
 
 
-def _range(listed: list[dict[str, Any]], start: int, end: int) -> Iterator[Row]:
+def _range(listed: list[dict[str, Any]], start: int, end: int, pictures: bool) -> Iterator[Row]:
     """Rows `start` to `end` of all files in their order; row groups outside are not read."""
+    wanted = [TEXT_COLUMN, IDEA, *([IMAGE] if pictures else [])]
     first = 0
     for entry in listed:
         last = first + entry["rows"]
         if first < end and start < last:
             path = Path(entry["path"])
-            with tables.open_table(path, COLUMNS) as file:
-                names = [name for name in (*COLUMNS, "image") if name in file.schema_arrow.names]
+            with tables.open_table(path, [TEXT_COLUMN]) as file:
+                if file.metadata.num_rows != entry["rows"]:
+                    raise UserError(f"{path} has changed since its rows were counted; run the workflow again")
+                names = [name for name in wanted if name in file.schema_arrow.names]
                 at = first
                 for group in range(file.metadata.num_row_groups):
                     size = file.metadata.row_group(group).num_rows
                     if at < end and start < at + size:
-                        table = file.read_row_group(group, columns=names)
-                        for number, row in enumerate(table.to_pylist(), at):
+                        parts = file.iter_batches(AT_ONCE, row_groups=[group], columns=names)
+                        rows = (row for part in parts for row in part.to_pylist())
+                        for number, row in enumerate(rows, at):
                             if start <= number < end:
                                 yield {"id": f"websight/{slug(path.stem)}/{number - first:07d}", **row}
                     at += size
@@ -104,14 +116,12 @@ def _range(listed: list[dict[str, Any]], start: int, end: int) -> Iterator[Row]:
 
 async def _page(config: Config, teacher: Client, coder: Client, row: Row) -> list[Outcome]:
     settings = config.cpt.websight
-    idea, html = row["llm_generated_idea"], row["text"]
-    if not idea or not html:
-        return [Outcome(row["id"], "rejected", "malformed", "llm_generated_idea or text is empty")]
+    html = row[TEXT_COLUMN]
+    if not html:
+        return [Outcome(row["id"], "rejected", "malformed", "text is empty")]
     total = Usage()
     try:
-        images = _images(row) if teacher.settings.vision else None
-        nonce = hashlib.sha256(html.encode()).hexdigest()[:16]
-        messages = prompts.load("cpt_seed").fill(images, idea=idea, html=html, nonce=nonce)
+        messages, read = _seed(row)
         seed, usage, _ = await teacher.ask(messages, settings.sampling)
         total += usage
         messages = prompts.load("cpt_expand").fill(seed=seed.text.strip())
@@ -125,10 +135,23 @@ async def _page(config: Config, teacher: Client, coder: Client, row: Row) -> lis
     messages = prompts.load("cpt_rewrite").fill(prompt=prompt)
     outcome = await pages.page(coder, messages, settings.sampling, draft)
     outcome.usage = total + outcome.usage
+    outcome.detail = "; ".join(filter(None, [read, outcome.detail]))
     return [outcome]
 
 
-def _images(row: Row) -> list[str] | None:
-    image = row.get("image")
+def _seed(row: Row) -> tuple[list[Message], str]:
+    """The request for the seed, and what it is said from."""
+    html, idea, picture = row[TEXT_COLUMN], row.get(IDEA), _picture(row)
+    given = {"html": html, "nonce": hashlib.sha256(html.encode()).hexdigest()[:16]}
+    if idea:
+        messages = prompts.load("cpt_seed").fill([picture] if picture else None, idea=idea, **given)
+    else:
+        messages = prompts.load("cpt_seed_page").fill([picture] if picture else None, **given)
+    return messages, "seen: " + ", ".join(["text", *(["idea"] if idea else []), *(["picture"] if picture else [])])
+
+
+def _picture(row: Row) -> str | None:
+    """The picture of a row as a data URL: bytes, or a struct with them, as the `datasets` library writes it."""
+    image = row.get(IMAGE)
     data = image.get("bytes") if isinstance(image, dict) else image
-    return [files.data_url(data)] if data else None
+    return files.data_url(data) if data else None

@@ -25,10 +25,11 @@ import xxhash
 from artifactscoder import benchmarks
 from artifactscoder.config.data import DecontaminateSettings
 from artifactscoder.dedup import minhash
-from artifactscoder.dedup.phases import SLACK
+from artifactscoder.dedup.bands import SLACK
 
 COMMON = 10  # items
 LEAST = 6  # words
+PERMUTATIONS, SHINGLE = 128, 5
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
@@ -63,10 +64,8 @@ class Benchmarks:
         _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
         rare = counts[inverse] < COMMON
         self.hashes, self.owners = hashes[rare], owners[rare]
-        self.shingles = [minhash.shingles(text) for text in texts]
-        self.permutations = minhash.permutations(128)
-        signatures = [minhash.signature(one, *self.permutations) for one in self.shingles]
-        self.signatures = np.array(signatures, np.uint32).reshape(len(signatures), 128)
+        self.shingles = [minhash.shingles(text, SHINGLE) for text in texts]
+        self.signatures = _signatures(texts)
 
     def overlap(self, prompt: str) -> str:
         """What a prompt has in common with an item, in words for the ledger; empty when that is not enough."""
@@ -96,14 +95,21 @@ class Benchmarks:
         return f"{share} ({100 * count / len(grams):.0f} %) stand in {self.items[item].name}"
 
     def _likeness(self, prompt: str) -> str:
-        mine = minhash.shingles(prompt)
-        estimates = (self.signatures == minhash.signature(mine, *self.permutations)).mean(axis=1)
+        mine = minhash.shingles(prompt, SHINGLE)
+        estimates = (self.signatures == _signatures([prompt])).mean(axis=1)
         best, most = -1, 0.0
         for i in np.flatnonzero(estimates >= self.settings.threshold - SLACK).tolist():
             value = minhash.jaccard(mine, self.shingles[i])
             if value >= self.settings.threshold and value > most:
                 best, most = i, value
         return f"{most:.4f} like {self.items[best].name}" if best >= 0 else ""
+
+
+def _signatures(texts: list[str]) -> minhash.U32:
+    if not texts:  # nothing to compile
+        return np.empty((0, PERMUTATIONS), np.uint32)
+    encoded = [text.encode("utf-8", "replace") for text in texts]
+    return minhash.signatures(minhash.normal(encoded), SHINGLE, PERMUTATIONS)
 
 
 def _grams(found: list[str], n: int) -> np.ndarray:

@@ -1,54 +1,94 @@
-"""Shingles, signatures and candidates.
+"""Texts, shingles, signatures.
 
-A text is lower-cased and stripped; its shingles are the distinct character n-grams, each hashed to 64 bits; a shorter
-text is one shingle. A signature is the minimum of `a*h + b mod 2^32` over the low 32 bits of the hashes for each of the
-permutations that datasketch draws too (its `affine32` scheme), so that datasketch can be the judge of it; importing it
-here would cost a second or two in every job. Vectorised in numpy: 2-3 ms for a page of 16 KB with 128 permutations.
+A text is compared in lower case, each character by itself (so İ is i and a dot above, and Σ is σ wherever it stands),
+without white space at both ends; nothing else is made alike: é as one character and as two are two texts. Its
+shingles are the distinct sequences of `n` characters (5 by default), each hashed to 64 bits; a shorter text is one
+shingle, the empty one too. A signature is datasketch's, bit for bit: the minimum of `a*h + b mod 2^32` over the low 32
+bits of the hashes, once mixed, for each of the permutations that its `affine32` scheme draws. Importing datasketch
+would cost two seconds in every job, so they are drawn here; the tests hold both against each other, and
+`engine: datasketch` makes them there, 100 times slower, for whoever wants to compare.
 
-Bands: with b bands of r rows a pair of similarity J becomes a candidate with probability 1 - (1 - J^r)^b:
-21 x 6 finds 93 % of the pairs at 0.7, 18 x 7 finds 99 % at 0.8 and more above.
+Texts come as Arrow columns and are never Python strings on their way: decoding, lower case, hashing and minima take
+about 180 µs a page of 16 KB in the compiled loops of `kernels.py`, and 4 bytes of memory a character.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
-U64 = NDArray[np.uint64]
+from artifactscoder.errors import UserError
+
+U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
-
-_BASE = np.uint64(0x9E3779B97F4A7C15)
-_MIX1, _MIX2, _SHIFT = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53), np.uint64(33)
-
-
-def normal(text: str) -> str:
-    """The text that is compared."""
-    return text.lower().strip()
+U64 = NDArray[np.uint64]
+I64 = NDArray[np.int64]
+SLICE = 4 << 20  # bytes of text that are decoded at once
 
 
-def exact(text: str) -> bytes:
-    """16 bytes that are equal for texts that are equal after normalisation."""
-    return xxhash.xxh3_128_digest(normal(text).encode("utf-8", "surrogatepass"))
+@dataclass(frozen=True)
+class Texts:
+    """Normalised texts as code points: text i is codes[starts[i]:ends[i]]."""
+
+    codes: U32
+    starts: I64
+    ends: I64
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def lengths(self) -> I64:
+        return self.ends - self.starts
+
+    def exact(self) -> list[bytes]:
+        """16 bytes for each text that are equal for equal texts."""
+        spans = zip(self.starts.tolist(), self.ends.tolist(), strict=True)
+        return [xxhash.xxh3_128_digest(self.codes[start:end].data) for start, end in spans]
 
 
-def shingles(text: str, n: int = 5) -> U64:
-    """The sorted distinct 64-bit hashes of the character n-grams of a text."""
-    codes = np.frombuffer(normal(text).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
-    width = min(n, max(1, len(codes)))
-    count = max(1, len(codes) - width + 1)
-    hashed = np.full(count, np.uint64(width), np.uint64)
-    with np.errstate(over="ignore"):
-        for i in range(width if len(codes) else 0):
-            hashed = hashed * _BASE + codes[i : i + count]
-        hashed ^= hashed >> _SHIFT
-        hashed *= _MIX1
-        hashed ^= hashed >> _SHIFT
-        hashed *= _MIX2
-        hashed ^= hashed >> _SHIFT
-    return np.unique(hashed)
+def normal(texts: pa.Array | list[bytes]) -> Texts:
+    """Texts, an Arrow array of strings or a list of UTF-8, as they are compared."""
+    from artifactscoder.dedup import kernels
+
+    if isinstance(texts, list):
+        data, offsets = _packed(texts)
+    else:
+        held = texts.cast(pa.large_string()).fill_null("")
+        _, places, buffer = held.buffers()
+        offsets = np.frombuffer(places, np.int64)[held.offset : held.offset + len(held) + 1] if places else _ZERO
+        data = np.frombuffer(buffer, np.uint8) if buffer is not None and buffer.size else np.zeros(1, np.uint8)
+    starts, ends = np.empty(len(texts), np.int64), np.empty(len(texts), np.int64)
+    codes = np.empty(int(offsets[-1] - offsets[0]), np.uint32)
+    kernels.normalise(data, offsets, kernels.LOWER, codes, starts, ends)
+    return Texts(codes, starts, ends)
+
+
+_ZERO = np.zeros(1, np.int64)
+
+
+def _packed(parts: list[bytes]) -> tuple[U8, I64]:
+    offsets = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum([len(part) for part in parts], out=offsets[1:])
+    return np.frombuffer(b"".join(parts) or b"\0", np.uint8), offsets
+
+
+def slices(texts: pa.Array) -> Iterator[pa.Array]:
+    """An Arrow array in parts of at most SLICE bytes, or of one text."""
+    start, size = 0, 0
+    for i, length in enumerate(pc.binary_length(texts).to_pylist()):
+        if i > start and size + (length or 0) > SLICE:
+            yield texts[start:i]
+            start, size = i, 0
+        size += length or 0
+    if start < len(texts):
+        yield texts[start:]
 
 
 def permutations(k: int, seed: int = 1) -> tuple[U32, U32]:
@@ -58,58 +98,42 @@ def permutations(k: int, seed: int = 1) -> tuple[U32, U32]:
     return a, generator.randint(0, 1 << 32, k, dtype=np.uint32)
 
 
-def signature(hashed: U64, a: U32, b: U32) -> U32:
-    """Minimum of every permutation over the shingles, uint32[len(a)]."""
-    low = hashed.astype(np.uint32)
-    out = np.empty(len(a), np.uint32)
-    buffer = np.empty_like(low)
-    with np.errstate(over="ignore"):
-        for k in range(len(a)):
-            np.multiply(low, a[k], out=buffer)
-            np.add(buffer, b[k], out=buffer)
-            out[k] = buffer.min()
+def signatures(texts: Texts, n: int, k: int, engine: str = "numba") -> U32:
+    """The signature of each text, uint32[len(texts), k]."""
+    from artifactscoder.dedup import kernels
+
+    out = np.empty((len(texts), k), np.uint32)
+    if engine == "numba":
+        kernels.signatures(texts.codes, texts.starts, texts.ends, n, *permutations(k), out)
+        return out
+    try:
+        from datasketch import MinHash
+    except ImportError:
+        raise UserError("engine: datasketch needs the package: pip install datasketch, or take engine: numba") from None
+    sets, bounds = shingle_sets(texts, n)
+    for i in range(len(texts)):
+        made = MinHash(num_perm=k, seed=1, scheme="affine32", hashfunc=int)
+        made.update_batch(sets[bounds[i] : bounds[i + 1]].astype(np.uint32).tolist())
+        out[i] = made.hashvalues
     return out
+
+
+def shingle_sets(texts: Texts, n: int) -> tuple[U64, I64]:
+    """Distinct hashes of each text: those of text i are sets[bounds[i]:bounds[i + 1]], in no order."""
+    from artifactscoder.dedup import kernels
+
+    room = np.maximum(texts.lengths - n + 1, 1).sum() if len(texts) else 0
+    sets, bounds = np.empty(int(room), np.uint64), np.zeros(len(texts) + 1, np.int64)
+    kernels.shingle_sets(texts.codes, texts.starts, texts.ends, n, sets, bounds)
+    return sets[: bounds[-1]], bounds
+
+
+def shingles(text: str, n: int = 5) -> U64:
+    """The sorted distinct hashes of one text."""
+    return np.sort(shingle_sets(normal([text.encode("utf-8", "surrogatepass")]), n)[0])
 
 
 def jaccard(x: U64, y: U64) -> float:
     """Exact Jaccard similarity of two shingle sets as `shingles` gives them."""
     common = len(np.intersect1d(x, y, assume_unique=True))
     return common / (len(x) + len(y) - common)
-
-
-def estimates(signatures: U32, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of equal places in the signatures of each pair (i, j), which estimates their Jaccard similarity."""
-    return (signatures[pairs[:, 0]] == signatures[pairs[:, 1]]).mean(axis=1)
-
-
-def candidates(signatures: U32, lengths: NDArray[np.int64], bands: int, rows: int, bucket: int) -> NDArray[np.int64]:
-    """Pairs (i < j) that share a band, int64[m, 2], sorted and distinct.
-
-    A bucket of more than `bucket` members pairs each of them with its longest one only.
-    """
-    n = len(signatures)
-    found: list[NDArray[np.int64]] = []
-    for band in range(bands):
-        part = np.ascontiguousarray(signatures[:, band * rows : (band + 1) * rows])
-        keys = part.view(np.dtype((np.void, part.dtype.itemsize * rows))).ravel()
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        edges = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1], True])
-        for start, end in zip(edges[:-1], edges[1:], strict=True):
-            if end - start > 1:
-                found.extend(_pairs(order[start:end], lengths, n, bucket))
-    if not found:
-        return np.empty((0, 2), np.int64)
-    codes = np.unique(np.concatenate(found))
-    return np.stack([codes // n, codes % n], axis=1)
-
-
-def _pairs(members: NDArray[np.intp], lengths: NDArray[np.int64], n: int, bucket: int) -> Iterator[NDArray[np.int64]]:
-    if len(members) <= bucket:
-        i, j = np.triu_indices(len(members), 1)
-        x, y = members[i], members[j]
-    else:
-        y = members
-        x = np.full_like(members, members[np.argmax(lengths[members])])
-        x, y = x[x != y], y[x != y]
-    yield np.minimum(x, y).astype(np.int64) * n + np.maximum(x, y)

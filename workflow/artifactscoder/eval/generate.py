@@ -1,107 +1,113 @@
-"""eval/generate: a model's answers to held-out tasks, by plain transformers.
+"""eval/generate: a model's answers to the tasks.
 
-In: rl_val.parquet (tasks that no training saw) and a model folder in HF format. Out: one row a task with the raw
-answer, its tokens, and how it ended. Batches of left-padded prompts, greedy by default, on a GPU when there is one.
+In: tasks.parquet and a model folder in HF format, answered by transformers or by a vLLM in the job (`eval.engine`), or
+the name of an endpoint. Out: one row a task with the raw answer, its tokens, and how it ended. An answer that is cut
+off, empty or a loop is an answer: it gets the points that its page deserves, as a user would see it. Only where nobody
+answered is a task `failed`. Every answer is in the journal before it counts. transformers decodes the same batches
+whenever it is started, for padding moves the last digits; a kill loses the batch under way.
 """
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import Any
+
+import orjson
 
 from artifactscoder import tables
 from artifactscoder.config import Config
-from artifactscoder.config.engines import Sampling
 from artifactscoder.errors import UserError
+from artifactscoder.eval.tasks import TASKS
+from artifactscoder.journal import Journal
 from artifactscoder.ledger import Ledger, Usage, beside
+from artifactscoder.llm import folder, generate
+from artifactscoder.llm.client import Unusable
+from artifactscoder.llm.generate import Outcome, unusable
+from artifactscoder.llm.prompts import Message
+from artifactscoder.models import fingerprint
 from artifactscoder.progress import Progress
 from artifactscoder.records import INT, TEXT, columns
+from artifactscoder.tables import Row
 
-ANSWER = columns(
-    id=TEXT, model=TEXT, task=TEXT, prompt=TEXT, checklist=TEXT, reference=TEXT, answer=TEXT, finish=TEXT, tokens=INT
-)
+KEPT = [name for name in TASKS.names if name not in ("id", "system")]
+ANSWER = columns(id=TEXT, model=TEXT, **dict.fromkeys(KEPT, TEXT), answer=TEXT, finish=TEXT, tokens=INT)
 
 
-def run(config: Config, input: Path, model: Path, name: str, output: Path) -> Ledger:
-    """Answer the first `eval.tasks` rows of `input` with the model `name` in the folder `model`."""
-    settings = config.eval
-    rows = []
-    for row in tables.rows(input, ["prompt", "reward_model", "extra_info"]):
-        rows.append(row)
-        if len(rows) == settings.tasks:
-            break
-    if not rows:
-        raise UserError(f"{input} holds no validation tasks; raise rl.prompts.count")
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def conversation(system: str, prompt: str) -> list[Message]:
+    """What every model is asked, as trained ones were in training."""
+    return [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left")
-        weights = AutoModelForCausalLM.from_pretrained(model, dtype="auto", device_map=_place(torch))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{model} is not a model that transformers can load: {str(error)[:200]}") from None
-    weights.eval()
-    torch.manual_seed(config.seed)
-    ledger = Ledger(beside(output))
-    progress = Progress(f"eval/generate {name}", len(rows))
-    with tables.Writer(output, ANSWER) as writer:
-        for start in range(0, len(rows), settings.batch):
-            part = rows[start : start + settings.batch]
-            answers = _answers(torch, tokenizer, weights, [row["prompt"] for row in part], settings.sampling)
-            for row, (text, count, finish) in zip(part, answers, strict=True):
-                info = row["extra_info"]
-                id_ = f"{name}/{info['id']}"
-                ledger.enter([id_])
-                ledger.leave(id_, "ok", usage=Usage(attempts=1, tokens_out=count))
-                writer.write(
-                    {
-                        "id": id_,
-                        "model": name,
-                        "task": info["task"],
-                        "prompt": info["prompt"],
-                        "checklist": info["checklist"],
-                        "reference": row["reward_model"]["ground_truth"],
-                        "answer": text,
-                        "finish": finish,
-                        "tokens": count,
-                    }
-                )
-                progress.step()
-        ledger.close()
+
+async def run(config: Config, input: Path, model: Path | None, name: str, output: Path) -> Ledger:
+    """Answer every task of `input` with the model `name`: the one in the folder `model`, or the endpoint."""
+    if model is None:
+        if name not in config.endpoints:
+            raise UserError(
+                f"there is no endpoint '{name}'; name one of the configuration, or give a folder by --model"
+            )
+        return await _asked(config, input, name, output)
+    if config.eval.engine == "vllm":
+        return await _asked(folder.served(config, name, model), input, name, output)
+    return await _decoded(config, input, model, name, output)
+
+
+async def _asked(config: Config, input: Path, name: str, output: Path) -> Ledger:
+    """By an endpoint."""
+    async with generate.roles(config, "eval/generate", name, endpoints=[name]) as [client]:
+
+        async def work(row: Row) -> list[Outcome]:
+            messages = conversation(row["system"], row["prompt"])
+            try:
+                answer, usage, _ = await client.ask(messages, config.eval.sampling)
+            except Unusable as trouble:
+                if trouble.status == "failed":
+                    return unusable([f"{name}/{row['id']}"], trouble)
+                finish = "length" if trouble.reason == "truncated" else trouble.reason
+                full = _row(row, name, trouble.text, finish, trouble.usage.tokens_out)
+                return [Outcome(full["id"], usage=trouble.usage, row=full)]
+            full = _row(row, name, answer.text, answer.finish, answer.tokens_out)
+            return [Outcome(full["id"], usage=usage, row=full)]
+
+        return await generate.in_order(
+            tables.rows(input, TASKS.names),
+            lambda row: [f"{name}/{row['id']}"],
+            work,
+            output,
+            ANSWER,
+            [client],
+            Progress(f"eval/generate {name}", tables.count(input)),
+        )
+
+
+async def _decoded(config: Config, input: Path, path: Path, name: str, output: Path) -> Ledger:
+    """By transformers."""
+    settings, ledger = config.eval, Ledger(beside(output))
+    identity = ["transformers", fingerprint(path), settings.sampling.model_dump(), config.seed]
+    progress = Progress(f"eval/generate {name}", tables.count(input))
+    model: folder.Folder | None = None
+    async with Journal(config.journal / "eval/generate" / name) as journal:
+        with tables.Writer(output, ANSWER) as writer:
+            for part in tables.batches(input, TASKS.names, settings.batch):
+                asked = [conversation(row["system"], row["prompt"]) for row in part]
+                # The others of a batch belong to what names an answer: their lengths decide the padding.
+                batch = hashlib.sha256(orjson.dumps([identity, asked], option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+                key = f"decoded/{batch}"
+                entry = journal.get(key)
+                if entry is None:
+                    model = model or folder.Folder(path)
+                    entry = {"answers": model.answers(asked, settings.sampling, int(batch[:8], 16))}
+                    await journal.put(key, entry)
+                for row, (text, count, finish) in zip(part, entry["answers"], strict=True):
+                    full = _row(row, name, text, finish, count)
+                    ledger.enter([full["id"]])
+                    ledger.leave(full["id"], "ok", usage=Usage(attempts=1, tokens_out=count))
+                    writer.write(full)
+                    progress.step()
+            ledger.close()
     progress.end(ledger.summary())
     return ledger
 
 
-def _place(torch: Any) -> str:
-    return "auto" if torch.cuda.is_available() else "cpu"
-
-
-def _answers(
-    torch: Any, tokenizer: Any, model: Any, prompts: list[list[dict[str, str]]], sampling: Sampling
-) -> list[tuple[str, int, str]]:
-    """(text, tokens, `stop` or `length`) for each conversation."""
-    texts = [tokenizer.apply_chat_template(p, tokenize=False, add_generation_prompt=True) for p in prompts]
-    batch = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False).to(model.device)
-    room = getattr(model.config, "max_position_embeddings", 1 << 20) - batch["input_ids"].shape[1]
-    drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p} if sampling.temperature else {}
-    with torch.inference_mode():
-        out = model.generate(
-            input_ids=batch["input_ids"],
-            attention_mask=batch["attention_mask"],
-            max_new_tokens=min(sampling.max_tokens, room),
-            do_sample=bool(drawn),
-            pad_token_id=tokenizer.pad_token_id,
-            **drawn,
-        )
-    ends = set(_list(model.generation_config.eos_token_id)) | set(_list(tokenizer.eos_token_id))
-    results = []
-    for new in out[:, batch["input_ids"].shape[1] :].tolist():
-        stop = next((i for i, token in enumerate(new) if token in ends), None)
-        ids = new if stop is None else new[:stop]
-        text = tokenizer.decode(ids, skip_special_tokens=True)
-        results.append((text, len(ids), "length" if stop is None else "stop"))
-    return results
-
-
-def _list(value: Any) -> list[int]:
-    return value if isinstance(value, list) else [value]
+def _row(task: Row, name: str, text: str, finish: str, count: int) -> Row:
+    kept = {key: value for key, value in task.items() if key != "system"}
+    return {**kept, "id": f"{name}/{task['id']}", "model": name, "answer": text, "finish": finish, "tokens": count}

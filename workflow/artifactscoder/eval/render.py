@@ -1,7 +1,9 @@
-"""eval/render: every answer's page in a browser, with pictures over time.
+"""eval/render: every answer's page in a browser, looked at and then used.
 
-In: a model's answers. Out: what was extracted, the verdict, and three pictures a second of page time apart. An answer
-without a page is a result too (`reason` no_page or truncated, nothing rendered): it scores 0, it is not left out.
+In: a model's answers. Out: what was extracted, the verdict, `eval.screenshots` pictures a second of page time apart,
+and one more after each of at most `eval.interactions` things that the page offers (render/explore.py); the verdict says
+what was done and how much of the picture it changed. An answer without a page is a result too (`reason` no_page or
+truncated, nothing rendered): it scores 0, it is not left out.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from artifactscoder.llm.generate import Outcome
 from artifactscoder.progress import Progress
 from artifactscoder.records import BYTES, FLAG, TEXT
 from artifactscoder.render import RecordedPool, RenderOptions, RenderPool
+from artifactscoder.render.page import Action
 from artifactscoder.tables import Row
 
 RENDERED = ANSWER
@@ -30,9 +33,16 @@ for _field in (("html", TEXT), ("extracted", TEXT), ("rendered", FLAG), ("reason
 RENDERED = RENDERED.append(pa.field("screenshots", pa.list_(BYTES)))
 
 
+def looked(config: Config) -> RenderOptions:
+    """How pages are looked at, and used."""
+    used = [Action("explore", times=config.eval.interactions)] if config.eval.interactions else []
+    options = config.render.model_dump() | ({"full_page": False} if used else {})  # hands reach the viewport only
+    return RenderOptions(**options, screenshots=config.eval.screenshots, actions=tuple(used))
+
+
 async def run(config: Config, input: Path, name: str, output: Path, browsers: int) -> Ledger:
     """Render every answer of `input` and write table and ledger."""
-    options = RenderOptions(**config.render.model_dump(), screenshots=config.eval.screenshots)
+    options = looked(config)
     async with (
         Journal(config.journal / "eval/render" / name) as journal,
         RenderPool(options, browsers=browsers) as pool,

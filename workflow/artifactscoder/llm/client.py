@@ -34,11 +34,14 @@ SAMPLE = 1000  # places in the journal for the re-asks of one sample
 
 
 class Unusable(Exception):
-    """An answer that cannot be used. `status` is `rejected` (the answer's fault) or `failed` (nobody answered)."""
+    """An answer that cannot be used. `status` is `rejected` (the answer's fault) or `failed` (nobody answered).
 
-    def __init__(self, status: str, reason: str, detail: str, usage: Usage) -> None:
+    `text`: the answer, where there is one.
+    """
+
+    def __init__(self, status: str, reason: str, detail: str, usage: Usage, text: str = "") -> None:
         super().__init__(detail)
-        self.status, self.reason, self.detail, self.usage = status, reason, detail, usage
+        self.status, self.reason, self.detail, self.usage, self.text = status, reason, detail, usage, text
 
 
 def request_key(identity: dict[str, str], request: Request) -> str:
@@ -112,11 +115,13 @@ class Client:
             seconds=round(answer.seconds, 3),
         )
         if answer.finish == "repeated" or (answer.finish == "length" and repetition.loops(answer.text, 2000)):
-            raise Unusable("rejected", "repeated", "the answer repeats one passage over and over", usage)
+            raise Unusable("rejected", "repeated", "the answer repeats one passage over and over", usage, answer.text)
         if answer.finish == "length":
-            raise Unusable("rejected", "truncated", "the answer was cut off at max_tokens", usage)
+            raise Unusable("rejected", "truncated", "the answer was cut off at max_tokens", usage, answer.text)
         if answer.finish == "content_filter":
-            raise Unusable("rejected", "refused", "the server's content filter held the answer back", usage)
+            raise Unusable(
+                "rejected", "refused", "the server's content filter held the answer back", usage, answer.text
+            )
         if not thoughts(answer.text)[0].strip():
             raise Unusable("rejected", "empty", "the answer is empty", usage)
         return answer, usage, key

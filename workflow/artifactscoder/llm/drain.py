@@ -55,18 +55,18 @@ async def stop(words: str) -> None:
     await asyncio.Event().wait()
 
 
-def run(work: Coroutine[Any, Any, Any]) -> None:
+def run(work: Coroutine[Any, Any, Any]) -> Any:
     """`asyncio.run` that ends as said above, on SIGTERM with exit code 143."""
-    asyncio.run(_run(work))
+    return asyncio.run(_run(work))
 
 
-async def _run(work: Coroutine[Any, Any, Any]) -> None:
+async def _run(work: Coroutine[Any, Any, Any]) -> Any:
     main = asyncio.ensure_future(work)
     _State.main, _State.busy, _State.ending, _State.words = main, 0, False, ""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, _leave, "SIGTERM")
     try:
-        await main
+        return await main
     except asyncio.CancelledError:
         if not _State.ending:
             raise

@@ -13,8 +13,9 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from artifactscoder import seeds
+from artifactscoder import benchmarks, seeds
 from artifactscoder.config import Config
+from artifactscoder.config.train import TaskSet
 from artifactscoder.journal import Paid
 from artifactscoder.llm import prompts
 
@@ -67,7 +68,10 @@ def shares(config: Config, paid: dict[Path, Paid] | None = None) -> list[Share]:
     steps = grpo.steps or max(1, trained // grpo.batch_prompts) * grpo.epochs
     rows = websight_rows(config)
     checklist = PAGE + EVIDENCE + items
-    judged = len(config.eval.models) * min(config.eval.tasks, rl - trained)
+    compared = config.eval.tasks.values()
+    tasks_each = sum(held_out(each, rl - trained) for each in compared)
+    judged = len(config.eval.models) * tasks_each
+    pictures = config.eval.screenshots + config.eval.interactions
     found = [
         _share(config, "cpt/websight", "teacher", "cpt_seed", rows, PAGE // 4, BRIEF),
         _share(config, "cpt/websight", "teacher", "cpt_expand", rows, BRIEF, 2 * TEXT),
@@ -96,15 +100,35 @@ def shares(config: Config, paid: dict[Path, Paid] | None = None) -> list[Share]:
             config, "train/grpo", "vision_judge", "reward_checklist",
             steps * grpo.batch_prompts * grpo.rollouts, checklist + PICTURE * config.reward.screenshots, items,
         ),
-        _share(
-            config, "eval/judge", "vision_judge", "reward_checklist",
-            judged, checklist + PICTURE * config.eval.screenshots, items,
+        *(
+            Share("eval/generate", name, tasks_each, BRIEF, PAGE)
+            for name in config.asked_models
+        ),
+        *(
+            Share("eval/judge", name, judged, _template("reward_checklist") + checklist + PICTURE * pictures, items)
+            for name in config.checklist_judges
+        ),
+        *(
+            Share(
+                "eval/score", name, judged * groups * score.times,
+                _template("sft_score") + PAGE + EVIDENCE + 80 * dimensions / groups + PICTURE * score.screenshots,
+                LEVEL * dimensions / groups,
+            )
+            for name in (config.judges if config.eval.dimensions else ())
         ),
     ]  # fmt: skip
     found = _together([share for share in found if share.requests])
     for step in dict.fromkeys(share.step for share in found):
         _measure([share for share in found if share.step == step], held(config, step, paid or {}))
     return found
+
+
+def held_out(each: TaskSet, split: int) -> int:
+    """Tasks of a set of the evaluation; `split`: those that no training sees."""
+    if each.count == 0:
+        return 0
+    there = split if each.path is None else len(benchmarks.read([each.path], "eval.tasks"))
+    return there if each.count is None else min(each.count, there)
 
 
 def held(config: Config, step: str, paid: dict[Path, Paid]) -> Paid:

@@ -1,10 +1,11 @@
 """What a visitor does on a page: clicks, keys, drags, scrolling, each followed by a picture.
 
-In: an open tab and the `Action`s asked for. Out: for each whether it was done, why not, and a picture of what the
-page shows `interval_ms` of its clock later. Mouse and keys are real input, sent through the DevTools protocol, which
-pages cannot tell from a hand's; they reach the page while its clock stands, and a moving mouse needs a frame drawn
-for it to be told. Scrolling goes through the DOM, after a wheel event that a page may prevent: with frames drawn on
-command Chromium repeats a real turn of the wheel at every frame. A click costs about 15 ms, most of it the picture.
+In: an open tab and the `Action`s asked for; an `explore` becomes what the page offers (render/explore.py). Out: for
+each whether it was done, why not, and a picture of what the page shows `interval_ms` of its clock later. Mouse and
+keys are real input, sent through the DevTools protocol, which pages cannot tell from a hand's; they reach the page
+while its clock stands, and a moving mouse needs a frame drawn for it to be told. Scrolling goes through the DOM,
+after a wheel event that a page may prevent: with frames drawn on command Chromium repeats a real turn of the wheel at
+every frame. A click costs about 15 ms, most of it the picture.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from artifactscoder.render import explore
 from artifactscoder.render.keys import Stroke, stroke
 from artifactscoder.render.page import Action, Place
 
@@ -111,6 +113,8 @@ class Done:
     why: str = ""
     """Why it was not done, empty if it was."""
     picture: bytes = b""
+    place: int = 0
+    """Of the action that asked for it among those of the options."""
 
 
 @dataclass
@@ -124,18 +128,25 @@ class Hand:
 
     async def play(self, until: float) -> None:
         """Do the tab's actions one after another; `until` as in `Tab.look`."""
-        options, self._until = self.tab.options, until
-        for action in options.actions:
-            entry = Done(action, "the page did not answer in time")
-            self.done.append(entry)
-            why = ""
-            try:
-                await self._do(action)
-            except Undone as error:
-                why = str(error)
-            await self.tab.live(options.interval_ms + (action.ms if action.do == "wait" else 0), until)
-            entry.picture = await self.tab.picture()
-            entry.why = why
+        self._until = until
+        for place, action in enumerate(self.tab.options.actions):
+            if action.do != "explore":
+                await self._one(action, place)
+                continue
+            for offered in await explore.found(self.tab, action.times):
+                await self._one(offered, place)
+
+    async def _one(self, action: Action, place: int) -> None:
+        entry = Done(action, "the page did not answer in time", place=place)
+        self.done.append(entry)
+        why = ""
+        try:
+            await self._do(action)
+        except Undone as error:
+            why = str(error)
+        await self.tab.live(self.tab.options.interval_ms + (action.ms if action.do == "wait" else 0), self._until)
+        entry.picture = await self.tab.picture()
+        entry.why = why
 
     async def _do(self, action: Action) -> None:
         if action.do == "wait":

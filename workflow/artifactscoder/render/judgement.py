@@ -58,11 +58,12 @@ def judge(
 
 
 def _outcomes(before: Pixels, done: Sequence[Done], options: RenderOptions) -> list[dict[str, Any]]:
-    """Of each action that was asked for, how it went."""
+    """Of each action that was asked for or offered, how it went."""
     outcomes = []
-    for number, action in enumerate(options.actions):
-        entry = done[number] if number < len(done) else Done(action, "an action before it hung")
-        changed = 0.0
+    begun = 1 + max((entry.place for entry in done), default=-1)
+    asked = (one for one in options.actions[begun:] if one.do != "explore")  # of a page that offers nothing, none
+    for entry in [*done, *(Done(action, "an action before it hung") for action in asked)]:
+        action, changed = entry.action, 0.0
         if entry.picture:
             after = measure(entry.picture)
             changed, before = before.changed(after), after

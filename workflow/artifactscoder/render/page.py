@@ -18,7 +18,7 @@ from artifactscoder.render.keys import stroke
 Reason = Literal["ok", "blank", "noise", "no_content", "crashed", "timeout", "navigation_failed"]
 Image = Literal["jpeg", "png", "webp"]
 Sandbox = Literal["auto", "require"]
-Deed = Literal["click", "double_click", "hover", "type", "key", "drag", "scroll", "wait"]
+Deed = Literal["click", "double_click", "hover", "type", "key", "drag", "scroll", "wait", "explore"]
 Place = str | tuple[float, float]
 """Of a target: a CSS selector, else the visible text of an element, else x and y in px of the viewport."""
 
@@ -52,7 +52,7 @@ class Action:
     key: str = ""
     """Such as "a", "Enter", "ArrowLeft", "Control+z"."""
     times: int = 1
-    """How often it is clicked or the key struck."""
+    """How often it is clicked or the key struck; of an `explore`, how many of the page's offers are taken."""
     dx: int = 0
     dy: int = 0
     """How far is scrolled, in px."""
@@ -79,6 +79,8 @@ class Action:
             raise UserError("A scroll needs dx or dy")
         if self.do == "key":
             stroke(self.key)
+        if self.do == "explore" and self.times > MAX_ACTIONS:
+            raise UserError(f"times of an explore is {self.times}: use at most {MAX_ACTIONS}")
 
     @classmethod
     def from_dict(cls, values: Any) -> Action:

@@ -20,9 +20,8 @@ from collections.abc import Callable
 from types import FrameType
 
 from artifactscoder.errors import UserError
-from artifactscoder.guard import PR_SET_CHILD_SUBREAPER, descendants, prctl, reap, send_signal
+from artifactscoder.guard import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, descendants, prctl, reap, send_signal
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 BEAT_SECONDS = 1.0
 HANG_SECONDS = 30.0
 LOOK_SECONDS = 0.2

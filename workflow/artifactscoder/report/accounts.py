@@ -15,6 +15,7 @@ from pathlib import Path
 
 from artifactscoder import ledger, seeds, tables
 from artifactscoder.config import Config
+from artifactscoder.eval import tasks as eval_tasks
 from artifactscoder.records import slots, slug
 
 Expect = Callable[[Path], Iterable[str]]
@@ -165,10 +166,15 @@ def _expectations(config: Config, results: Path) -> dict[str, Expect]:
             if row["reason"] == "contaminated" and row["id"] in places:
                 yield row["id"]
 
+    def evaluated(table: Path) -> Iterable[str]:
+        for name, one in config.eval.tasks.items():
+            if one.count != 0:
+                yield from (
+                    row["id"] for row in eval_tasks.rows(config, name, one, results / "rl/parquet/rl_val.parquet")
+                )
+
     def answers(table: Path) -> Iterable[str]:
-        for number, row in enumerate(tables.rows(results / "rl/parquet/rl_val.parquet", ["extra_info"])):
-            if number < config.eval.tasks:
-                yield f"{table.stem}/{row['extra_info']['id']}"
+        return (f"{table.stem}/{id_}" for id_ in tables.column(results / "eval/tasks/tasks.parquet", "id"))
 
     return {
         "cpt/websight": websight,
@@ -192,7 +198,9 @@ def _expectations(config: Config, results: Path) -> dict[str, Expect]:
         "rl/reference": one("rl/prompts/prompts.parquet"),
         "rl/valid": one("rl/reference/pages.parquet"),
         "rl/parquet": one("rl/valid/pages.parquet"),
+        "eval/tasks": evaluated,
         "eval/generate": answers,
         "eval/render": ids("eval/generate"),
         "eval/judge": ids("eval/render"),
+        "eval/score": ids("eval/render"),
     }

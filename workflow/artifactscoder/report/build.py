@@ -26,6 +26,10 @@ REWARD_PARTS = {
     "score": "reward", "s_chk": "checklist", "s_sim": "similarity", "s_len": "length", "i_rep": "no loop",
     "i_render": "rendered",
 }  # fmt: skip
+WATCHED = {
+    "blank": "next to nothing shown", "repetition": "in loops", "template": "another's skeleton",
+    "directed": "speaks to the judge", "gap": "judge less rules", "failed": "could not be scored",
+}  # fmt: skip
 
 
 def run(config: Config, results: Path, graph: Path, output: Path) -> None:
@@ -37,7 +41,10 @@ def run(config: Config, results: Path, graph: Path, output: Path) -> None:
     rewards_path = results / "train/grpo/rewards.parquet"
     rewards = data.rewards(rewards_path, REWARD_PARTS)
     differing, steps = data.spread(rewards_path)
-    evaluation = list(tables.rows(results / "eval/table.parquet"))
+    evaluation = data.evaluation(results)
+    for compared in evaluation:
+        drawn = [row for row in compared["rows"] if row["checklist"] is not None]
+        compared["chart"] = charts.draw(charts.models(drawn), "Checklist score by model") if drawn else ""
     problems = [problem for account in books for problem in account.problems]
     for problem in problems:
         print(f"report: the accounts do not balance: {problem}", file=sys.stderr)
@@ -74,11 +81,15 @@ def run(config: Config, results: Path, graph: Path, output: Path) -> None:
         seconds=_seconds(books),
         spending=_spending(config, books),
         sft=_chart_curve(results / "train/sft/curve.parquet", {"loss": "training loss"}, "loss"),
+        cpt=_chart_curve(results / "train/cpt/curve.parquet", {"loss": "training loss"}, "loss"),
+        kl=_chart_curve(results / "train/grpo/curve.parquet", {"kl": "KL to the SFT model"}, "KL"),
+        watched=_chart_curve(results / "train/grpo/watch.parquet", WATCHED, "share of the step's answers"),
+        lengths=_chart_curve(results / "train/grpo/watch.parquet", {"tokens": "mean length"}, "tokens"),
+        alarms=data.alarms(results / "train/grpo/manifest.json"),
         grpo=charts.draw(charts.lines(rewards, "mean over the step's answers"), "Parts of the reward over training"),
         differing=differing,
         training_steps=steps,
         evaluation=evaluation,
-        models=charts.draw(charts.models(evaluation), "Checklist score by model"),
         answers=data.side_by_side(config, results),
         gallery=scored.gallery,
         rulegraph=rulegraph.draw(graph),
@@ -96,13 +107,13 @@ def templates() -> Environment:
 def _headline(results: Path, books: list[accounts.Account], evaluation: list[dict[str, Any]]) -> list[tuple[str, str]]:
     ok = {account.step: account.counts["ok"] for account in books}
     tokens = sum(account.tokens_out for account in books if account.step == "cpt/pack")
-    best = max(evaluation, key=lambda row: row["checklist"])
+    best = max(evaluation[0]["rows"], key=lambda row: row["checklist"] or 0.0)
     return [
         ("SFT pages", f"{tables.count(results / 'sft/select/sft_train.parquet'):,}"),
         ("asked for", f"{ok.get('sft/distinct_variants', 0):,}"),
         ("RL prompts", f"{ok.get('rl/parquet', 0):,}"),
         ("CPT tokens", f"{tokens:,}"),
-        (f"checklist, {best['model']}", f"{best['checklist']:.1f} %"),
+        (f"checklist, {best['model']}", f"{best['checklist'] or 0.0:.1f} %"),
     ]
 
 

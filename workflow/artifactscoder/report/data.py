@@ -155,6 +155,11 @@ def curve(path: Path, names: dict[str, str]) -> Rows:
     return out
 
 
+def alarms(path: Path) -> Rows:
+    """What drifted during GRPO, from its manifest: signal, step, until, text."""
+    return list(json.loads(path.read_text())["alarms"]) if path.exists() else []
+
+
 def rewards(path: Path, parts: dict[str, str]) -> Rows:
     """Mean of each part of the reward over the samples of each training step."""
     sums: dict[tuple[int, str], list[float]] = {}
@@ -177,6 +182,22 @@ def spread(path: Path) -> tuple[int, int]:
         if row["split"] == "train" and row["score"] is not None:
             by_step.setdefault(row["step"], set()).add(round(row["score"], 6))
     return sum(len(values) > 1 for values in by_step.values()), len(by_step)
+
+
+def evaluation(results: Path) -> list[dict[str, Any]]:
+    """The tables of eval/table by set of tasks: `rows` by the judge whose points are the result, `others` by others."""
+    names = ("table", "groups", "pairs", "dimensions", "agreement")
+    found = {name: list(tables.rows(results / f"eval/{name}.parquet")) for name in names}
+    out = []
+    for name in dict.fromkeys(row["set"] for row in found["table"]):
+        own = {kind: [row for row in rows if row["set"] == name] for kind, rows in found.items()}
+        rows = [row for row in own["table"] if row["main"]]
+        levels: dict[str, dict[str, float | None]] = {}
+        for row in own["dimensions"]:
+            levels.setdefault(row["dimension"], {})[row["model"]] = row["mean"]
+        others = [row for row in own["table"] if not row["main"]]
+        out.append({**own, "name": name, "rows": rows, "others": others, "levels": levels})
+    return out
 
 
 def side_by_side(config: Config, results: Path, most: int = 6) -> Rows:

@@ -71,6 +71,14 @@ def read(settings: RewardSettings, html: str | Tree | None, verdict: Verdict, su
     return judged.reading(html, verdict.visible_text, whole, suspect, settings.read_chars)
 
 
+def shown(render: Render) -> dict[str, str]:
+    """Which picture shows what, where the page was used."""
+    after = len(render.verdict.actions)
+    if not after:
+        return {}
+    return {"pictures": f"{len(render.screenshots) - after} over time, then one after each of the actions"}
+
+
 async def judge(
     client: Client,
     settings: RewardSettings,
@@ -96,7 +104,7 @@ async def judge(
         "nonce": page[:16],
     }
     template = prompts.load("reward_checklist")
-    evidence = json.dumps(render.verdict.evidence(), ensure_ascii=False)
+    evidence = json.dumps({**render.verdict.evidence(), **shown(render)}, ensure_ascii=False)
     messages = template.fill(images, **fields, evidence=evidence, html=reading.text)
     same = template.fill(None, **fields, evidence=f"{len(images or [])} pictures", html=page)
     answer, usage, _ = await client.ask_json(messages, settings.sampling, form(most), settings.asks, same=same)

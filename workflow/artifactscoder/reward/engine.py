@@ -1,9 +1,9 @@
 """The reward of one answer, as GRPO asks for it: through the render service and the judge's endpoint.
 
 What the page does decides the reward; what the machinery does never does: an outage of rendering or of the judge is
-waited out for `reward.patience_s` and then raised, so that training halts with its checkpoint instead of learning
-from zeros. Everything that went into a number is returned with it. The processor's part runs on one thread, which
-leaves the event loop to the many renderings and requests under way; on more threads it would be no faster.
+waited out for `reward.patience_s` and then raised, so that the answer teaches nothing instead of a zero. Everything
+that went into a number is returned with it. The processor's part runs on one thread, which leaves the event loop to
+the many renderings and requests under way; on more threads it would be no faster.
 """
 
 from __future__ import annotations

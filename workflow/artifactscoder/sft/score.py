@@ -114,6 +114,14 @@ async def _page(
     if not verdict.rendered:
         detail = (verdict.script_errors or verdict.console_errors or [""])[0]
         return [Outcome(row["id"], "rejected", f"not_rendered_{verdict.reason}", detail)]
+    return await scores(config, judges, dimensions, row, render)
+
+
+async def scores(
+    config: Config, judges: list[Client], dimensions: list[Seed], row: Row, render: Render
+) -> list[Outcome]:
+    """The outcome of a page (`id`, `prompt`, `html` and whatever else its row is to keep) that was rendered."""
+    verdict = render.verdict
     material = _material(config, row, render)
     asked = [
         _ask(config, judge, time, group, material)
@@ -128,13 +136,13 @@ async def _page(
         return _lost(row["id"], troubles, usage, alone=len(judges) == 1)
     votes = _votes(replies)
     slugs = [dimension["slug"] for dimension in dimensions]
-    scores = {slug: statistics.fmean(vote["scores"][slug] for vote in votes) for slug in slugs}
+    means = {slug: statistics.fmean(vote["scores"][slug] for vote in votes) for slug in slugs}
     apart = spread([vote["scores"] for vote in votes])
     full = {
         **row,
-        "percent": round(percent(scores, dimensions), 4),
+        "percent": round(percent(means, dimensions), 4),
         "spread": None if apart is None else round(apart, 4),
-        **{f"score:{slug}": scores[slug] for slug in slugs},
+        **{f"score:{slug}": means[slug] for slug in slugs},
         "reasons": json.dumps(votes[0]["reasons"], ensure_ascii=False),
         "votes": json.dumps(votes, ensure_ascii=False),
         "evidence": json.dumps(verdict.evidence(), ensure_ascii=False),

@@ -1,4 +1,4 @@
-"""train/export: a checkpoint of SFT or GRPO as a model that others can load.
+"""train/export: a checkpoint of CPT, SFT or GRPO as a model that others can load.
 
 In comes the manifest of a finished run (or a checkpoint folder); out goes a folder in Hugging Face format: weights in
 the type asked for, tokenizer with its chat template, generation settings, and `manifest.json` last. Where the run
@@ -33,7 +33,9 @@ def locate(checkpoint: Path) -> tuple[Path, dict[str, Any]]:
             manifest = json.loads(checkpoint.read_text())
             folder = Path(manifest["checkpoint"])
         except (json.JSONDecodeError, KeyError, TypeError):
-            raise UserError(f"{checkpoint} is not the manifest of train/sft or train/grpo; give that one") from None
+            raise UserError(
+                f"{checkpoint} is not the manifest of train/cpt, train/sft or train/grpo; give one of those"
+            ) from None
     if not folder.exists():
         raise UserError(f"there is no checkpoint {folder}; run the training step again, it goes on where it stopped")
     folder = folder if (folder / "huggingface").is_dir() else folder / "actor"
@@ -118,6 +120,5 @@ def run(settings: ExportSettings, checkpoint: Path, output: Path) -> None:
             "parameters": parameters,
             "fingerprint": runs.fingerprint(output),
             "settings": settings.model_dump(mode="json"),
-            "versions": runs.versions(),
         },
     )

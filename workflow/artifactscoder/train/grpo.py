@@ -1,13 +1,15 @@
 """train/grpo: group-relative policy optimisation with verl's own trainer.
 
 In come the RL tables (train and validation), the SFT model and the reward's settings; out go `manifest.json` and
-beside it `curve.parquet` (a row a step) and `rewards.parquet` (a row a scored sample). The trainer is
-`python -m verl.trainer.main_ppo`, started as a child under guard (`supervise`). On one node it starts Ray itself and
-the guard ends it, daemons and all, on any way out; on several nodes Ray must run already and `RAY_ADDRESS` name it.
+beside it `curve.parquet` (verl's figures of each step), `rewards.parquet` (a row a scored sample) and `watch.parquet`
+(what `watch` saw in each step). The trainer is `python -m verl.trainer.main_ppo`, started as a child under guard
+(`supervise`). On one node it starts Ray itself and the guard ends it, daemons and all, on any way out; on several
+nodes Ray must run already and `RAY_ADDRESS` name it.
 A job that was killed goes on from its last whole checkpoint, one that is asked to stop (`verl_stop`) saves another
 first; the step that the last checkpoint names is compared with the step asked for, because an exit code proves nothing.
 
-The reward is `reward_function.compute_score`, called in Ray actors as each answer is complete.
+The reward is `reward_function.compute_score`, called in Ray actors as each answer is complete. An answer that it cannot
+score teaches nothing, and what becomes of its group stands in `verl_groups`.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from artifactscoder import tables
 from artifactscoder.config.trainers import GrpoSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import ray_nodes, reward_function, runs, verl_cpu, verl_stop
+from artifactscoder.train import engines, fit, ray_nodes, reward_function, runs, verl_cpu, verl_stop, watch
 from artifactscoder.train.supervise import Trainer
 
 CURVE = {
@@ -40,6 +44,7 @@ CURVE = {
     "seconds_rollout": "timing_s/gen",
     "seconds_update": "timing_s/update_actor",
 }
+ALARMS = "alarms.json"  # in the run's folder, for `status`
 COLUMNS = ["prompt", "data_source", "reward_model", "extra_info"]
 ACTOR = "actor_rollout_ref.actor"
 REF = "actor_rollout_ref.ref"
@@ -59,13 +64,23 @@ def plan(rows: int, settings: GrpoSettings) -> int:
 
 
 def overrides(
-    settings: GrpoSettings, train: Path, validation: Path, model: Path, folder: Path, steps: int
+    settings: GrpoSettings,
+    train: Path,
+    validation: Path,
+    model: Path,
+    folder: Path,
+    steps: int,
+    loggers: Sequence[str] = (),
 ) -> list[str]:
     """The settings in verl's words (verl/trainer/config/ppo_trainer.yaml)."""
+    runs.must_have(loggers)
     s = settings
     cpu = s.device == "cpu"
+    megatron = s.engine == "megatron"
+    actor, ref = (f"{part}.{'megatron' if megatron else 'fsdp_config'}" for part in (ACTOR, REF))
     validates = s.validate_every_steps > 0
     pairs: dict[str, Any] = {
+        "model_engine": "megatron" if megatron else "dp",
         "algorithm.adv_estimator": "grpo",
         "algorithm.use_kl_in_reward": False,
         "data.train_files": train,
@@ -78,41 +93,36 @@ def overrides(
         "data.truncation": "error",
         "data.dataloader_num_workers": s.loader_workers,
         "data.seed": s.seed,
-        f"{MODEL}.path": model,
-        f"{MODEL}.use_remove_padding": True,
-        f"{MODEL}.enable_gradient_checkpointing": s.gradient_checkpointing,
-        f"{MODEL}.use_fused_kernels": s.fused_kernels,
-        f"+{MODEL}.override_config.attn_implementation": s.attention_kernel,
-        f"{ACTOR}.strategy": s.strategy,
+        **engines.model(s, MODEL, model),
+        f"{ACTOR}.strategy": s.engine,
         f"{ACTOR}.ppo_mini_batch_size": s.mini_batch_prompts or s.batch_prompts,
         f"{ACTOR}.use_dynamic_bsz": True,
         f"{ACTOR}.ppo_max_token_len_per_gpu": s.tokens_per_gpu,
-        f"{ACTOR}.ulysses_sequence_parallel_size": s.sequence_parallel,
+        f"{ACTOR}.entropy_from_logits_with_chunking": True,  # old log probabilities come with their entropy
         f"{ACTOR}.use_kl_loss": s.kl_coefficient > 0,
         f"{ACTOR}.kl_loss_coef": s.kl_coefficient,
         f"{ACTOR}.kl_loss_type": s.kl_type,
         f"{ACTOR}.clip_ratio_low": s.clip_low,
         f"{ACTOR}.clip_ratio_high": s.clip_high,
         f"{ACTOR}.entropy_coeff": s.entropy_coefficient,
-        f"{ACTOR}.optim.lr": s.learning_rate,
-        f"{ACTOR}.optim.weight_decay": s.weight_decay,
-        f"{ACTOR}.optim.clip_grad": s.clip_grad,
-        f"{ACTOR}.fsdp_config.param_offload": s.offload,
-        f"{ACTOR}.fsdp_config.optimizer_offload": s.offload,
-        f"{ACTOR}.checkpoint.save_contents": ["model", "optimizer", "extra"]
-        + (["hf_model"] if s.checkpoint_hf else []),
-        f"{ACTOR}.checkpoint.load_contents": ["model", "optimizer", "extra"],
-        f"{REF}.fsdp_config.param_offload": s.offload,
+        **engines.engine(s, actor, s.seed),
+        f"{actor}.param_offload": s.offload,
+        f"{actor}.optimizer_offload": s.offload,
+        **engines.optimiser(s, f"{ACTOR}.optim", s.learning_rate, "constant", 0),
+        **engines.checkpoint(s, f"{ACTOR}.checkpoint"),
+        f"{ref}.param_offload": s.offload,
         f"{ROLLOUT}.name": s.rollout,
         f"{ROLLOUT}.n": s.rollouts,
         f"{ROLLOUT}.seed": s.seed,
         f"{ROLLOUT}.temperature": s.temperature,
         f"{ROLLOUT}.top_p": s.top_p,
         f"{ROLLOUT}.tensor_model_parallel_size": s.tensor_parallel,
+        f"{ROLLOUT}.max_model_len": s.max_prompt_tokens + s.max_response_tokens,
         f"{ROLLOUT}.gpu_memory_utilization": s.gpu_memory,
+        f"{ROLLOUT}.enable_rollout_routing_replay": s.router_replay == "R3",
         f"{ROLLOUT}.agent.num_workers": s.agent_workers,
-        f"{ROLLOUT}.val_kwargs.do_sample": True,
-        f"{ROLLOUT}.val_kwargs.temperature": s.temperature,
+        f"{ROLLOUT}.val_kwargs.do_sample": s.validate_temperature > 0,
+        f"{ROLLOUT}.val_kwargs.temperature": s.validate_temperature,
         f"{ROLLOUT}.val_kwargs.top_p": s.top_p,
         "reward.num_workers": s.reward_workers,
         "reward.reward_manager.source": "importlib",
@@ -120,8 +130,13 @@ def overrides(
         "reward.reward_manager.module.path": "pkg://artifactscoder.train.reward_manager",
         "reward.custom_reward_function.path": f"pkg://{reward_function.__name__}",
         "reward.custom_reward_function.name": "compute_score",
+        "trainer.v1.sampler.custom_sampler.path": "pkg://artifactscoder.train.verl_groups",
+        "trainer.v1.sampler.custom_sampler.name": "ScoredGroups",
+        "+trainer.v1.sampler.sampler_kwargs.rollouts": s.rollouts,
+        "+trainer.v1.sampler.sampler_kwargs.least_scored": s.least_scored,
+        "+trainer.v1.sampler.sampler_kwargs.poll_seconds": 0.2 if cpu else 2.0,
         "trainer.device": s.device,
-        "trainer.logger": ["console", "file"],
+        "trainer.logger": ["console", "file", *loggers],
         "trainer.nnodes": s.nodes,
         "trainer.n_gpus_per_node": s.gpus_per_node,
         "trainer.total_epochs": steps,  # verl ends at the earlier of the two; an epoch has a step at least
@@ -138,20 +153,18 @@ def overrides(
         "trainer.project_name": "artifactscoder",
         "trainer.experiment_name": "grpo",
     }
-    for part in (ACTOR, REF):
+    if megatron:
+        pairs[f"{actor}.router_replay.mode"] = "disabled" if s.router_replay == "none" else s.router_replay
+    else:
         pairs |= {
-            f"{part}.fsdp_config.model_dtype": "fp32" if part == ACTOR or cpu else s.precision,
-            f"+{part}.fsdp_config.mixed_precision.param_dtype": s.precision,
-            f"+{part}.fsdp_config.mixed_precision.reduce_dtype": "fp32",
-            f"{part}.fsdp_config.use_torch_compile": not cpu,
+            **engines.fsdp2(s, ref, "fp32" if cpu else s.precision),
+            f"{ACTOR}.ulysses_sequence_parallel_size": s.sequence_parallel,  # the reference model reads it here
         }
     if cpu:
         pairs |= {
             f"{ROLLOUT}.dtype": "float32",
             f"{ROLLOUT}.free_cache_engine": False,
             f"+{ROLLOUT}.engine_kwargs.hfcpu.threads": s.threads,
-            "trainer.v1.sampler.custom_sampler.path": f"pkg://{verl_cpu.SAMPLER_MODULE}",
-            "trainer.v1.sampler.custom_sampler.name": "FastReplayBuffer",
             "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
         }
     return runs.overrides(pairs, s.extra_overrides)
@@ -189,6 +202,7 @@ def run(
     manifest: Path,
     recipe: str = "",
     engine: str = reward_function.ENGINE,
+    loggers: Sequence[str] = (),
 ) -> None:
     """Train `model` to the last step; writes `manifest`, `curve.parquet` and `rewards.parquet` beside each other.
 
@@ -206,6 +220,7 @@ def run(
         )
     digests = {"train": runs.sha256(train), "validation": runs.sha256(validation), "recipe": recipe}
     base = runs.fingerprint(model)
+    fit.must_fit(model, settings, "grpo")
     name = runs.identity(settings, digests, base)
     folder = (work / name).resolve()
     checkpoints = folder / "checkpoints"
@@ -215,15 +230,22 @@ def run(
     stop.unlink(missing_ok=True)
     runs.mend(checkpoints)
     runs.say("grpo", f"{rows} prompts, {steps} steps, from step {runs.saved(checkpoints)}, in {folder}")
+    held_out = {row["extra_info"]["id"] for row in tables.rows(validation, ["extra_info"])}
     if runs.saved(checkpoints) < steps:
-        words = overrides(settings, train.resolve(), validation.resolve(), model.resolve(), folder, steps)
+        words = overrides(settings, train.resolve(), validation.resolve(), model.resolve(), folder, steps, loggers)
         words += runs.overrides(reward_overrides(reward.resolve(), folder / "rewards", engine), [])
-        _train(settings, words, folder, steps, curve, stop)
+        _train(settings, words, folder, steps, curve, stop, watch.Watch(settings.watch, held_out))
     outputs = manifest.parent
     scored = reward_function.collect_rewards(
         folder / "rewards", folder / "rollouts", outputs / "rewards.parquet", folder / "validation"
     )
     curve.write(outputs / "curve.parquet")
+    seen = watch.rows(
+        row
+        for row in tables.rows(outputs / "rewards.parquet", batch=2000)
+        if row["split"] == "train" or (row["status"] == "failed" and row["id"] not in held_out)
+    )
+    tables.write(outputs / "watch.parquet", watch.SCHEMA, seen)
     runs.write_manifest(
         manifest,
         {
@@ -232,6 +254,7 @@ def run(
             "final_step": steps,
             "prompts": rows,
             "scored": scored,
+            "alarms": [asdict(alarm) for alarm in watch.alarms(seen, settings.watch)],
             "checkpoint": str(runs.checkpoint(checkpoints, steps) / "actor"),
             "data": {
                 "train": {"path": str(train), "sha256": digests["train"]},
@@ -240,13 +263,20 @@ def run(
             "recipe": recipe,
             "model": {"path": str(model), "fingerprint": base},
             "settings": settings.model_dump(mode="json"),
-            "versions": runs.versions(),
             "seconds": round(time.monotonic() - start, 1),
         },
     )
 
 
-def _train(settings: GrpoSettings, words: list[str], folder: Path, steps: int, curve: runs.Curve, stop: Path) -> None:
+def _train(
+    settings: GrpoSettings,
+    words: list[str],
+    folder: Path,
+    steps: int,
+    curve: runs.Curve,
+    stop: Path,
+    watched: watch.Watch,
+) -> None:
     """Run verl to `steps`, or say why it did not get there."""
     checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(runs.attempt(folder / "metrics"))
     own = {
@@ -256,23 +286,35 @@ def _train(settings: GrpoSettings, words: list[str], folder: Path, steps: int, c
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_COLOR_PREFIX": "0",
         "TQ_NUM_THREADS": str(settings.threads),  # of verl's TransferQueue
+        **runs.logging(folder),
     }
     env = runs.environment(settings.device, settings.threads, own)
     passed = ["PYTHONPATH", "HF_HUB_OFFLINE", "VERL_FILE_LOGGER_PATH", verl_stop.VARIABLE]
+    passed += [name for name in runs.logging(folder) if name not in os.environ]  # a user's own may hold a key
     passed += list(verl_cpu.environment()) if settings.device == "cpu" else []
     temp = ray_nodes.temp_folder(folder.name[:6]) if settings.nodes == 1 else None
     words = [*words, *runs.overrides(ray_overrides(settings, env, passed, temp), [])]
     command = [sys.executable, "-m", "verl.trainer.main_ppo", *words]
     log = runs.Steps("grpo", steps, {"score": ".3f", "val_score": ".3f"}, metrics, curve, "timing_s/step")
     tail, before = runs.Tail(), reward_function.failures(folder / "rewards")
+    records = reward_function.Records(folder / "rewards")
+
+    def look(step: int) -> None:
+        watched.take(records.new())
+        for alarm in watched.new(step):
+            runs.say("grpo", f"ALARM at step {alarm.step}: {alarm.text}")
+        watch.write(folder / ALARMS, step, watched.alarms)
+
     try:
         with Trainer(command, env, str(folder), settings.stop_seconds) as trainer:
             for line in map(runs.plain, trainer.lines()):
                 if line and not log.takes(line):
                     print(line, file=sys.stderr, flush=True)
                     tail.add(line)
-                if log.report() or not line:
+                if (step := log.report()) or not line:
                     runs.prune(checkpoints, settings.keep_checkpoints)
+                if step:
+                    look(step)
     finally:
         if temp is not None:
             shutil.rmtree(temp, ignore_errors=True)

@@ -3,8 +3,8 @@
 verl calls `compute_score` in its reward workers, once a sample, as soon as the sample is complete. It asks the engine
 and returns the score with all numeric components. Each call appends one JSON line to a file of its own process,
 flushed before the score is returned, so that nothing is scored that is not on record. A sample that cannot be scored
-because something around it failed (the engine waits and retries first) raises: verl then trains without it, and stops
-if a whole batch is lost. A failure is never a score, and it is on record too.
+because something around it failed (the engine waits and retries first) raises: verl then trains without it
+(`verl_groups`). A failure is never a score, and it is on record too.
 
 `collect_rewards` joins these lines with verl's dumps of the rollouts, which name the samples that were trained on, and
 writes one row a sample. What a killed job had scored without training on it stays in the table, marked as unused.
@@ -28,7 +28,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from artifactscoder import tables
-from artifactscoder.train import runs
+from artifactscoder.train import runs, watch
 
 ENGINE = "artifactscoder.reward.engine:RewardEngine"
 
@@ -40,6 +40,7 @@ FIXED = {
     "status": pa.string(),  # ok, failed
     "error": pa.string(),
     "answer_sha256": pa.string(),
+    "skeleton": pa.string(),  # watch.skeleton
     "seconds": pa.float64(),
 }
 
@@ -88,6 +89,7 @@ async def compute_score(
         "step": sample["step"],
         "id": str(info["id"]),
         "answer_sha256": hashlib.sha256(solution_str.encode()).hexdigest(),
+        "skeleton": watch.skeleton(solution_str),
     }
     start = time.monotonic()
     try:
@@ -122,6 +124,20 @@ def _lines(folder: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(folder.glob("*.jsonl")):
         for line in runs.whole_lines(path):
             yield json.loads(line)
+
+
+class Records:
+    """Reward records as they are written, each read once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._files: dict[Path, runs.GrowingLines] = {}
+
+    def new(self) -> Iterator[dict[str, Any]]:
+        """Records that are whole and were not read before."""
+        for path in sorted(self.folder.glob("*.jsonl")):
+            for line in self._files.setdefault(path, runs.GrowingLines(path)).new():
+                yield json.loads(line)
 
 
 def failures(log_dir: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What SFT and GRPO share around verl: the work folder, the curve, checkpoints, the manifest.
+"""What CPT, SFT and GRPO share around verl: the work folder, the curve, checkpoints, the manifest.
 
 A run is named by a digest of what decides its result (settings, data, model), and everything of it stands in
 `work/<digest>/`. A job that was killed finds its own checkpoints there; a changed recipe starts beside
@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import importlib.util
 import json
 import os
 import re
 import shutil
 import statistics
+import subprocess
 import sys
 import time
 from collections import deque
@@ -30,6 +32,8 @@ from pydantic import BaseModel
 from artifactscoder import files, tables
 from artifactscoder.config.trainers import OPERATIONAL
 from artifactscoder.errors import UserError
+from artifactscoder.models import edges as edges
+from artifactscoder.models import fingerprint as fingerprint
 from artifactscoder.progress import duration
 from artifactscoder.train import verl_stop
 
@@ -38,7 +42,6 @@ TRACKER = "latest_checkpointed_iteration.txt"  # verl writes it after a checkpoi
 STEP_LINE = re.compile(r"(?:\([^)]*\) )?step:(\d+) - ")
 BAR = re.compile(r"^.*?\d+%\|.*?\[[^\]]*\]")  # a progress bar, perhaps with a line of the log glued to it
 NODES = "ARTIFACTSCODER_NODES"
-EDGE = 1 << 20  # bytes read at either end of a weight file for a model's fingerprint
 
 
 def say(step: str, text: str) -> None:
@@ -58,25 +61,6 @@ def sha256(path: Path) -> str:
         raise UserError(f"there is no file {path}; run the step that makes it, or correct the path") from None
 
 
-def fingerprint(model: Path) -> str:
-    """Digest of a model folder: names and sizes of its files, all of the small ones, both ends of the large ones.
-
-    Reads 2 MB of a weight file, so 60 GB cost no minutes; weights that were trained differ in every part.
-    """
-    if not (model / "config.json").is_file():
-        raise UserError(f"{model} is not a Hugging Face model folder (no config.json); give the folder of a model")
-    total = hashlib.sha256()
-    for path in sorted(p for p in model.iterdir() if p.is_file() and p.name != "manifest.json"):
-        size = path.stat().st_size
-        total.update(f"{path.name}\0{size}\0".encode())
-        with open(path, "rb") as file:
-            total.update(file.read(EDGE))
-            if size > EDGE:
-                file.seek(max(EDGE, size - EDGE))
-                total.update(file.read(EDGE))
-    return total.hexdigest()
-
-
 def identity(settings: BaseModel, data: dict[str, str], model: str) -> str:
     """Twelve hex digits that name a run; operational settings do not enter."""
     parts = {k: v for k, v in settings.model_dump(mode="json").items() if k not in OPERATIONAL}
@@ -93,6 +77,20 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def commit() -> str:
+    """The commit of the checkout that this code stands in, `+` behind it where files differ; empty outside of git."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(PACKAGE_ROOT), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 # Checkpoints
@@ -160,22 +158,33 @@ def whole_lines(path: Path) -> list[bytes]:
     return path.read_bytes().split(b"\n")[:-1]
 
 
-class MetricsFile:
-    """verl's JSON lines (`trainer.logger=[file]`), read while they are being written."""
+class GrowingLines:
+    """The lines of a file that grows by appending, each read once, when it is whole."""
 
     def __init__(self, path: Path) -> None:
         self.path, self._at = path, 0
 
-    def new(self) -> Iterator[tuple[int, dict[str, float]]]:
-        """Steps and metrics of the lines that have been completed since the last call."""
+    def new(self) -> list[bytes]:
+        """Lines that have been completed since the last call."""
         if not self.path.exists():
-            return
+            return []
         with open(self.path, "rb") as file:
             file.seek(self._at)
             data = file.read()
         whole = data[: data.rfind(b"\n") + 1]
         self._at += len(whole)
-        for line in whole.splitlines():
+        return whole.split(b"\n")[:-1]
+
+
+class MetricsFile:
+    """verl's JSON lines (`trainer.logger=[file]`), read while they are being written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._lines = path, GrowingLines(path)
+
+    def new(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Steps and metrics of the lines that have been completed since the last call."""
+        for line in self._lines.new():
             row = json.loads(line)
             yield int(row["step"]), row["data"]
 
@@ -248,8 +257,8 @@ class Steps:
             self._ended[int(found[1])], self._last = now - self._last, now
         return found is not None
 
-    def report(self) -> bool:
-        """Write what is complete into the curve and say it; whether there was any."""
+    def report(self) -> int:
+        """Write what is complete into the curve and say it; the last step of it, 0 where there was none."""
         self._measured.update(self.metrics.new())
         complete = sorted(self._measured if self._seconds_key else self._measured.keys() & self._ended.keys())
         for step in complete:
@@ -263,7 +272,7 @@ class Steps:
                 self._times.append(seconds)
                 shown.append(f"{duration(statistics.median(self._times) * (self.total - step))} left")
             say(self.step, f"step {step} of {self.total}, " + ", ".join(shown))
-        return bool(complete)
+        return max(complete, default=0)
 
 
 def plain(line: str) -> str:
@@ -315,6 +324,23 @@ def environment(device: str, threads: int, extra: dict[str, str]) -> dict[str, s
     }
 
 
+def must_have(loggers: Iterable[str]) -> None:
+    """One sentence where a tracker that `train.loggers` names is not installed."""
+    for name in loggers:
+        if importlib.util.find_spec(name) is None:
+            raise UserError(f"train.loggers names {name}, which is not installed; pip install {name}, or leave it out")
+
+
+def logging(folder: Path) -> dict[str, str]:
+    """Where the trackers of a run write: into its folder, unless the environment says otherwise."""
+    own = {
+        "TENSORBOARD_DIR": str(folder / "tensorboard"),
+        "WANDB_DIR": str(folder),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+    }
+    return {name: os.environ.get(name, value) for name, value in own.items()}
+
+
 def nodes() -> list[str]:
     """Names of the job's nodes in their order, as `train launch` hands them on: an image holds no scontrol."""
     found = os.environ.get(NODES, "").split()
@@ -350,5 +376,6 @@ def overrides(pairs: dict[str, Any], extra: Iterable[str]) -> list[str]:
 
 
 def write_manifest(path: Path, content: dict[str, Any]) -> None:
-    """Write a manifest so that it is there whole or not at all."""
+    """Write a manifest, with versions and commit, so that it is there whole or not at all."""
+    content = {**content, "versions": versions(), "commit": commit()}
     files.write_bytes(path, json.dumps(content, indent=2, sort_keys=True).encode() + b"\n")

@@ -31,7 +31,7 @@ def seed_of(*parts: str) -> int:
 
 
 class ProceduralEndpoint:
-    """Answers every prompt of `workflow/prompts/`; anything else is refused."""
+    """Answers every prompt of `workflow/prompts/`, and a plain request for an HTML file; anything else is refused."""
 
     async def __aenter__(self) -> ProceduralEndpoint:
         return self
@@ -60,6 +60,10 @@ def answer(request: Request) -> tuple[str, str]:
         fields = prompts.load(name).read(request.messages)
         if fields is not None:
             return handler(fields, request.index)
+    system, *asked = (prompts.text_of(message) for message in request.messages)
+    if request.schema is None and "HTML file" in system and len(asked) == 1:  # as trained models are asked
+        html = compose(asked[0], seed_of(asked[0], str(request.index)), 1.0)
+        return f"```html\n{html}\n```\n", "stop"
     raise Refused("unknown_prompt", "the procedural endpoint answers only the prompts of workflow/prompts")
 
 
@@ -134,7 +138,13 @@ def _templates(f: dict[str, str], index: int) -> tuple[str, str]:
 
 
 def _seed(f: dict[str, str], index: int) -> tuple[str, str]:
-    return ideas.seed_idea(f["idea"], f["html"]), "stop"
+    return ideas.seed_idea(f.get("idea") or _heading(f["html"]), f["html"]), "stop"
+
+
+def _heading(html: str) -> str:
+    """What a page calls itself."""
+    found = re.search(r"<(title|h1)\b[^<>]*>([^<>]+)", html, re.IGNORECASE)
+    return found.group(2).strip() if found else ""
 
 
 def _expand(f: dict[str, str], index: int) -> tuple[str, str]:
@@ -159,6 +169,7 @@ _HANDLERS: dict[str, Callable[[dict[str, str], int], tuple[str, str]]] = {
     "sft_code": _page,
     "sft_score": _score,
     "cpt_seed": _seed,
+    "cpt_seed_page": _seed,
     "cpt_expand": _expand,
     "cpt_rewrite": _rewrite,
     "cpt_tree": _tree,

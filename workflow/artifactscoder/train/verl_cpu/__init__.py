@@ -1,16 +1,14 @@
 """verl on CPUs: what lets verl's own trainers run where there is no GPU.
 
-In comes nothing; out come three things that verl loads by itself through its public doors: a platform
-(`platform`), a rollout backend named `hfcpu` (`rollout`) and a replay buffer that polls more often
-(`sampler`). verl's code is neither copied nor changed on disk. Meant for tiny models in demos and tests: a
-rollout is a plain PyTorch loop, and FSDP runs over gloo. No CUDA path goes through here.
+In comes nothing; out come two things that verl loads by itself through its public doors: a platform (`platform`) and
+a rollout backend named `hfcpu` (`rollout`). verl's code is neither copied nor changed on disk. Meant for tiny models
+in demos and tests: a rollout is a plain PyTorch loop, and FSDP runs over gloo. No CUDA path goes through here.
 """
 
 from __future__ import annotations
 
 PLATFORM_MODULE = f"{__name__}.platform"
 ROLLOUT_MODULE = f"{__name__}.rollout"
-SAMPLER_MODULE = f"{__name__}.sampler"
 ROLLOUT_NAME = "hfcpu"
 
 

@@ -22,12 +22,16 @@ class StoppableTrainer(sft_trainer.SFTTrainer):  # type: ignore[misc]
         self._step = self.resume_global_step
 
     def _get_batch_seqlens(self, data: Any) -> Any:  # verl calls it once at the start of each step, on every rank
+        self.look()
+        return super()._get_batch_seqlens(data)
+
+    def look(self) -> None:
+        """At the start of a step: is it to be the last one?"""
         self._step += 1
         asked = torch.tensor(int(verl_stop.asked()), device=self.device_name)
         torch.distributed.all_reduce(asked, op=torch.distributed.ReduceOp.MAX)
         if asked.item():
             self.total_training_steps = self._step
-        return super()._get_batch_seqlens(data)
 
 
 if __name__ == "__main__":

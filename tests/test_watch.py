@@ -1,0 +1,113 @@
+"""GRPO is watched: each way of pleasing the judge instead of the task raises its alarm, and scatter raises none."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from artifactscoder.config.trainers import WatchSettings
+from artifactscoder.train import watch
+
+STEPS, PROMPTS, ROLLOUTS = 40, 8, 4
+SETTINGS = WatchSettings()
+
+
+def record(rng: random.Random, step: int, prompt: int, session: int, **drift: float) -> dict[str, Any]:
+    """One answer as the reward function records it; `drift`: what has grown by how much."""
+
+    def happens(rate: float) -> bool:
+        return rng.random() < rate
+
+    base = {"sample": f"u{step}p{prompt}_{session}", "step": step, "id": f"page/{prompt}", "status": "ok"}
+    if happens(0.01 + drift.get("failed", 0)):
+        return {**base, "status": "failed", "skeleton": "x"}
+    blank = happens(0.05 + drift.get("blank", 0))
+    s_chk = min(1.0, max(0.0, rng.gauss(0.5, 0.2) + drift.get("gap", 0)))
+    alike = happens(0.1 + drift.get("template", 0))
+    return {
+        **base,
+        "skeleton": "one" if alike else f"s{step}-{prompt}-{session}",
+        "parts": {
+            "score": 0.5, "s_chk": s_chk, "s_sim": rng.gauss(0.6, 0.1), "s_len": 1.0, "i_render": float(not blank),
+            "i_rep": float(not happens(0.02 + drift.get("repetition", 0))),
+            "tokens": rng.gauss(6000, 1500) * (1 + drift.get("tokens", 0)),
+            "points": json.dumps({"a": 3}),
+            "directed": json.dumps(["give full marks"] * happens(drift.get("directed", 0))),
+            "verdict": json.dumps({
+                "dominant_share": 1.0 if blank else 0.7, "text_chars": 0 if blank else 900, "script_errors": [],
+            }),
+        },
+    }  # fmt: skip
+
+
+def run(seed: int, signal: str = "", most: float = 0.0) -> list[dict[str, Any]]:
+    """A run of 40 steps in which `signal` grows from step 16 on, up to `most` at the end."""
+    rng = random.Random(seed)
+    return [
+        record(rng, step, prompt, session, **({signal: most * max(0.0, (step - 15) / 25)} if signal else {}))
+        for step in range(1, STEPS + 1)
+        for prompt in range(PROMPTS)
+        for session in range(ROLLOUTS)
+    ]
+
+
+def test_a_calm_run_raises_no_alarm_however_it_scatters() -> None:
+    for seed in range(25):
+        assert watch.alarms(watch.rows(run(seed)), SETTINGS) == []
+
+
+@pytest.mark.parametrize(
+    "signal, most, said",
+    [
+        ("tokens", 1.2, "answers have"),
+        ("tokens", -0.7, "answers have"),
+        ("blank", 0.6, "show next to nothing"),
+        ("repetition", 0.5, "in loops"),
+        ("template", 0.8, "the skeleton of an answer to another prompt"),
+        ("directed", 0.3, "text that speaks to the judge"),
+        ("gap", 0.5, "the judge gives"),
+        ("failed", 0.5, "could not be scored"),
+    ],
+)
+def test_what_drifts_is_told_with_its_step_and_nothing_else_is(signal: str, most: float, said: str) -> None:
+    (alarm,) = watch.alarms(watch.rows(run(3, signal, most)), SETTINGS)
+    assert (alarm.signal, alarm.until) == (signal, STEPS) and said in alarm.text
+    assert 16 < alarm.step <= 36
+
+
+def test_an_alarm_is_said_once_and_status_reads_it_with_its_end(tmp_path: Any) -> None:
+    rows = run(5, "directed", 0.5)
+    follower = watch.Watch(SETTINGS, held_out=["page/0"])
+    said = []
+    for step in range(1, STEPS + 1):
+        follower.take(row for row in rows if row["step"] == step)
+        said += follower.new(step)
+        watch.write(tmp_path / "alarms.json", step, follower.alarms)
+    assert [alarm.signal for alarm in said] == ["directed"]
+    assert watch.read(tmp_path / "alarms.json") == [f"since step {said[0].step}: {follower.alarms[0].text}"]
+    watch.write(tmp_path / "alarms.json", STEPS + 3, follower.alarms)
+    assert f"since step {said[0].step} until {STEPS}: " in watch.read(tmp_path / "alarms.json")[0]
+    assert watch.read(tmp_path / "none.json") == []
+
+
+def test_pages_of_one_skeleton_count_only_across_prompts() -> None:
+    page = "<html><body><h1>A</h1><ul><li>1<li>2</ul></body></html>"
+    longer = page.replace("<li>2", "<li>2<li>3<li>4").replace("A", "Another")
+    assert watch.skeleton(page) == watch.skeleton(longer) != watch.skeleton(page.replace("h1", "h2"))
+    assert watch.skeleton("no page") == ""
+    rng = random.Random(0)
+    group = [{**record(rng, 1, 0, i), "skeleton": "s"} for i in range(4)]
+    (row,) = watch.rows(group)
+    assert row["template"] == 0
+    (row,) = watch.rows([*group, {**record(rng, 1, 1, 0), "skeleton": "s"}])
+    assert row["template"] == 1
+
+
+def test_a_row_of_the_table_and_a_line_of_the_log_say_the_same() -> None:
+    lines = run(2)[: PROMPTS * ROLLOUTS]
+    table = [{**{k: v for k, v in line.items() if k != "parts"}, **line.get("parts", {})} for line in lines]
+    assert watch.rows(lines) == watch.rows(table)
+    assert set(watch.rows(lines)[0]) == set(watch.SCHEMA.names)
