@@ -227,7 +227,7 @@ rule cpt_mixture:
     container:
         image("data")
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         config=CONFIG_FILE,
         recipe=digest("cpt/mixture"),

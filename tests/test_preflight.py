@@ -222,6 +222,13 @@ def test_a_checkpoint_is_checked_like_a_rule() -> None:
     assert rules()["sft_distinct_variants"] == {"mem_mb": 4000}
 
 
+def test_answering_for_a_trained_model_asks_its_share_of_a_gpu_node(profile, settings) -> None:
+    made = profile(**SLURM, set_resources={"train_sft": {"gpu": 8, "mem_mb": 800_000, "cpus_per_task": 64}})
+    asks = {ask.rule: ask for ask in made.asks(settings(eval={"gpus": 2}))}
+    assert (asks["eval_generate"].gpus, asks["eval_generate"].memory_mb) == (2, 200_000)
+    assert {ask.rule: ask for ask in made.asks(settings(eval={"gpus": 0}))}["eval_generate"].memory_mb == 64_000
+
+
 def test_nodes_that_fit_but_are_down_are_a_warning(recorded, profile, settings, monkeypatch) -> None:
     monkeypatch.setattr("artifactscoder.cluster.profile.rules", lambda: {"sft_tasks": {"nodes": 2}})
     lines = marks(slurm_checks.cluster(settings(), profile(**SLURM)))
