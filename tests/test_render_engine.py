@@ -253,6 +253,24 @@ def test_a_page_cut_short_for_want_of_a_processor_is_looked_at_again(
     assert len(tries) == 2
 
 
+def test_a_picture_that_a_workers_drawing_did_not_reach_is_no_verdict(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chromium loses such a drawing one time in twenty; here the first picture's is lost for certain."""
+    worker = "new Worker(URL.createObjectURL(new Blob(['0'])))"
+    looks = []
+
+    def lost_at_first(*seen: Any) -> Verdict:
+        looks.append(judge(*seen))
+        return Verdict(False, "blank") if len(looks) == 1 else looks[-1]
+
+    judge = pool_module.judge
+    monkeypatch.setattr(pool_module, "judge", lost_at_first)
+    assert home.render(f"<h1>drawn</h1><script>{worker}</script>").verdict.rendered and len(looks) == 2
+    looks.clear()
+    assert home.render("<h1>drawn</h1>").verdict.reason == "blank" and len(looks) == 1
+
+
 @pytest.mark.slow
 def test_at_least_95_of_100_pages_give_the_same_pixels_beside_a_busy_core() -> None:
     command = [sys.executable, "bench/determinism.py"]
@@ -278,4 +296,4 @@ def test_a_page_is_called_back_as_often_as_its_drawing_allows(home: Home) -> Non
     light = home.render(page.replace("CALLS", "20")).verdict
     crowded = home.render(page.replace("CALLS", "9000")).verdict
     assert light.rendered and crowded.rendered
-    assert 115 < int(light.visible_text) < 126 and 28 < int(crowded.visible_text) < 34
+    assert 115 < int(light.visible_text) < 126 and 18 < int(crowded.visible_text) < 24

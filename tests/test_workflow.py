@@ -70,6 +70,7 @@ def test_one_changed_seed_reruns_one_shard_and_sends_only_the_new_requests(tmp_p
         assert 0 < new <= 1 + 2 + 8 + 8, "tasks, variants, pages and scores of one subcategory"
 
 
+@pytest.mark.timeout(900)
 def test_a_category_whose_tasks_a_comparison_changes_is_made_in_the_same_run(tmp_path: Path) -> None:
     """Whether another category's new task is a twin of one of its own no dry run can know: it comes on top of that."""
     with checkout(tmp_path) as folder:
