@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Packages are installed uncompiled; what is used is compiled once, on its first use.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-test demo test check bench bench-llm audit lock containers containers-cpu clean test-kill test-train \
+.PHONY: help setup setup-test demo test check bench bench-llm bench-dedup audit lock containers containers-cpu clean test-kill test-train \
   test-render test-vllm cluster-up cluster-down test-cluster test-cluster-smoke
 
 help: ## list the commands
@@ -65,6 +65,11 @@ bench: setup-test ## every benchmark, quick
 bench-llm: setup-test ## the generation engine against datatrove's inference runner and curator (installs both)
 	@test -x .venv-peers/bin/python || { python -m venv .venv-peers && .venv-peers/bin/pip install -q -r bench/peers.txt; }
 	@python bench/llm.py --peers .venv-peers/bin/python
+
+bench-dedup: setup-test ## near-duplicates against datasketch, rensa, datatrove and text-dedup (installs these)
+	@test -x .venv-dedup/bin/python || { python -m venv .venv-dedup && .venv-dedup/bin/pip install -q -r bench/peers-dedup.txt \
+	  && .venv-dedup/bin/pip install -q --no-deps text-dedup==0.4.0; }
+	@PYTHONPATH= python bench/dedup.py --peers .venv-dedup/bin/python
 
 audit: setup ## draw the rulegraph of the demo into docs/
 	@snakemake demo --profile profiles/demo --rulegraph dot > docs/rulegraph.dot

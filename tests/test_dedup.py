@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from datasketch import MinHash
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from artifactscoder import config as configs
 from artifactscoder import tables
 from artifactscoder.config.data import DedupSettings
-from artifactscoder.dedup import minhash, phases
+from artifactscoder.dedup import bands, kernels, minhash, phases, verify
+from artifactscoder.errors import UserError
+from artifactscoder.html import skeleton
 from artifactscoder.ledger import beside
-from artifactscoder.records import TASK, VARIANT
+from artifactscoder.records import PAGE, TASK, VARIANT
 from artifactscoder.sft import distinct_tasks, distinct_variants
 
 SETTINGS = DedupSettings(threshold=0.8, bands=18, rows=7)
@@ -38,93 +46,304 @@ def corpus(n: int = 120, seed: int = 0) -> dict[str, str]:
     return out
 
 
-def dropped(docs: dict[str, str], shards: int, seed: int, folder: Path, write) -> list[dict]:
+def write(path: Path, docs: dict[str, str]) -> Path:
+    fixed = {"group": "s", "kind": "k", "prompt": "p", "answer": "", "extracted": "", "maker": "m", "request": "r"}
+    tables.write(path, PAGE, ({"id": id_, "html": html, **fixed} for id_, html in docs.items()))
+    return path
+
+
+def sharded(docs: dict[str, str], shards: int, seed: int, folder: Path) -> list[Path]:
     ids = list(docs)
     random.Random(seed).shuffle(ids)
-    pages, signatures = [], []
-    for shard in range(shards):
-        path = write(f"{shards}-{seed}-{shard}", {id_: docs[id_] for id_ in ids[shard::shards]})
-        phases.signature(SETTINGS, path, folder / f"sig-{path.name}")
-        pages.append(path)
-        signatures.append(folder / f"sig-{path.name}")
-    output = folder / f"dropped-{shards}-{seed}.parquet"
-    phases.pairs(SETTINGS, signatures, pages, output)
+    return [write(folder / f"code/{n:02d}.parquet", {id_: docs[id_] for id_ in ids[n::shards]}) for n in range(shards)]
+
+
+def removed(made: DedupSettings, docs: dict[str, str], shards: int, seed: int, jobs: int, folder: Path) -> list[dict]:
+    """What is dropped, by one job that compares, or by `jobs` of each kind."""
+    pages = sharded(docs, shards, seed, folder)
+    signatures = [folder / "signature" / path.name for path in pages]
+    for path, target in zip(pages, signatures, strict=True):
+        phases.signature(made, path, target)
+    output = folder / "dropped.parquet"
+    if jobs == 1:
+        phases.pairs(made, signatures, pages, output)
+    else:
+        proposed = [folder / f"bands/{part}.parquet" for part in range(jobs)]
+        for part, path in enumerate(proposed):
+            phases.bands(made, signatures, path, part, jobs)
+        phases.components(signatures, proposed, folder / "pairs.parquet", folder / "visits.parquet")
+        routes = [folder / "route" / path.name for path in pages]
+        for path, target in zip(pages, routes, strict=True):
+            phases.route(path, phases.HTML, folder / "visits.parquet", target)
+        verified = [folder / f"verify/{part}.parquet" for part in range(jobs)]
+        for part, path in enumerate(verified):
+            phases.verify(made, folder / "pairs.parquet", routes, path, part, jobs)
+        phases.keep(made, signatures, verified, output)
     for path in pages:
-        phases.filter(path, output, folder / f"kept-{path.name}")
+        phases.filter(made, path, output, folder / "kept" / path.name)
     return list(tables.rows(output))
 
 
-def brute_force(docs: dict[str, str]) -> set[str]:
+def brute_force(docs: dict[str, str], threshold: float = 0.8) -> set[str]:
     sets = {id_: minhash.shingles(text) for id_, text in docs.items()}
     kept: list[str] = []
-    for id_ in sorted(docs, key=lambda i: (-len(docs[i]), i)):
-        if all(minhash.jaccard(sets[id_], sets[other]) < SETTINGS.threshold for other in kept):
+    for id_ in sorted(docs, key=lambda i: (-len(docs[i].strip()), i)):
+        if all(minhash.jaccard(sets[id_], sets[other]) < threshold for other in kept):
             kept.append(id_)
     return set(docs) - set(kept)
 
 
-def test_any_sharding_and_order_drops_the_same_pages_with_the_same_twins(tmp_path, pages) -> None:
+@cache
+def once(threshold: float) -> tuple[dict[str, str], set[str]]:
+    return corpus(), brute_force(corpus(), threshold)
+
+
+@pytest.mark.parametrize(("shards", "jobs"), [(1, 1), (7, 3), (64, 2)])
+def test_any_sharding_order_and_number_of_jobs_drops_what_brute_force_drops(shards, jobs, tmp_path) -> None:
+    """Each with the same twin; the few bands of few rows that so few pages afford miss none."""
+    docs, truth = once(0.8)
+    made = DedupSettings(threshold=0.8)
+    rows = removed(made, docs, shards, shards, jobs, tmp_path)
+    assert {row["id"] for row in rows} == truth and len(truth) > 90
+    assert rows == removed(made, docs, 3, 0, 1, tmp_path / "again")
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(st.text("ab ", min_size=0, max_size=14), min_size=1, max_size=30),
+    shards=st.sampled_from((1, 7, 16)), jobs=st.integers(1, 3), seed=st.integers(0, 99), cap=st.integers(2, 5),
+)  # fmt: skip
+def test_the_kept_set_depends_on_texts_and_ids_alone(texts, shards, jobs, seed, cap, tmp_path_factory) -> None:
+    """Texts of few letters: copies, chains, and buckets above the cap."""
+    docs = {f"s/{i:02d}": text for i, text in enumerate(texts)}
+    made = DedupSettings(threshold=0.5, bucket=cap)
+    first = removed(made, docs, 1, 0, 1, tmp_path_factory.mktemp("one"))
+    assert removed(made, docs, shards, seed, jobs, tmp_path_factory.mktemp("other")) == first
+
+
+def test_what_the_bands_of_the_recipe_miss_is_a_small_part_of_the_pairs_at_the_threshold(tmp_path) -> None:
+    docs, truth = once(0.8)
+    ours = {row["id"] for row in removed(SETTINGS, docs, 3, 0, 1, tmp_path)}
+    assert len(ours ^ truth) <= 2, "1.4 % of the pairs at 0.8, fewer above"
+
+
+def test_each_dropped_page_has_a_kept_twin_at_least_as_long_named_in_the_ledger(tmp_path) -> None:
     docs = corpus()
-    results = [dropped(docs, shards, seed, tmp_path, pages) for shards, seed in ((1, 0), (5, 1), (9, 2))]
-    assert results[0] == results[1] == results[2]
-
-
-def test_what_is_dropped_is_what_brute_force_drops(tmp_path, pages) -> None:
-    """But for the pairs that 18 bands of 7 rows miss: 1.4 % of those just at the threshold."""
-    docs = corpus()
-    ours, truth = {row["id"] for row in dropped(docs, 3, 0, tmp_path, pages)}, brute_force(docs)
-    assert len(truth) > 90 and len(ours ^ truth) <= 2
-
-
-def test_each_dropped_page_has_a_kept_twin_at_least_as_long_named_in_the_ledger(tmp_path, pages) -> None:
-    docs = corpus()
-    rows = dropped(docs, 2, 0, tmp_path, pages)
+    rows = removed(SETTINGS, docs, 2, 0, 1, tmp_path)
     gone = {row["id"] for row in rows}
     for row in rows:
         assert row["twin"] not in gone and len(docs[row["twin"]].strip()) >= len(docs[row["id"]].strip())
         exact = minhash.jaccard(minhash.shingles(docs[row["id"]]), minhash.shingles(docs[row["twin"]]))
         assert row["jaccard"] == pytest.approx(exact) and exact >= SETTINGS.threshold
-    kept = [row["id"] for shard in range(2) for row in tables.rows(tmp_path / f"kept-2-0-{shard}.parquet")]
-    assert set(kept) == set(docs) - gone and len(kept) == len(set(kept))
-    ledger = {r["id"]: r for s in range(2) for r in tables.rows(beside(tmp_path / f"kept-2-0-{s}.parquet"))}
-    assert all(row["twin"] in ledger[row["id"]]["detail"] for row in rows)
+    kept = [tmp_path / f"kept/{shard:02d}.parquet" for shard in range(2)]
+    ids = [id_ for path in kept for id_ in tables.column(path, "id")]
+    assert set(ids) == set(docs) - gone and len(ids) == len(set(ids))
+    ledger = {line["id"]: line for path in kept for line in tables.rows(beside(path))}
+    assert all(ledger[row["id"]]["detail"] == f"{row['jaccard']:.4f} like {row['twin']}" for row in rows)
 
 
-def test_no_pages_and_one_page_pass(tmp_path, pages) -> None:
-    assert dropped({}, 1, 0, tmp_path, pages) == []
-    assert dropped({"s/1": "x"}, 1, 1, tmp_path, pages) == []
+def test_no_pages_and_one_page_pass(tmp_path) -> None:
+    assert removed(SETTINGS, {}, 1, 0, 1, tmp_path / "a") == removed(SETTINGS, {}, 2, 0, 2, tmp_path / "b") == []
+    assert removed(SETTINGS, {"s/1": "x"}, 2, 1, 2, tmp_path / "c") == []
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.text(max_size=400))
-def test_signatures_are_datasketchs_own(text: str) -> None:
-    """Bit for bit: datasketch's MinHash, fed the same hashes, gives the same signature."""
-    hashed = minhash.shingles(text)
-    a, b = minhash.permutations(64)
-    oracle = MinHash(num_perm=64, scheme="affine32", hashfunc=lambda value: value, seed=1)
-    ours = minhash.signature(hashed, a, b)
-    low = hashed.astype(np.uint32)
-    theirs = ((low[:, None] * oracle.permutations[0][None, :]) + oracle.permutations[1][None, :]).astype(np.uint32)
-    assert np.array_equal(ours, theirs.min(axis=0))
+def test_a_component_is_compared_in_chunks_of_bounded_text(tmp_path, monkeypatch) -> None:
+    """120 versions of one page: one component, cut into many chunks, and no verdict changes."""
+    rng, words = random.Random(5), random.Random(4).choices(WORDS, k=150)
+    docs = {f"s/{i:03d}": " ".join(w if rng.random() > 0.025 else rng.choice(WORDS) for w in words) for i in range(120)}
+    monkeypatch.setattr(verify, "CHUNK_CHARS", 30_000)
+    rows = removed(SETTINGS, docs, 4, 0, 2, tmp_path)
+    assert len(set(tables.column(tmp_path / "visits.parquet", "chunk"))) > 10
+    assert {row["id"] for row in rows} == brute_force(docs)
+
+
+def test_a_bucket_above_the_cap_is_cut_and_what_cannot_be_cut_meets_its_longest(tmp_path, capfd) -> None:
+    """200 texts that differ in one character, which no row of a band sees, and the pages of the corpus."""
+    body = " ".join(random.Random(1).choices(WORDS, k=400))
+    docs = {f"t/{i:03d}": body[: 1000 + 2 * i] + "#" + body[1000 + 2 * i :] for i in range(200)} | once(0.8)[0]
+    made = DedupSettings(threshold=0.8, bucket=20)
+    rows = removed(made, docs, 3, 0, 1, tmp_path)
+    assert {row["id"] for row in rows} == brute_force(docs)
+    assert "buckets of more than 20 were cut" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("threshold", [0.7, 0.8, 0.85])
+def test_bands_chosen_find_what_is_asked_at_any_size_and_fewer_texts_get_more(threshold: float) -> None:
+    made = DedupSettings(threshold=threshold, recall=0.95)
+    chosen = [bands.choose(made, texts) for texts in (2, 300, 3000, 240_000, 18_000_000)]
+    assert all(one.recall >= 0.95 and one.bands * one.rows <= 128 for one in chosen)
+    assert [one.recall for one in chosen] == sorted((one.recall for one in chosen), reverse=True)
+    assert chosen[0].rows < chosen[-1].rows and chosen[1].recall > 0.9999
+    assert bands.recall(0.7, 14, 9) == pytest.approx(0.438, abs=0.001), "datasketch's own choice for 0.7"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"threshold": 0.8, "bands": 9, "rows": 13}, "finds 39.9% of the pairs at its threshold"),
+        ({"threshold": 0.8, "recall": 0.9}, "95% is the least for SFT"),
+        ({"threshold": 0.8, "bands": 9}, "rows must be given"),
+        ({"threshold": 0.01, "permutations": 16}, "16 permutations cannot find 98% of the pairs"),
+    ],
+)  # fmt: skip
+def test_bands_that_miss_too_much_are_refused_in_one_sentence(change: dict, sentence: str, configure) -> None:
+    with pytest.raises(UserError, match=sentence) as error:
+        configure(sft={"dedup": change})
+    assert "\n" not in str(error.value)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.text(max_size=200), min_size=1, max_size=4))
+def test_signatures_are_datasketchs_own(texts: list[str]) -> None:
+    """Bit for bit, by the same engine that the configuration offers for comparison."""
+    compared = minhash.normal([text.encode("utf-8", "surrogatepass") for text in texts])
+    ours = minhash.signatures(compared, 5, 64)
+    assert np.array_equal(ours, minhash.signatures(compared, 5, 64, "datasketch"))
+    for text, row in zip(texts, ours, strict=True):
+        oracle = MinHash(num_perm=64, scheme="affine32", hashfunc=int, seed=1)
+        oracle.update_batch(minhash.shingles(text).astype(np.uint32).tolist())
+        assert np.array_equal(row, oracle.hashvalues)
 
 
 def test_the_estimate_is_unbiased() -> None:
     rng = random.Random(3)
-    a, b = minhash.permutations(128)
     errors = []
     for _ in range(60):
         words = rng.choices(WORDS, k=150)
         changed = [w if rng.random() > 0.1 else rng.choice(WORDS) for w in words]
-        x, y = minhash.shingles(" ".join(words)), minhash.shingles(" ".join(changed))
-        errors.append((minhash.signature(x, a, b) == minhash.signature(y, a, b)).mean() - minhash.jaccard(x, y))
+        pair = [" ".join(words), " ".join(changed)]
+        x, y = minhash.signatures(minhash.normal([text.encode() for text in pair]), 5, 128)
+        errors.append((x == y).mean() - minhash.jaccard(*map(minhash.shingles, pair)))
     assert abs(np.mean(errors)) < 0.015 and np.std(errors) < 0.06
 
 
-def test_short_and_strange_texts_have_shingles() -> None:
-    for text in ("", "a", "ab", "  ", "日本語のページ", "\ud800 broken", "İstanbul ΣΑΣ"):
-        assert len(minhash.shingles(text)) >= 1
-    assert np.array_equal(minhash.shingles(" Hello World "), minhash.shingles("hello world"))
-    assert minhash.jaccard(minhash.shingles("abc"), minhash.shingles("abd")) == 0
+def plain(text: str) -> list[int]:
+    """What the module says of normalisation, in Python."""
+    return [ord(c) for c in "".join(map(str.lower, text)).strip()]
+
+
+def normalised(texts: list[str]) -> list[list[int]]:
+    made = minhash.normal([text.encode("utf-8", "surrogatepass") for text in texts])
+    return [made.codes[a:b].tolist() for a, b in zip(made.starts, made.ends, strict=True)]
+
+
+def test_every_character_is_lowered_by_itself_and_white_space_at_the_ends_is_not_text() -> None:
+    codes = [*range(0x1F000), *range(0x1F000, sys.maxunicode + 1, 97)]  # the last cases stand at 0x1E943
+    texts = [f"{chr(code)}x{chr(code)}" for code in codes]
+    assert normalised(texts) == list(map(plain, texts))
+    assert normalised(["ΟΔΟΣ", "İ"]) == [[ord(c) for c in "οδοσ"], [ord("i"), 0x307]]
+    assert normalised(["\u00e9"]) != normalised(["e\u0301"]), "no normal form is applied"
+
+
+def shingles_in_python(text: str, n: int = 5) -> set[tuple[int, ...]]:
+    codes = plain(text)
+    return {tuple(codes[i : i + n]) for i in range(max(1, len(codes) - n + 1))}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=60), st.text(max_size=60), st.integers(1, 8))
+def test_shingles_are_the_distinct_sequences_of_characters(x: str, y: str, n: int) -> None:
+    """As many as there are, and as many in common; a shorter text is one, the empty one too."""
+    ours, theirs = minhash.shingles(x, n), minhash.shingles(y, n)
+    first, second = shingles_in_python(x, n), shingles_in_python(y, n)
+    assert len(ours) == len(first) and len(np.intersect1d(ours, theirs)) == len(first & second)
+
+
+def test_a_page_of_ten_million_characters_has_the_shingles_of_what_it_repeats(tmp_path) -> None:
+    unit = "".join(random.Random(2).choices("abcdefghij äöü日本語", k=40_000))
+    long, short = unit * 250, unit + unit[:4]
+    assert len(long) == 10_000_000 and np.array_equal(minhash.shingles(long), minhash.shingles(short))
+    x, y = minhash.signatures(minhash.normal([long.encode(), short.encode()]), 5, 128)
+    assert np.array_equal(x, y)
+
+
+def test_bytes_that_are_no_utf8_are_never_read_beyond() -> None:
+    for raw in (b"abc\xf0", b"abc\xe0\x80", b"\xff\xfe", b"\x80"):
+        assert len(minhash.normal([raw, b"next"])) == 2 and normalised(["next"])[0] == plain("next")
+
+
+def test_compiled_code_is_kept_where_this_user_alone_can_write(tmp_path, monkeypatch) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert kernels.cache_folder() == tmp_path / "cache/artifactscoder/numba"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")  # a read-only home
+    monkeypatch.setattr(kernels.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert kernels.cache_folder() == tmp_path / f"artifactscoder-{os.getuid()}/numba"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/proc/nowhere")
+    with pytest.raises(UserError, match="name a folder for compiled code in NUMBA_CACHE_DIR"):
+        kernels.cache_folder()
+
+
+STAGES = [
+    "dedup-signature --input {f}/code/00.parquet --output {f}/signature/00.parquet",
+    "dedup-bands --signatures {f}/signature/00.parquet {f}/signature/01.parquet --part 1 --parts 2"
+    " --output {f}/bands/1.parquet",
+    "dedup-components --signatures {f}/signature/00.parquet {f}/signature/01.parquet --bands {f}/bands/0.parquet"
+    " {f}/bands/1.parquet --visits {f}/visits.parquet --output {f}/pairs.parquet",
+    "dedup-route --input {f}/code/01.parquet --visits {f}/visits.parquet --output {f}/route/01.parquet",
+    "dedup-verify --candidates {f}/pairs.parquet --routes {f}/route/00.parquet {f}/route/01.parquet --part 0 --parts 2"
+    " --output {f}/verify/0.parquet",
+    "dedup-keep --signatures {f}/signature/00.parquet {f}/signature/01.parquet --verified {f}/verify/0.parquet"
+    " {f}/verify/1.parquet --output {f}/dropped.parquet",
+    "dedup --input {f}/code/01.parquet --dropped {f}/dropped.parquet --output {f}/kept/01.parquet",
+    "dedup-pairs --signatures {f}/signature/00.parquet {f}/signature/01.parquet --pages {f}/code/00.parquet"
+    " {f}/code/01.parquet --output {f}/dropped.parquet",
+]
+DIES = (
+    "import os, sys; from artifactscoder import cli, tables; "
+    "tables.Writer.__exit__ = lambda *_: os.kill(os.getpid(), 9); cli.main(sys.argv[1:])"
+)
+
+
+def test_a_stage_killed_while_it_writes_leaves_nothing_and_its_rerun_the_same_bytes(configure, tmp_path) -> None:
+    """Each stage as its rule calls it, killed when its table is written and not yet in place."""
+    from artifactscoder import cli
+
+    config = tmp_path / "config.yaml"
+    configs.write(configure(cpt={"dedup": {"threshold": 0.8, "jobs": 2}}), config)
+    folder = tmp_path / "run"
+    removed(DedupSettings(threshold=0.8), corpus(40), 2, 0, 2, folder)
+    victims = []
+    for line in STAGES:
+        words = line.format(f=folder).split()
+        output = Path(words[-1])
+        before = output.read_bytes()
+        output.unlink()
+        command = ["cpt", words[0], "--config", str(config), *words[1:]]
+        victims.append((command, output, before, subprocess.Popen([sys.executable, "-c", DIES, *command])))
+        victims[-1][3].wait()
+        assert victims[-1][3].returncode == -signal.SIGKILL and not output.exists(), words[0]
+        assert cli.main(command) == 0 and output.read_bytes() == before, words[0]
+
+
+CARDS = "<body><main><h1>{title}</h1><section>{cards}</section><form><input type=number><button>Go</button></form>"
+LINKS = "<nav><ul><li><a>1</a></li></ul></nav><footer><p>end</p><table><tr><td>1</td></tr></table></footer>"
+
+
+def built(title: str, cards: int, card: str = "<article><h2>{n}</h2><p>text {n}</p></article>") -> str:
+    made = "".join(card.replace("{n}", f"{title} {n}") for n in range(cards))
+    return CARDS.format(title=title, cards=made) + f"<style>{title}</style>" + LINKS
+
+
+def test_a_skeleton_is_what_stays_when_texts_styles_and_the_length_of_lists_change() -> None:
+    assert skeleton.skeleton(built("a", 3)) == skeleton.skeleton(built("Something else", 5)) != ""
+    assert "section(article(h2,p)),form(input:number,button)" in skeleton.skeleton(built("a", 2))
+    assert skeleton.skeleton(built("a", 3)) != skeleton.skeleton(built("a", 3, "<article><h2>{n}</h2></article>"))
+    assert skeleton.skeleton("<p>short") == "" == skeleton.skeleton("<div>" * 5000)
+    assert skeleton.digest("<p>short") == bytes(16)
+
+
+@pytest.mark.parametrize("structure", ["off", "report", "remove"])
+def test_pages_built_alike_are_left_reported_or_removed(structure: str, tmp_path) -> None:
+    docs = {"s/1": built("a", 3), "s/2": built("something else entirely", 5), "s/3": "<p>short", "s/4": "<p>small"}
+    removed(DedupSettings(threshold=0.9, structure=structure), docs, 2, 0, 1, tmp_path)
+    lines = {line["id"]: line for n in range(2) for line in tables.rows(beside(tmp_path / f"kept/{n:02d}.parquet"))}
+    assert lines["s/1"]["detail"] == ("" if structure == "off" else "built like s/2")
+    assert (lines["s/1"]["status"], lines["s/1"]["reason"]) == (
+        ("rejected", "same_structure") if structure == "remove" else ("ok", "")
+    )
+    assert {line["status"] for id_, line in lines.items() if id_ != "s/1"} == {"ok"}
+    assert DedupSettings.model_validate({"threshold": 0.7, "structure": False}).structure == "off", "as YAML reads off"
 
 
 def write_tasks(path: Path, tasks: dict[str, tuple[str, str]]) -> Path:

@@ -7,13 +7,13 @@ do, less SLACK. So false candidates cost time and neither memory nor disk, and f
 are affordable at 18 million pages.
 
 A bucket of more than `bucket` texts is cut by further values of the signature. Where MORE of them are all the same,
-its texts are that like each other, and each is paired with the longest one only.
+its texts are that like each other, and each is paired with one only: the first in the order in which pages are kept.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ SLACK = 0.15  # a pair estimated this far below the threshold is not verified (4
 BACKGROUND = 0.1  # similarity of unrelated pages (measured: median 0.074, 99 % below 0.113)
 AFFORDED = 100  # false candidates a text, for which fewer rows than recall asks for are taken
 MORE = 16  # values of the signature by which a bucket that is too large is cut
+HEAD, HEAD_SLACK = 32, 0.35  # places that are compared first, and how far their estimate may be below (4 sigma)
 ROOM = 4 << 20  # pairs that a loop writes before they are taken away
 
 
@@ -70,10 +71,19 @@ def choose(settings: DedupSettings, texts: int) -> Bands:
     return next((option for option in options if option.false <= AFFORDED * texts), options[-1])
 
 
-def least(settings: DedupSettings) -> int:
-    """Bytes of two sketches that must agree; unlike values agree in theirs once in 256."""
-    share = max(0.0, settings.threshold - SLACK)
-    return math.ceil(settings.permutations * (share + (1 - share) / 256) - 1e-9)
+class Agreement(NamedTuple):
+    """Bytes of two sketches that must agree: `first` of the first `head`, `least` of all."""
+
+    head: int
+    first: int
+    least: int
+
+
+def agreement(settings: DedupSettings) -> Agreement:
+    """What pairs at the threshold have, less SLACK; unlike values agree in their bytes once in 256."""
+    share, head = max(0.0, settings.threshold - SLACK), min(HEAD, settings.permutations)
+    least = math.ceil(settings.permutations * (share + (1 - share) / 256) - 1e-9)
+    return Agreement(head, math.floor(head * max(0.0, settings.threshold - HEAD_SLACK)), least)
 
 
 def keys(values: Sequence[U32], texts: int) -> U64:
@@ -116,7 +126,7 @@ class Buckets:
         sizes = np.diff(self.edges)
         return int((sizes * (sizes - 1) // 2).sum())
 
-    def close(self, sketches: U8, agree: int) -> Iterator[I64]:
+    def close(self, sketches: U8, agree: Agreement) -> Iterator[I64]:
         """Pairs whose sketches agree, as min << 32 | max."""
         from artifactscoder.dedup import kernels
 
@@ -124,13 +134,13 @@ class Buckets:
         out = np.empty(max(min(ROOM, self.pairs), widest * (widest - 1) // 2), np.int64)
         bucket = 0
         while bucket < len(self.edges) - 1:
-            bucket, written = kernels.close_pairs(self.members, self.edges, bucket, sketches, agree, out)
+            bucket, written = kernels.close_pairs(self.members, self.edges, bucket, sketches, *agree, out)
             yield out[:written].copy()
 
-    def stars(self, lengths: I64, digests: U64) -> Iterator[I64]:
-        """Each member of a bucket that could not be cut with its longest one, as min << 32 | max."""
+    def stars(self, first: Callable[[I64], int]) -> Iterator[I64]:
+        """Each member of a bucket that could not be cut with the first of them, as min << 32 | max."""
         for members in self.alike:
-            centre = members[np.lexsort((digests[members], -lengths[members]))[0]]
+            centre = first(members)
             others = members[members != centre]
             yield (np.minimum(others, centre) << 32) | np.maximum(others, centre)
 

@@ -157,7 +157,7 @@ def hashes(codes, start, count, n, out):
     top = _ONE
     for _ in range(n):
         top *= BASE
-    base = np.uint64(n) * top
+    base = np.uint64(n + 1) * top  # so that no length gives 0, nor the hash of another one
     rolling = np.uint64(0)
     for i in range(start, start + n):
         rolling = rolling * BASE + np.uint64(codes[i])
@@ -291,9 +291,10 @@ def similarities(sets, bounds, left, right, least, out):
 
 
 @njit(nogil=True, cache=True)
-def close_pairs(members, edges, bucket, sketches, least, out):
+def close_pairs(members, edges, bucket, sketches, head, first, least, out):
     """Pairs within buckets whose sketches agree in `least` places or more, from `bucket` on until `out` is full.
 
+    Most pairs differ so much that the first `head` places, of which `first` must agree, say so in a third of the time.
     Bucket i is members[edges[i]:edges[i + 1]]; a pair is min << 32 | max. Returns (next bucket, pairs written).
     """
     width = sketches.shape[1]
@@ -312,7 +313,11 @@ def close_pairs(members, edges, bucket, sketches, least, out):
         for x in range(count):
             for y in range(x + 1, count):
                 same = np.uint16(0)
-                for k in range(width):
+                for k in range(head):
+                    same += np.uint16(rows[x, k] == rows[y, k])
+                if same < first:
+                    continue
+                for k in range(head, width):
                     same += np.uint16(rows[x, k] == rows[y, k])
                 if same >= least:
                     i, j = members[start + x], members[start + y]

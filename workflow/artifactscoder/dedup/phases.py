@@ -25,11 +25,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from artifactscoder import records, tables
 from artifactscoder.config.data import DedupSettings
 from artifactscoder.dedup import minhash
-from artifactscoder.dedup.bands import Bands, Buckets, choose, keys, least
+from artifactscoder.dedup.bands import Bands, Buckets, agreement, choose, keys
 from artifactscoder.dedup.corpus import Corpus, batches
 from artifactscoder.dedup.keep import BUILT, keep
 from artifactscoder.dedup.minhash import I64, U64
@@ -93,18 +94,23 @@ def bands(settings: DedupSettings, signatures: list[Path], output: Path, group: 
     with Corpus(signatures) as corpus:
         same = corpus.same()
         texts = np.flatnonzero(same == np.arange(corpus.pages))  # each text once, wherever it stands
-        del same
         chosen = choose(settings, len(texts))
         mine = range(group, chosen.bands, groups)
         progress = Progress(f"bands {group}", len(mine))
         if group == 0:
             say(f"bands: {len(texts)} texts of {corpus.pages}; {chosen}")
         lengths = corpus.numbers("length", texts)
-        digests = corpus.bytes("exact", 16, texts).view(np.uint64)[:, 0]
+
+        def first(members: I64) -> int:
+            """The longest of some texts, among equals the one that has the first id."""
+            longest = texts[members[lengths[members] == lengths[members].max()]]
+            copies = np.flatnonzero(np.isin(same, longest))
+            return int(np.searchsorted(texts, same[copies[pc.sort_indices(corpus.ids(copies))[0].as_py()]]))
+
         sketches = corpus.bytes("sketch", settings.permutations, texts)
         for rows, key in _keys(corpus, chosen, mine, texts):
             buckets = Buckets(key, sketches, rows.stop, settings.bucket)
-            parts = [*buckets.close(sketches, least(settings)), *buckets.stars(lengths, digests)]
+            parts = [*buckets.close(sketches, agreement(settings)), *buckets.stars(first)]
             found = np.union1d(found, np.concatenate([np.empty(0, np.int64), *parts]))
             compared, large, alike = compared + buckets.pairs, large + buckets.large, alike + len(buckets.alike)
             progress.step(f", {compared} pairs compared")

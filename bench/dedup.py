@@ -1,0 +1,431 @@
+"""Near-duplicate removal against its peers: docs/s, peak memory, recall and precision by exact Jaccard similarity.
+
+All get the same made pages (16 KB, most with characters beyond ASCII, a fifth with near-duplicates at known distances),
+character 5-grams and threshold, and one core each; they take turns, each in a process of its own. `ours` is what the
+workflow runs: Parquet in, signatures, candidates, exact similarities, kept rows and ledgers out. The truth is every
+pair of the corpus, screened by 256 other permutations and compared exactly.
+  signature: MinHash of 128 permutations alone.       end to end: which pages are near-duplicates of which.
+CPU seconds are those of the work itself: imports and compiling, once a machine, are left out for all.
+`datasketch` gets the bands that find as much as ours (its own choice for 0.7 finds 44 %), `reference` is the algorithm
+of the reference implementation, written anew. Peers live in a Python of their own (`make bench-dedup`); without
+`--peers PYTHON` only datasketch and the reference's algorithm are measured. The last line is JSON. `--quick`: 2,000
+pages and datasketch alone, a minute or two; else 20,000 pages, or as many as --pages says, and slices for slow peers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+LEVELS = (0.5, 0.6, 0.7, 0.72, 0.75, 0.8, 0.82, 0.85, 0.9, 0.97, 1.0)
+LINES = 225  # of a page
+THRESHOLDS = (0.7, 0.8)
+PERMUTATIONS = 128
+PEERS = ("datatrove", "rensa", "text_dedup")
+SLOW = {"datasketch": 2000, "reference": 300, "text_dedup": 2000}  # pages that these are measured on
+
+
+def lines(rng: random.Random, count: int) -> list[str]:
+    """Lines of markup, style and script around made words, a tenth of them Chinese."""
+    starts = "b br c ch cl d dr f fl g gr h j k l m n p pl qu r s sh st str t tr v w x z".split()
+    syllables = [start + vowel + end for start in starts for vowel in "aeiou" for end in ("", "", "n", "r", "l", "st")]
+    words = ["".join(rng.choices(syllables, k=rng.choice((1, 2, 2, 3, 3)))) for _ in range(30_000)]
+    words += ["".join(chr(rng.randrange(0x4E00, 0x5E00)) for _ in range(rng.randint(1, 4))) for _ in range(3000)]
+    forms = (
+        '<p class="{}-{}">{} {} {} {} {} {}</p>', "<li><b>{}</b> {} {} {} {}, {}</li>", ".{}-{} {{ margin: {}{}px; }}",
+        'const {}{} = document.querySelector("#{}-{}");', "<h3>{} {} {} {}</h3>", "{} {} {} {} {} {} {} {} {} {}",
+        "function {}({}, {}) {{ return {}; }}", '<button id="{}-{}" aria-label="{} {}">{}</button>',
+    )  # fmt: skip
+    made = []
+    for _ in range(count):
+        form = rng.choice(forms)
+        made.append(form.format(*(words[int(len(words) * rng.random() ** 2)] for _ in range(form.count("{}")))))
+        if rng.random() < 0.5:
+            made[-1] += f" /* {rng.random():.9f} */"
+    return made
+
+
+def pages(count: int, seed: int = 0) -> Iterator[tuple[str, str]]:
+    """(id, page): every tenth family has one to four near-duplicates."""
+    rng = random.Random(seed)
+    pool = lines(random.Random(1), 120_000)
+    head = (
+        "<!DOCTYPE html>\n<html lang='en'>\n<head><meta charset='utf-8'><meta name='viewport' content='width=device'>"
+    )
+    number = 0
+    while number < count:
+        body = rng.choices(pool, k=int(LINES * rng.uniform(0.6, 1.4)))
+        family = [body]
+        if rng.random() < 0.1:
+            for level in rng.choices(LEVELS, k=rng.choice((1, 1, 2, 4))):
+                share = (1 - level) / (1 + level) * rng.uniform(0.95, 1.05)
+                family.append([line if rng.random() >= share else rng.choice(pool) for line in body])
+        for one in family[: count - number]:
+            yield f"page/{number:08d}", head + "\n".join(one) + "\n</html>\n"
+            number += 1
+
+
+def write(path: Path, rows: Iterator[tuple[str, str]]) -> None:
+    from artifactscoder import tables
+    from artifactscoder.records import PAGE
+
+    fixed = {"group": "page", "kind": "k", "prompt": "p", "answer": "", "extracted": "", "maker": "m", "request": "r"}
+    tables.write(path, PAGE, ({"id": id_, "html": html, **fixed} for id_, html in rows))
+
+
+def texts(corpus: Path, limit: int | None = None) -> list[str]:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(corpus, columns=["html"])["html"].to_pylist()[:limit]
+
+
+def shingles(text: str) -> set[str]:
+    text = text.lower().strip()
+    return {text[i : i + 5] for i in range(max(1, len(text) - 4))}
+
+
+class Watch:
+    """CPU seconds by name, of this process and its children."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = self._now()
+
+    @staticmethod
+    def _now() -> float:
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(one.ru_utime + one.ru_stime for one in used)
+
+    def start(self) -> None:
+        self._last = self._now()
+
+    def lap(self, name: str) -> None:
+        now = self._now()
+        self.seconds[name] = now - self._last
+        self._last = now
+
+
+Found = tuple[dict[str, float], list[tuple[int, int]]]  # CPU seconds; pairs of rows said to be near-duplicates
+
+
+def ours(corpus: Path, threshold: float, folder: Path, limit: int | None) -> Found:
+    from artifactscoder import tables
+    from artifactscoder.config.data import DedupSettings
+    from artifactscoder.dedup import minhash, phases
+    from artifactscoder.dedup.corpus import Corpus
+    from artifactscoder.dedup.verify import verify as step
+
+    settings = DedupSettings(threshold=threshold)
+    write(folder / "warm/pages.parquet", pages(40))
+    run_ours(settings, folder / "warm/pages.parquet", folder / "warm")
+    held = [text.encode() for text in texts(corpus, 2000)]
+    watch = Watch()
+    minhash.signatures(minhash.normal(held), settings.shingle, PERMUTATIONS)
+    watch.lap("signature")
+    watch.seconds["signature"] *= tables.count(corpus) / len(held)
+    kept: list[Path] = []
+
+    def keeps(*args: Any, **more: Any) -> None:  # the pairs are looked at before the job's folder goes
+        step(*args, **more)
+        kept.append(folder / "verified.parquet")
+        kept[-1].write_bytes(args[3].read_bytes())
+
+    phases.verify = keeps  # type: ignore[assignment]
+    watch.start()
+    run_ours(settings, corpus, folder / "work")
+    watch.lap("end_to_end")
+    found = tables.read(folder / "verified.parquet", ["left", "right"]).to_pydict()
+    with Corpus([folder / "work/signature" / corpus.name]) as signed:
+        same = signed.same().tolist()
+    # Pages of one text are one page for the workflow; here each counts.
+    groups: dict[int, list[int]] = {}
+    for page, text in enumerate(same):
+        groups.setdefault(text, []).append(page)
+    out = [pair for group in groups.values() for pair in itertools.combinations(group, 2)]
+    for x, y in zip(found["left"], found["right"], strict=True):
+        out += [(min(i, j), max(i, j)) for i in groups[x] for j in groups[y]]
+    return watch.seconds, out
+
+
+def run_ours(settings: Any, corpus: Path, folder: Path) -> None:
+    from artifactscoder.dedup import phases
+
+    signatures = folder / "signature" / corpus.name
+    phases.signature(settings, corpus, signatures)
+    phases.pairs(settings, [signatures], [corpus], folder / "dropped.parquet")
+    phases.filter(settings, corpus, folder / "dropped.parquet", folder / "kept.parquet")
+
+
+def verified(sets: list[set[str]], pairs: set[tuple[int, int]], threshold: float) -> list[tuple[int, int]]:
+    def jaccard(x: set[str], y: set[str]) -> float:
+        common = len(x & y)
+        return common / (len(x) + len(y) - common)
+
+    return [(i, j) for i, j in sorted(pairs) if jaccard(sets[i], sets[j]) >= threshold]
+
+
+def datasketch(corpus: Path, threshold: float, folder: Path, limit: int | None) -> Found:
+    """Its default hash and permutations; candidates verified exactly, as ours are."""
+    from datasketch import MinHash, MinHashLSH
+
+    from artifactscoder.config.data import DedupSettings
+    from artifactscoder.dedup.bands import choose
+
+    held = texts(corpus, limit)
+    chosen = choose(DedupSettings(threshold=threshold), len(held))
+    watch = Watch()
+    sets, made = [], []
+    for text in held:
+        sets.append(shingles(text))
+        one = MinHash(num_perm=PERMUTATIONS)
+        one.update_batch([part.encode() for part in sets[-1]])
+        made.append(one)
+    watch.lap("signature")
+    index = MinHashLSH(num_perm=PERMUTATIONS, params=(chosen.bands, chosen.rows))
+    candidates = set()
+    for i, one in enumerate(made):
+        candidates |= {(j, i) for j in index.query(one)}
+        index.insert(i, one)
+    found = verified(sets, candidates, threshold)
+    watch.lap("end_to_end")
+    watch.seconds["end_to_end"] += watch.seconds["signature"]
+    return watch.seconds, found
+
+
+def reference(corpus: Path, threshold: float, folder: Path, limit: int | None) -> Found:
+    """Sets of all pages in memory, 128 affine functions of 64-bit integers, 16 bands of 8 rows at any threshold."""
+    import hashlib
+
+    import numpy as np
+
+    held = texts(corpus, limit)
+    rng = np.random.default_rng(42)
+    prime = (1 << 61) - 1
+    a, b = rng.integers(1, prime, PERMUTATIONS), rng.integers(0, prime, PERMUTATIONS)
+    watch = Watch()
+    sets, made = [], []
+    for text in held:
+        sets.append(shingles(text))
+        row = np.full(PERMUTATIONS, np.iinfo(np.int64).max)
+        for part in sets[-1]:
+            value = int.from_bytes(hashlib.md5(part.encode()).digest()[:4], "little")
+            with np.errstate(over="ignore"):
+                np.minimum(row, (a * value + b) % prime, out=row)
+        made.append(row)
+    watch.lap("signature")
+    buckets: dict[tuple[int, bytes], list[int]] = {}
+    for i, row in enumerate(made):
+        for band in range(16):
+            buckets.setdefault((band, row[band * 8 : band * 8 + 8].tobytes()), []).append(i)
+    candidates = {(i, j) for held_ in buckets.values() for j in held_ for i in held_ if i < j}
+    found = verified(sets, candidates, threshold)
+    watch.lap("end_to_end")
+    watch.seconds["end_to_end"] += watch.seconds["signature"]
+    return watch.seconds, found
+
+
+def rensa(corpus: Path, threshold: float, folder: Path, limit: int | None) -> Found:
+    """Its R-MinHash and LSH index; what the index proposes is filtered by its own estimate."""
+    from rensa import RMinHash, RMinHashLSH
+
+    held = texts(corpus, limit)
+    bands = 32 if threshold < 0.8 else 16
+    watch = Watch()
+    made = []
+    for text in held:
+        one = RMinHash(num_perm=PERMUTATIONS, seed=42)
+        one.update(list(shingles(text)))
+        made.append(one)
+    watch.lap("signature")
+    index = RMinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, num_bands=bands)
+    found = []
+    for i, one in enumerate(made):
+        found += [(j, i) for j in index.query(one) if made[j].jaccard(one) >= threshold]
+        index.insert(i, one)
+    watch.lap("end_to_end")
+    watch.seconds["end_to_end"] += watch.seconds["signature"]
+    return watch.seconds, found
+
+
+def text_dedup(corpus: Path, threshold: float, folder: Path, limit: int | None) -> Found:
+    """Its embedding function and bands, around which its command reads and writes datasets; nothing is verified."""
+    from collections import defaultdict
+
+    import numpy as np
+    import text_dedup.minhash
+    from text_dedup.minhash import embed_func
+    from text_dedup.utils.hashfunc import xxh3_32hash
+
+    class Characters:  # in place of its words
+        split = staticmethod(list)
+
+    text_dedup.minhash.NON_ALPHA = Characters()
+    held = texts(corpus, limit)
+    bands, rows = (25, 5) if threshold < 0.8 else (18, 7)
+    ranges = [(i * rows, (i + 1) * rows) for i in range(bands)]
+    rng = np.random.RandomState(42)
+    dtype, limit_, prime = np.uint32, np.uint32((1 << 32) - 1), np.uint32((1 << 32) - 5)
+    permutations = (
+        rng.randint(1, prime, size=(PERMUTATIONS,), dtype=dtype),
+        rng.randint(0, prime, size=(PERMUTATIONS,), dtype=dtype),
+    )
+    watch = Watch()
+    tables: list[dict[bytes, list[int]]] = [defaultdict(list) for _ in ranges]
+    for i, text in enumerate(held):
+        made = embed_func(
+            content=text, idx=i, num_perm=PERMUTATIONS, ngram_size=5, min_length=0, hashranges=ranges,
+            permutations=permutations, hash_func=xxh3_32hash, dtype=dtype, max_hash=limit_, modulo_prime=prime,
+        )  # fmt: skip
+        for key, table in zip(made["__signatures__"], tables, strict=True):
+            table[key].append(i)
+    watch.lap("signature")
+    found = {(i, j) for table in tables for same in table.values() for j in same for i in same if i < j}
+    watch.lap("end_to_end")
+    watch.seconds["end_to_end"] += watch.seconds["signature"]
+    return watch.seconds, sorted(found)
+
+
+def datatrove(corpus: Path, threshold: float, folder: Path, limit: int | None) -> Found:
+    """Its stages 1 and 2 as one task each and one worker; character 5-grams are given in place of its words."""
+    import struct
+
+    import numpy as np
+    from datatrove.data import Document
+    from datatrove.pipeline.dedup import minhash as stages
+
+    held = texts(corpus, limit)
+    bands, rows = (25, 5) if threshold < 0.8 else (18, 7)
+    settings = stages.MinhashConfig(n_grams=1, num_buckets=bands, hashes_per_bucket=rows)
+
+    class Characters(stages.MinhashDedupSignature):
+        def get_shingles(self, text: str) -> Any:
+            made = shingles(text)
+            return np.fromiter(map(self._hash_func, made), np.uint64, len(made)).reshape(-1, 1)
+
+    watch = Watch()
+    first = Characters(str(folder / "signatures"), config=settings)
+    first.run((Document(text=text, id=str(i)) for i, text in enumerate(held)), 0, 1)
+    watch.lap("signature")
+    for rank in range(bands):
+        stage = stages.MinhashDedupBuckets(str(folder / "signatures"), str(folder / "buckets"), config=settings)
+        stage.run(None, rank, bands)
+    found = set()
+    for path in (folder / "buckets").rglob("*.dups"):
+        for _, i, _, j in struct.iter_unpack("<4I", path.read_bytes()):
+            found.add((min(i, j), max(i, j)))
+    watch.lap("end_to_end")
+    watch.seconds["end_to_end"] += watch.seconds["signature"]
+    return watch.seconds, sorted(found)
+
+
+def truth(corpus: Path) -> list[tuple[int, int, float]]:
+    """All pairs of 0.5 and more: all are screened by 256 permutations that no client uses, and compared exactly."""
+    import numpy as np
+
+    from artifactscoder.dedup import kernels, minhash
+
+    made = minhash.normal([text.encode() for text in texts(corpus)])
+    signatures = np.empty((len(made), 256), np.uint32)
+    kernels.signatures(made.codes, made.starts, made.ends, 5, *minhash.permutations(256, seed=99), signatures)
+    small = signatures.astype(np.uint8)
+    found = []
+    for i in range(len(small)):
+        close = np.flatnonzero((small[i + 1 :] == small[i]).sum(axis=1) >= 256 * 0.38) + i + 1
+        found += [(i, int(j)) for j in close]
+    sets, bounds = minhash.shingle_sets(made, 5)
+
+    def one(i: int) -> Any:
+        return sets[bounds[i] : bounds[i + 1]]
+
+    out = []
+    for i, j in found:
+        common = len(np.intersect1d(one(i), one(j), assume_unique=True))
+        value = common / (len(one(i)) + len(one(j)) - common)
+        if value >= 0.5:
+            out.append((i, j, value))
+    return out
+
+
+def client(name: str, corpus: Path, threshold: float, folder: Path, limit: int) -> None:
+    """Run one client in this process and print what it found."""
+    seconds, found = globals()[name](corpus, threshold, folder, limit)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "peak_mb": round(peak), "pairs": found}))
+
+
+def measure(name: str, corpus: Path, threshold: float, limit: int, python: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(dir=corpus.parent) as folder:
+        command = [python, __file__, "--client", name, str(corpus), str(threshold), folder, str(limit)]
+        done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{name} ended with {done.returncode}: {done.stderr.strip()[-400:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def row(name: str, corpus: Path, count: int, threshold: float, exact: list, python: str) -> dict[str, Any]:
+    limit = min(count, SLOW.get(name, count))
+    made = measure(name, corpus, threshold, limit, python)
+    real = {(i, j) for i, j, value in exact if value >= threshold and j < limit}
+    found = {(i, j) for i, j in made["pairs"]}
+    return {
+        "name": name, "threshold": threshold, "pages": limit, "pairs": len(real),
+        "signatures_s": round(limit / made["seconds"]["signature"], 1),
+        "end_to_end_s": round(limit / made["seconds"]["end_to_end"], 1), "peak_mb": made["peak_mb"],
+        "recall": round(len(found & real) / max(1, len(real)), 4),
+        "precision": round(len(found & real) / max(1, len(found)), 4),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--pages", type=int, default=20_000)
+    parser.add_argument("--peers", help="a Python that has rensa, datatrove and text-dedup")
+    parser.add_argument("--only", nargs="+", default=[], help="these clients besides ours")
+    parser.add_argument("--client", nargs=5, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.client:
+        name, corpus, threshold, folder, limit = args.client
+        client(name, Path(corpus), float(threshold), Path(folder), int(limit))
+        return
+    count = 2000 if args.quick else args.pages
+    names = ["datasketch", *([] if args.quick else ["reference", *(PEERS if args.peers else ())])]
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = Path(folder) / "corpus.parquet"
+        write(corpus, pages(count))
+        exact = truth(corpus)
+        print(f"{count} pages, {len(exact)} pairs of 0.5 and more", flush=True)
+        for threshold in THRESHOLDS:
+            for name in ["ours", *(args.only or names)]:
+                if args.quick and name != "ours" and threshold != THRESHOLDS[0]:
+                    continue
+                python = args.peers if name in PEERS else sys.executable
+                rows.append(row(name, corpus, count, threshold, exact, python))
+                print(json.dumps(rows[-1]), flush=True)
+    mine = [one for one in rows if one["name"] == "ours"]
+    base = next((one for one in rows if one["name"] == "datasketch"), None)
+    last: dict[str, Any] = {
+        "recall": min(one["recall"] for one in mine),
+        "precision": min(one["precision"] for one in mine),
+        "recall_by_threshold": {str(one["threshold"]): one["recall"] for one in mine},
+        "signatures_per_s": mine[0]["signatures_s"], "end_to_end_per_s": mine[0]["end_to_end_s"],
+    }  # fmt: skip
+    if base:
+        last["signatures_vs_datasketch"] = round(mine[0]["signatures_s"] / base["signatures_s"], 1)
+        last["end_to_end_vs_datasketch"] = round(mine[0]["end_to_end_s"] / base["end_to_end_s"], 1)
+    print(json.dumps(last))
+
+
+if __name__ == "__main__":
+    main()
