@@ -48,9 +48,11 @@ class Reward:
     def from_settings(cls, path: Path) -> Reward:
         return cls(json.loads(path.read_text())["seconds"])
 
-    async def score(self, *, answer: str, sample_id: str, **_: Any) -> dict[str, float]:
+    async def score(self, answer: str, task: Any, sample: str, tokens: int | None = None) -> Any:
+        from artifactscoder.reward.task import Score
+
         await asyncio.sleep(self.seconds)
-        return {"score": zlib.crc32(f"{sample_id}{answer}".encode()) / 2**32}
+        return Score({"score": zlib.crc32(f"{sample}{answer}".encode()) / 2**32})
 
 
 def machine(cpu: bool) -> tuple[str, float, float]:
