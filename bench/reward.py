@@ -31,6 +31,7 @@ from artifactscoder.render import Render, RenderOptions
 from artifactscoder.render.page import Verdict
 from artifactscoder.reward import checklist
 from artifactscoder.reward.engine import RewardEngine
+from artifactscoder.reward.task import Task
 
 ELEMENTS = 1500
 WORDS = "report chart value total filter reset save cancel order item price note label week team goal plan".split()
@@ -125,11 +126,12 @@ async def scored(count: int, folder: Path, watched: bool, judged: bool = True) -
 
     engine._client = client  # type: ignore[assignment, method-assign]
     answers = [f"Here is the page.\n```html\n{page(seed)}\n```" for seed in range(count)]
-    references = [page(10_000 + number) for number in range(max(1, count // 16))]  # 16 answers a prompt
     for answer in answers:
         html = answer.partition("```html\n")[2].rpartition("\n```")[0]
         TEXTS[hashlib.sha256(html.encode()).hexdigest()] = dom.parse(html).text
-    await engine.score(answers[0], "Make a page.", references[0], ITEMS, "first", tokens=12_000)  # what is made once
+    groups = range(max(1, count // 16))  # 16 answers a task
+    tasks = [Task("", "Make a page.", ITEMS, page(10_000 + number)) for number in groups]
+    await engine.score(answers[0], tasks[0], "first", tokens=12_000)  # what is made once
     worst: list[float] = []
     watch = asyncio.ensure_future(lag(worst)) if watched else None
     await asyncio.sleep(3 if watched else 0)
@@ -137,16 +139,13 @@ async def scored(count: int, folder: Path, watched: bool, judged: bool = True) -
     worst.clear()
     start, clock = time.process_time(), time.perf_counter()
     results = await asyncio.gather(
-        *(
-            engine.score(answer, "Make a page.", references[i // 16 % len(references)], ITEMS, str(i), tokens=12_000)
-            for i, answer in enumerate(answers)
-        )
+        *(engine.score(answer, tasks[i // 16 % len(tasks)], str(i), tokens=12_000) for i, answer in enumerate(answers))
     )
     spent, took = time.process_time() - start, time.perf_counter() - clock
     if watch is not None:
         watch.cancel()
     await engine.close()
-    assert all(0 < float(result["score"]) <= 1 for result in results)
+    assert all(0 < float(result.parts["score"]) <= 1 for result in results)
     return 1000 * spent / count, took, 1000 * max(worst, default=0.0), 1000 * idle
 
 

@@ -140,6 +140,20 @@ def asking(step, mem_mb):
     return asked(1) | more
 
 
+def answering(mem_mb):
+    """Resources of a job that answers with a model's folder: its share of a GPU node, in which vLLM may start."""
+
+    def share(threads):
+        return serving.share(GPU_NODE, CONFIG.eval.gpus, threads, mem_mb)
+
+    more = {"servers": 1} if CONFIG.eval.serves else {}
+    if CONFIG.eval.gpus:
+        more["cpus_per_task"] = lambda wildcards, threads: share(threads)[
+            "cpus_per_task"
+        ]
+    return share(1) | more
+
+
 def websight_files():
     """The files that cpt.websight.input names; none is said when the rule runs, so that a dry run needs no data."""
     return sorted(glob.glob(CONFIG.cpt.websight.input))

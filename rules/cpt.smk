@@ -189,6 +189,30 @@ rule cpt_pack:
         " --model {params.model:q} --processes {threads} --output {output.index:q} 2> {log:q}"
 
 
+rule cpt_stats:
+    input:
+        table=f"{RESULTS}/cpt/dedup/{{shard}}.parquet",
+        ledger=rules.cpt_pack.output.ledger,
+    output:
+        f"{RESULTS}/cpt/stats/{{shard}}.json",
+    log:
+        "logs/cpt/stats/{shard}.log",
+    benchmark:
+        "benchmarks/cpt/stats/{shard}.tsv"
+    container:
+        image("data")
+    resources:
+        mem_mb=2000,
+    params:
+        config=CONFIG_FILE,
+        recipe=digest("cpt/stats"),
+    message:
+        "cpt/stats: what the pages of {wildcards.shard} are"
+    shell:
+        "artifactscoder cpt stats --config {params.config:q} --input {input.table:q}"
+        " --ledger {input.ledger:q} --output {output:q} 2> {log:q}"
+
+
 rule cpt_mixture:
     input:
         indices=expand(rules.cpt_pack.output.index, shard=CPT_SHARDS),
@@ -203,7 +227,7 @@ rule cpt_mixture:
     container:
         image("data")
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
     params:
         config=CONFIG_FILE,
         recipe=digest("cpt/mixture"),

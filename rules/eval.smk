@@ -18,7 +18,9 @@ rule eval_tasks:
     params:
         config=CONFIG_FILE,
         recipe=digest("eval/tasks", EVAL_FILES),
-        val=lambda wildcards, input: f"--val {input.val}" if input.val else "",
+        val=lambda wildcards, input: (
+            f"--val {shlex.quote(str(input.val))}" if input.val else ""
+        ),
     message:
         "eval/tasks: what the models are compared on"
     shell:
@@ -38,11 +40,10 @@ rule eval_generate:
     benchmark:
         "benchmarks/eval/generate/{model}.tsv"
     container:
-        image("train" if CONFIG.eval.engine == "transformers" else "serve")
+        image("serve" if CONFIG.eval.serves else "train")
     threads: 8
     resources:
-        **serving.share(GPU_NODE, CONFIG.eval.gpus, 8, 64000),
-        **({"servers": 1} if CONFIG.eval.engine == "vllm" else {}),
+        **answering(mem_mb=64000),
     params:
         config=CONFIG_FILE,
         recipe=digest("eval/generate", BASE),

@@ -1,7 +1,7 @@
-# Training. In: the token files of CPT, the Parquet files of SFT and RL. Out: models in Hugging Face format under results/train/*/export.
-# Checkpoints stand in `work` folders that no rule declares, so that a killed job goes on where it was.
-# CPT, SFT and GRPO start through `train launch`: here, or as a Slurm job of their own, in the image where one is used; they
-# are `run:` rules because such a rule stays out of images.
+# Training. In: the token files of CPT, the Parquet files of SFT and RL. Out: models in Hugging Face format, under
+# results/train/*/export. Checkpoints stand in `work` folders that no rule declares, so that a killed job goes on where
+# it was. CPT, SFT and GRPO start through `train launch`: here, or as a Slurm job of their own, in the image where one
+# is used; they are `run:` rules because such a rule stays out of images.
 
 
 if CONFIG.launcher == "slurm":

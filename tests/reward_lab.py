@@ -18,6 +18,7 @@ from artifactscoder.llm.procedural import endpoint
 from artifactscoder.llm.procedural.compose import compose
 from artifactscoder.llm.request import Request
 from artifactscoder.render import Render, RenderOptions, RenderPool
+from artifactscoder.reward import task as asked
 from artifactscoder.reward.engine import RewardEngine
 from attacks import attacks
 
@@ -34,6 +35,7 @@ class Task:
         self.good = compose(request, 3, 1.0)
         self.reference = compose(request, endpoint.seed_of("reference", request, "0"), 1.0)
         self.honest = [self._answer(index) for index in range(HONEST)]
+        self.asked = asked.Task("", request, checklist, self.reference)
         self.fair = compose(request, 5, FAIR)
         self.attacks = attacks(request, checklist, self.good, self.fair, self.reference)
 
@@ -99,11 +101,10 @@ class Lab:
         """The engine's answer for each."""
         engine = RewardEngine(self.config, self.tokenizer, self.renderer)
         try:
-            calls = [
-                engine.score(answer, task.request, task.reference, task.checklist, name, tokens=len(answer) // 4)
-                for name, answer in answers.items()
-            ]
-            return dict(zip(answers, await asyncio.gather(*calls), strict=True))
+            asked = task.asked
+            calls = [engine.score(answer, asked, name, tokens=len(answer) // 4) for name, answer in answers.items()]
+            scores = await asyncio.gather(*calls)
+            return {name: score.parts for name, score in zip(answers, scores, strict=True)}
         finally:
             await engine.close()
 

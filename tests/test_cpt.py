@@ -6,6 +6,7 @@ import io
 import json
 import random
 import re
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from PIL import Image
 
 from artifactscoder import config as configs
 from artifactscoder import seeds, tables
-from artifactscoder.cpt import prompts, templates, tree, websight
+from artifactscoder.cpt import prompts, stats, templates, tree, websight
 from artifactscoder.errors import UserError
-from artifactscoder.ledger import beside
+from artifactscoder.ledger import Ledger, Usage, beside
 from artifactscoder.llm.client import Client
 from artifactscoder.records import NODE, TEMPLATE
+from artifactscoder.report import data
 
 PAGE = "<html><head><title>Tea shop</title></head><body><h1>Tea shop</h1><p>Oolong, sencha, pu-erh.</p></body></html>"
 
@@ -312,3 +314,62 @@ def test_two_roots_of_one_name_are_one_sentence(tmp_path) -> None:
     config = config.model_copy(update={"seeds": config.seeds.model_copy(update={"cpt_roots": path})})
     with pytest.raises(UserError, match="gives two roots the same name"):
         seeds.cpt_roots(config)
+
+
+LOADS = """<!DOCTYPE html><HTML class=x lang='de-CH'><head>
+<link href="https://cdn.jsdelivr.net/npm/bootstrap@5.3.0/dist/css/bootstrap.min.css" rel="stylesheet">
+<link rel="icon" href="https://unpkg.com/icons/a.png"><script src=//cdn.tailwindcss.com></script>
+<script src="https://cdnjs.cloudflare.com/ajax/libs/three.js/r128/three.min.js"></script>
+<script type="importmap">{"imports": {"react": "https://esm.sh/react@18", "a": "./b.js"}}</script>
+<script type=module>import x from "https://esm.sh/preact"; const y = await import('https://esm.sh/d3@7');
+let z = "https://unpkg.com/vue";</script><script src="https://own.example/z.js"></script>
+<a href="https://unpkg.com/lit">x</a></html>"""
+
+
+def test_libraries_are_those_that_a_page_loads_and_the_language_the_one_it_declares() -> None:
+    loaded = {"bootstrap", "tailwindcss-cdn", "three", "react", "preact", "d3", "elsewhere"}
+    assert stats.libraries(LOADS) == loaded and stats.language(LOADS) == "de"
+    assert stats.libraries("<p>// from nothing</p>") == set() and stats.language("<html><p lang=fr>") == "none"
+
+
+@pytest.mark.parametrize("text", ["<script ", "<link rel=stylesheet href ", "<html lang ", "<script type=importmap>"])
+def test_a_page_of_a_megabyte_of_half_tags_is_read_in_seconds(text) -> None:
+    page = text * (1_000_000 // len(text)) + "//</script"
+    start = time.process_time()
+    stats.libraries(page), stats.language(page)
+    assert time.process_time() - start < 5
+
+
+def test_statistics_add_up_over_pages_and_refuse_the_ledger_of_another_shard(tmp_path, pages) -> None:
+    path = pages("in", {"a/1": LOADS, "a/2": PAGE, "b/1": PAGE})
+
+    def ledger(name: str, ids: list[str]) -> Path:
+        made = Ledger(tmp_path / f"{name}.ledger.parquet")
+        made.enter(ids)
+        for id_ in ids:
+            made.leave(id_, "ok", usage=Usage(tokens_out=7))
+        made.close()
+        return made.path
+
+    stats.run(path, ledger("in", ["a/1", "a/2", "b/1"]), tmp_path / "out.json")
+    found = json.loads((tmp_path / "out.json").read_text())
+    size = len(PAGE.encode())
+    assert found["groups"]["b"] == {"documents": 1, "bytes": size, "tokens": 7}
+    assert found["groups"]["a"] == {"documents": 2, "bytes": size + len(LOADS.encode()), "tokens": 14}
+    assert found["languages"] == {"de": 1, "none": 2} and found["libraries"]["three"] == 1
+    for ids in (["a/1", "a/2"], ["a/1", "b/1", "a/2"]):
+        with pytest.raises(UserError, match="does not belong to"):
+            stats.run(path, ledger("other", ids), tmp_path / "out.json")
+
+
+def test_clusters_of_near_duplicates_are_counted_over_all_shards(tmp_path) -> None:
+    dropped = {"x": ["a/1", "a/1", "b/9"], "y": ["a/1", "c/3"]}
+    for name, twins in dropped.items():
+        ledger = Ledger(tmp_path / f"{name}.ledger.parquet")
+        ledger.enter([f"{name}/{n}" for n in range(5)])
+        for n in range(5):
+            twin = twins[n] if n < len(twins) else None
+            status, detail = ("rejected", f"0.91{n}0 like {twin}") if twin else ("ok", "")
+            ledger.leave(f"{name}/{n}", status, "near_duplicate" if twin else "", detail)
+        ledger.close()
+    assert data.clusters(tmp_path) == {2: 2, 4: 1}

@@ -32,7 +32,7 @@ SHOW = (
     "PartitionName=old AllowGroups=root AllowAccounts=ALL MaxTime=UNLIMITED Nodes=cn01 State=DOWN\n"
 )
 LITTLE = {"mem_mb": 500, "gpu": 0, "cpus_per_task": 1, "slurm_partition": "cpu", "runtime": 10}
-SMALL = {rule: LITTLE for rule in ("train_sft", "train_grpo", "train_export", "eval_generate")}
+SMALL = {rule: LITTLE for rule in ("train_cpt", "train_sft", "train_grpo", "train_export", "eval_generate")}
 SLURM = {"executor": "slurm", "default-resources": {"slurm_account": "lab", "slurm_partition": "cpu"}}
 
 
@@ -188,7 +188,9 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_sound_profile_has_no_red_line(recorded, profile, settings) -> None:
     made = profile(**SLURM, set_resources=SMALL)
-    config = settings(train={"sft": {"device": "cpu"}, "grpo": {"device": "cpu", "rollout": "hfcpu"}})
+    config = settings(
+        train={"cpt": {"device": "cpu"}, "sft": {"device": "cpu"}, "grpo": {"device": "cpu", "rollout": "hfcpu"}}
+    )
     assert not [line for line in marks(slurm_checks.cluster(config, made)) if line.startswith("FAIL")]
 
 
@@ -218,6 +220,13 @@ def test_a_checkpoint_is_checked_like_a_rule() -> None:
     from artifactscoder.cluster.profile import rules
 
     assert rules()["sft_distinct_variants"] == {"mem_mb": 4000}
+
+
+def test_answering_for_a_trained_model_asks_its_share_of_a_gpu_node(profile, settings) -> None:
+    made = profile(**SLURM, set_resources={"train_sft": {"gpu": 8, "mem_mb": 800_000, "cpus_per_task": 64}})
+    asks = {ask.rule: ask for ask in made.asks(settings(eval={"gpus": 2}))}
+    assert (asks["eval_generate"].gpus, asks["eval_generate"].memory_mb) == (2, 200_000)
+    assert {ask.rule: ask for ask in made.asks(settings(eval={"gpus": 0}))}["eval_generate"].memory_mb == 64_000
 
 
 def test_nodes_that_fit_but_are_down_are_a_warning(recorded, profile, settings, monkeypatch) -> None:
@@ -423,7 +432,7 @@ def test_a_model_that_is_not_whole_is_named(tmp_path: Path, profile, settings) -
     assert "their index says" in red(checks.model(config, made))
     (base / "b.safetensors").write_bytes(b"x" * 80)
     assert marks(checks.model(config, made))[0].startswith("ok")
-    assert plan.parameters(base) == 75 and plan.need(config).train == 75 * (16 * 6 + 4)
+    assert plan.parameters(base) == 75 and plan.need(config).train == 75 * (16 * 9 + 6)
 
 
 def test_a_disk_too_small_is_named(profile, settings, monkeypatch) -> None:
@@ -562,8 +571,9 @@ def real(running_slurm, profile, tmp_path: Path, server: str):
         values["endpoints"] = {"it": {"kind": "api", "url": url, "model": "test", "key_env": "TEST_KEY"}}
         values["roles"] = dict.fromkeys(values["roles"], "it")
         values["train"]["base"] = str(base)
-        values["train"]["sft"].update(device="cpu")
-        values["train"]["grpo"].update(device="cpu", rollout="hfcpu")
+        for trainer in ("cpt", "sft", "grpo"):
+            values["train"][trainer].update(device="cpu", engine="fsdp2")
+        values["train"]["grpo"].update(rollout="hfcpu", router_replay="none")
         values["sft"]["categories"], values["cpt"]["tree"]["children"] = ["game-puzzle"], [2, 2]
         values["images"]["folder"] = images
         values["results"] = str(results or tmp_path / "results")

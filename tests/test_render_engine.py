@@ -97,6 +97,48 @@ def test_a_visitor_clicks_types_drags_and_scrolls_with_real_input(home: Home) ->
     assert home.act(WORKSHOP + tell, *actions).screenshots == render.screenshots
 
 
+OFFERS = """<!DOCTYPE html><body><h1>Desk</h1><input id=who placeholder=Name><button id=go>Go</button>
+<button disabled>Not now</button><button style="display:none">Hidden</button><a href="https://example.org">Away</a>
+<div style="cursor:pointer" onclick="console.error('div')">A box</div><input type=range id=r max=100 value=10>
+<select id=s><option>one<option>two</select><canvas id=c width=200 height=80></canvas><p id=out>-</p><script>
+const say = (text) => { out.textContent += ' ' + text; console.error(out.textContent); };
+go.addEventListener('click', () => say('went ' + who.value)); r.oninput = () => say('slid ' + (r.value > 50));
+who.addEventListener('input', () => 0); s.onchange = () => say('chose ' + s.value);
+addEventListener('keydown', (event) => { if (event.key.length > 1) say('key ' + event.key); });
+c.addEventListener('pointerdown', () => say('canvas')); c.addEventListener('pointermove', () => 0);
+</script></body>"""
+
+
+def test_what_a_page_offers_is_found_and_done_each_kind_in_turn(home: Home) -> None:
+    explore = {"do": "explore", "times": 8}
+    render = home.act(OFFERS, explore)
+    done = [(action["do"], action["target"]) for action in render.verdict.actions]
+    assert done[:5] == [("type", "#who"), ("click", "#go"), ("key", ""), ("drag", "#r"), ("key", "#s")]
+    assert ("click", "A box") in done and not {"Not now", "Hidden", "Away"} & {str(target) for _, target in done}
+    assert outcomes(render.verdict) == [""] * 8 and len(render.screenshots) == 1 + 8
+    said = render.verdict.console_errors[-1]
+    for word in ("went Sample", "key ArrowRight", "slid true", "chose two", "canvas"):
+        assert word in said
+    assert home.act(OFFERS, explore).screenshots == render.screenshots, "the same page is used in the same way"
+    few = home.act(OFFERS, {"do": "explore", "times": 2}, {"do": "click", "target": "#missing"}).verdict
+    assert [action["do"] for action in few.actions] == ["type", "click", "click"]
+    assert outcomes(few) == ["", "", "no such element"]
+    bare = home.act("<p>Nothing to do here but to read.</p>", explore)
+    assert bare.verdict.rendered and bare.verdict.actions == [] and len(bare.screenshots) == 1
+
+
+def test_a_page_cannot_hide_from_exploring_what_it_listens_for_nor_run_in_its_world(home: Home) -> None:
+    trick = """<body><button id=b>Press</button><p>some text to be seen</p><script>
+      document.querySelectorAll = () => { console.error('mine'); return []; };
+      Element.prototype.checkVisibility = () => false; EventTarget.prototype.addEventListener = new Proxy(
+        EventTarget.prototype.addEventListener, {apply: (f, self, given) => Reflect.apply(f, self, given)});
+      addEventListener('keydown', () => console.error('heard'));
+      b.onclick = () => { for (;;) ; };</script></body>"""
+    verdict = home.act(trick, {"do": "explore", "times": 3}, timeout_s=3).verdict
+    assert verdict.rendered and "mine" not in verdict.console_errors
+    assert verdict.actions[0]["target"] == "#b" and "in time" in verdict.actions[0]["why"], "a click that hangs is said"
+
+
 def test_an_action_that_cannot_be_done_says_why_and_the_next_is_tried(home: Home) -> None:
     v = home.act(
         WORKSHOP,
@@ -211,6 +253,24 @@ def test_a_page_cut_short_for_want_of_a_processor_is_looked_at_again(
     assert len(tries) == 2
 
 
+def test_a_picture_that_a_workers_drawing_did_not_reach_is_no_verdict(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chromium loses such a drawing one time in twenty; here the first picture's is lost for certain."""
+    worker = "new Worker(URL.createObjectURL(new Blob(['0'])))"
+    looks = []
+
+    def lost_at_first(*seen: Any) -> Verdict:
+        looks.append(judge(*seen))
+        return Verdict(False, "blank") if len(looks) == 1 else looks[-1]
+
+    judge = pool_module.judge
+    monkeypatch.setattr(pool_module, "judge", lost_at_first)
+    assert home.render(f"<h1>drawn</h1><script>{worker}</script>").verdict.rendered and len(looks) == 2
+    looks.clear()
+    assert home.render("<h1>drawn</h1>").verdict.reason == "blank" and len(looks) == 1
+
+
 @pytest.mark.slow
 def test_at_least_95_of_100_pages_give_the_same_pixels_beside_a_busy_core() -> None:
     command = [sys.executable, "bench/determinism.py"]
@@ -236,4 +296,4 @@ def test_a_page_is_called_back_as_often_as_its_drawing_allows(home: Home) -> Non
     light = home.render(page.replace("CALLS", "20")).verdict
     crowded = home.render(page.replace("CALLS", "9000")).verdict
     assert light.rendered and crowded.rendered
-    assert 115 < int(light.visible_text) < 126 and 28 < int(crowded.visible_text) < 34
+    assert 115 < int(light.visible_text) < 126 and 18 < int(crowded.visible_text) < 24

@@ -16,6 +16,7 @@ from artifactscoder.render.page import Route, Verdict
 from artifactscoder.reward import components
 from artifactscoder.reward.checklist import form
 from artifactscoder.reward.engine import RewardEngine
+from artifactscoder.reward.task import Task
 from reward_lab import tokenizer
 
 SETTINGS = RewardSettings()
@@ -94,7 +95,8 @@ async def test_a_record_names_the_replica_that_rendered_the_page_and_the_attempt
 
     engine = RewardEngine(configs.load([Path("config.yaml")]), tokenizer(tmp_path), Service())
     try:
-        kept = await engine.score("<html><p>Hello</p></html>", "Say hello.", "<p>Hi</p>", [], "one", tokens=10)
+        task = Task("one", "Say hello.", [], "<p>Hi</p>")
+        kept = (await engine.score("<html><p>Hello</p></html>", task, "one", tokens=10)).parts
     finally:
         await engine.close()
     assert (kept["replica"], kept["render_attempts"], kept["render_seconds"]) == ("http://replica:8000", 3.0, 1.5)

@@ -20,6 +20,7 @@ from artifactscoder.llm.client import Client
 from artifactscoder.render import Render
 from artifactscoder.render.page import Verdict
 from artifactscoder.reward import checklist, components, measure
+from artifactscoder.reward.task import Task
 from attacks import PLEA, PLEAS
 from checkout import ROOT
 
@@ -127,7 +128,7 @@ def test_components_and_gates_are_added_by_configuration_and_weights_are_divided
     assert set(components.added(settings)) == {"s_error_free", "s_short", "i_no_errors"}
     found = measure.Taken(measure.extract("<!DOCTYPE html><html><h1>A</h1></html>"), "", 1.0, 10)
     verdict = Verdict(True, "ok", script_errors=["x"], visible_text="A", text_chars=1, seen={"h1": 1})
-    parts = measure.measured(settings, found, "", "", "<h1>A</h1>", verdict).parts
+    parts = measure.measured(settings, found, "", Task("", "", [], "<h1>A</h1>"), verdict).parts
     assert (parts["s_short"], parts["s_error_free"], parts["i_no_errors"]) == (1.0, 0.5, 0.0)
 
 
@@ -171,7 +172,7 @@ async def test_an_answer_of_the_judge_stands_for_page_checklist_and_judge(
     async def ask(client: Client, page: str, wish: str, colours: int, shot: bytes, item: dict[str, Any]) -> int:
         render = Render(dataclasses.replace(verdict, colours=colours), [shot])
         before = client.asked
-        await checklist.judge(client, config.reward, wish, page, render, [item], config.seed)
+        await checklist.judge(client, config.reward, Task("", wish, [item], ""), page, render, config.seed)
         return client.asked - before
 
     async with Journal(tmp_path / "j") as journal, Client(config, "vision_judge", journal) as client:

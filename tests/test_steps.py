@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -12,13 +14,13 @@ from artifactscoder import indexed, tables
 from artifactscoder.config.trainers import TinyModelSettings
 from artifactscoder.cpt import code as cpt_code
 from artifactscoder.cpt import dedup as cpt_dedup
-from artifactscoder.cpt import mixture, pack, templates, tree, websight
+from artifactscoder.cpt import mixture, pack, stats, templates, tree, websight
 from artifactscoder.cpt import prompts as cpt_prompts
 from artifactscoder.errors import UserError
 from artifactscoder.html import tokens
 from artifactscoder.html.extract import introduction
 from artifactscoder.ledger import beside
-from artifactscoder.report import accounts
+from artifactscoder.report import accounts, build, data
 from artifactscoder.rl import parquet, reference, valid
 from artifactscoder.rl import prompts as rl_prompts
 from artifactscoder.sft import (
@@ -63,8 +65,8 @@ async def sft_line(config, results: Path) -> None:
     dedup.pairs(config.sft.dedup, signatures, pages, results / "sft/dedup/pairs/dropped.parquet")
     for name in categories:
         kept = results / f"sft/dedup/{name}.parquet"
-        dropped = results / "sft/dedup/pairs/dropped.parquet"
-        dedup.filter(config.sft.dedup, results / f"sft/code/{name}.parquet", dropped, kept)
+        made_of = results / f"sft/code/{name}.parquet"
+        dedup.filter(config.sft.dedup, made_of, results / "sft/dedup/pairs/dropped.parquet", kept)
         rules.run(config, kept, results / f"sft/rules/{name}.parquet")
         await score.run(config, results / f"sft/rules/{name}.parquet", name, results / f"sft/score/{name}.parquet", 2)
 
@@ -278,10 +280,34 @@ async def test_the_cpt_line_accounts_for_every_id_and_every_token(configure, tmp
         pack.run(config, kept, tiny, results / f"pack/{name}.idx")
         check_documents(kept, tiny, results / f"pack/{name}")
     mixture.run(config, [results / f"pack/{name}.idx" for name in shards], results / "pack/mixture.json")
+    for name in shards:
+        stats.run(results / f"dedup/{name}.parquet", beside(results / f"pack/{name}"), results / f"stats/{name}.json")
+    check_corpus(config, tmp_path / "results")
     books = {account.step: account for account in accounts.collect(config, tmp_path / "results")}
     assert [problem for account in books.values() for problem in account.problems] == []
+    shutil.copy(results / "pack/websight-0000.bin", results / "pack/games-play-01.bin")
+    shutil.copy(results / "pack/websight-0000.idx", results / "pack/games-play-01.idx")
+    [problem] = [p for account in accounts.collect(config, tmp_path / "results") for p in account.problems]
+    assert "games-play-01.idx: " in problem and "and the ledger says" in problem
     prompts = [row["prompt"] for n in range(2) for row in tables.rows(results / f"prompts/games-play-{n:02d}.parquet")]
     assert len(prompts) == 4 * 3 == len(set(prompts)) and not [text for text in prompts if "{" in text]
+
+
+def check_corpus(config, results: Path) -> None:
+    """What the report shows of the corpus is what lies in the token files, and its section can be drawn."""
+    found = data.corpus(results)
+    made = {path.stem: indexed.Reader(path.with_suffix("")) for path in (results / "cpt/pack").glob("*.idx")}
+    tree = [reader for name, reader in made.items() if name.startswith("games-play")]
+    assert found.pages == sum(map(len, made.values())) and set(found.groups) == {"websight", "games-play"}
+    assert found.groups["games-play"]["tokens"] == sum(len(reader.tokens) for reader in tree)
+    assert {row["name"]: row["tokens"] for row in found.sources} == {
+        "websight": found.groups["websight"]["tokens"], "tree": found.groups["games-play"]["tokens"]
+    }  # fmt: skip
+    environment = build.templates()
+    source, _, _ = environment.loader.get_source(environment, "template.html.j2")
+    section = re.search(r'<section id="corpus">.*?</section>', source, re.DOTALL)[0]
+    shown = environment.from_string(section).render(build._corpus(config, results))
+    assert '<td class="left">websight</td>' in shown and "WebSight" in shown and ">en<" in shown
 
 
 def check_documents(kept: Path, model: Path, packed: Path) -> None:

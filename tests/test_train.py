@@ -72,6 +72,8 @@ except SystemExit as end:
 ENGINE = """
 from pathlib import Path
 
+from artifactscoder.reward.task import Score
+
 
 class Engine:
     \"\"\"Scores by length; two of the three answers to the second prompt find no render service.\"\"\"
@@ -84,16 +86,16 @@ class Engine:
         assert path.name == "reward.json"
         return cls(path.with_name("failed"))
 
-    async def score(self, *, answer, prompt, reference_html, checklist, sample_id, tokens=None):
-        uid, _, session = sample_id.partition("_")
+    async def score(self, answer, task, sample, tokens=None):
+        uid, _, session = sample.partition("_")
         if uid not in self.prompts:
             self.prompts.append(uid)
         if not self.failed.exists() and len(self.prompts) == 4:
             self.failed.write_text(uid)
         if self.failed.exists() and uid == self.failed.read_text() and session != "1":
             raise ConnectionError("no render service")
-        assert prompt.startswith("Make page") and reference_html.startswith("<!DOCTYPE") and checklist == []
-        return {"score": len(answer) / 1000, "i_rep": 1.0, "tokens": float(len(answer)), "reason": "ok"}
+        assert task.prompt.startswith("Make page") and task.reference.startswith("<!DOCTYPE") and task.checklist == []
+        return Score({"score": len(answer) / 1000, "i_rep": 1.0, "tokens": float(len(answer)), "reason": "ok"})
 """
 
 
@@ -254,6 +256,14 @@ def test_an_exported_model_loads_and_answers(room: Path, whole_run: dict[str, An
     tokens = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
     out = model.generate(**tokens, max_new_tokens=8, do_sample=False)
     assert out.shape[1] > tokens.input_ids.shape[1]
+
+
+@pytest.mark.parametrize("inner", [".", "model", "actor", "actor/model"])
+def test_a_checkpoint_of_either_trainer_and_engine_is_found(inner: str, tmp_path: Path) -> None:
+    shards = tmp_path / "global_step_7" / inner
+    (shards / "huggingface").mkdir(parents=True)
+    (shards / "huggingface/config.json").write_text("{}")
+    assert export.locate(tmp_path / "global_step_7") == (shards, {})
 
 
 def test_export_of_something_else_is_one_sentence(room: Path) -> None:

@@ -48,7 +48,8 @@ from pathlib import Path
 from artifactscoder.train import cpt
 from artifactscoder.config.trainers import CptTrainSettings
 settings = CptTrainSettings.model_validate_json({settings!r})
-cpt.run(settings, Path("mixture.json"), Path("model"), Path("{work}"), Path("{work}/manifest.json"))
+cpt.run(settings, Path("mixture.json"), Path("model"), Path("{work}"), Path("{work}/manifest.json"),
+        loggers=["tensorboard"])
 """
 
 
@@ -114,6 +115,7 @@ def test_the_first_step_costs_what_each_document_costs_alone(room: Path, whole: 
     assert told["loss"][-1] < told["loss"][0] - 0.1
     assert whole["final_step"] == STEPS and whole["windows"] == STEPS * BATCH
     assert [part["windows"] for part in whole["drawn"]] == [19, 5]
+    assert list((room / "whole").glob("*/tensorboard/events.*"))
 
 
 @pytest.mark.timeout(900)
@@ -161,4 +163,6 @@ def test_windows_longer_than_a_gpu_takes_and_missing_files_are_one_sentence(room
     (room / "other.json").write_text(json.dumps(told))
     with pytest.raises(UserError, match="there is no file .*tree-0001.bin, which .*other.json names"):
         run(CPT, room / "other.json")
+    with pytest.raises(UserError, match="train.loggers names no_such_tracker, which is not installed"):
+        runs.must_have(["no_such_tracker"])
     assert runs.saved(room / "none") == 0 and not os.path.exists(room / "none/manifest.json")

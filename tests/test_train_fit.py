@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ from artifactscoder import cli
 from artifactscoder import config as configs
 from artifactscoder.config.trainers import GrpoSettings, MegatronSettings, SftSettings, TinyModelSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import fit, shapes
+from artifactscoder.train import engines, fit, shapes
 
 DENSE = shapes.of(Path("models/Qwen2.5-Coder-7B-Instruct"))
 SPARSE = shapes.of(Path("models/Qwen3-Coder-30B-A3B-Instruct"))
@@ -72,6 +73,46 @@ def test_fsdp2_holds_sixteen_bytes_a_parameter() -> None:
     assert on_host.weights == on_host.gradients == on_host.optimiser == 0 and round(on_host.host / GB) == 489
 
 
+SMALL: dict[str, Any] = {
+    "hidden_size": 256, "num_hidden_layers": 1, "num_attention_heads": 8, "num_key_value_heads": 2, "vocab_size": 600,
+    "tie_word_embeddings": True,
+}  # fmt: skip
+SPARSE_SMALL = {"head_dim": 64, "moe_intermediate_size": 96, "intermediate_size": 96, "num_experts": 16}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model_type": "qwen2", "intermediate_size": 1408},
+        {"model_type": "qwen3", "intermediate_size": 768, "head_dim": 32},
+        {"model_type": "qwen3_moe", "num_experts_per_tok": 8, **SPARSE_SMALL},
+    ],
+)
+def test_a_layer_keeps_about_what_the_formula_says_and_no_more(values: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch")
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(**SMALL, **values, attn_implementation="sdpa")
+    inner = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).model
+    weights = {p.untyped_storage().data_ptr() for p in inner.parameters()}
+    tokens, kept = 64, {}
+
+    def keep(tensor: Any) -> Any:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = (storage.nbytes(), tensor)
+        return tensor
+
+    x, positions = torch.randn(1, tokens, 256, dtype=torch.bfloat16, requires_grad=True), torch.arange(tokens)[None]
+    rope = inner.rotary_emb(x, positions)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        inner.layers[0](x, position_embeddings=rope, position_ids=positions, attention_mask=None)
+    measured = sum(size for size, _ in kept.values())
+    shape = shapes.from_config("small", SMALL | values)
+    _, working = fit._activations(shape, SftSettings().model_copy(update={"tokens_per_gpu": tokens}))
+    assert 1 <= working / 2 / measured < 1.1  # the other half is for gradients
+
+
 def test_megatron_holds_what_a_gpu_computes_and_its_part_of_the_optimiser() -> None:
     split = MegatronSettings(tensor=2, expert=8)
     two = fit.fit(SPARSE, SftSettings(engine="megatron", megatron=split, nodes=2, offload=False), "sft")
@@ -97,7 +138,7 @@ def test_the_rollout_has_what_its_share_leaves_over_for_the_cache() -> None:
 def test_a_day_is_what_its_operations_take() -> None:
     # 6 x 3.04 billion and 6 x 48 x 4,096 x 16,384 of attention: 37.6 GFLOP a token; 75 billion on 8 x 200 TFLOP/s.
     assert SPARSE.operations(16_384) == 6 * SPARSE.multiplied + 6 * 48 * 32 * 128 * 16_384
-    assert fit._days(SPARSE, SftSettings(), 75e9, 200) == pytest.approx(
+    assert fit._days(SPARSE, SftSettings(), 75e9, 0, 200) == pytest.approx(
         75e9 * 37.58e9 / (8 * 200e12) / 86_400, rel=1e-3
     )
 
@@ -185,3 +226,15 @@ def test_training_that_cannot_fit_is_refused_before_it_starts_and_by_preflight_i
     (model / "config.json").write_text('{"model_type": "mamba"}')
     fit.must_fit(model, settings, "grpo")
     assert "memory is not checked" in capsys.readouterr().err
+
+
+def test_what_is_not_installed_is_one_sentence_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    here: set[str] = set()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in here else None)
+    with pytest.raises(UserError, match="train.sft as configured needs megatron and transformer_engine, not installed"):
+        engines.must_be_installed(SftSettings(engine="megatron"), "sft")
+    with pytest.raises(UserError, match="needs flash_attn and vllm"):
+        engines.must_be_installed(GrpoSettings(), "grpo")
+    here |= {"flash_attn", "vllm"}
+    engines.must_be_installed(GrpoSettings(), "grpo")
+    engines.must_be_installed(GrpoSettings(device="cpu", rollout="hfcpu"), "grpo")

@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 ENGINE = """
 import asyncio
 
+from artifactscoder.reward.task import Score
+
 
 class Engine:
     \"\"\"Scores by the letters of an answer, after a while in which a kill may come.\"\"\"
@@ -29,9 +31,9 @@ class Engine:
     def from_settings(cls, path):
         return cls()
 
-    async def score(self, *, answer, prompt, reference_html, checklist, sample_id, tokens=None):
+    async def score(self, answer, task, sample, tokens=None):
         await asyncio.sleep(0.5)
-        return {"score": sum(map(ord, answer)) % 97 / 97, "i_rep": 1.0}
+        return Score({"score": sum(map(ord, answer)) % 97 / 97, "i_rep": 1.0})
 """
 CODE = """
 from pathlib import Path

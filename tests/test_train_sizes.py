@@ -7,6 +7,7 @@ defaults in silence; so each override must be found again in what verl composes,
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import importlib.util
 import json
@@ -134,6 +135,23 @@ def test_what_verl_would_do_otherwise_is_said() -> None:
     for key in ("tensor_model_parallel_size", "expert_model_parallel_size", "param_offload"):
         assert part.ref.megatron[key] == part.actor.megatron[key]
     assert part.ref.log_prob_max_token_len_per_gpu == part.actor.ppo_max_token_len_per_gpu == 18_432
+
+
+def test_megatron_knows_what_verl_hands_on_unread() -> None:
+    """In the image train: Hydra sees two open dictionaries only, whose keys are fields of Megatron's own classes."""
+    from omegaconf import OmegaConf
+
+    optimizer = pytest.importorskip("megatron.core.optimizer.optimizer_config").OptimizerConfig
+    transformer = pytest.importorskip("megatron.core.transformer.transformer_config").TransformerConfig
+    for stage, engine, optim in (
+        ("cpt", "engine", "optim"),
+        ("grpo", "actor_rollout_ref.actor.megatron", "actor_rollout_ref.actor.optim"),
+    ):
+        heard = heard_of(stage, None)
+        handed = OmegaConf.select(heard, f"{engine}.override_transformer_config").keys()
+        assert handed - {field.name for field in dataclasses.fields(transformer)} == set()
+        handed = OmegaConf.select(heard, f"{optim}.override_optimizer_config").keys()
+        assert handed and handed - {field.name for field in dataclasses.fields(optimizer)} == set()
 
 
 def sizes_as_folders(root: Path) -> Callable[[Path], Path]:

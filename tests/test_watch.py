@@ -93,6 +93,26 @@ def test_an_alarm_is_said_once_and_status_reads_it_with_its_end(tmp_path: Any) -
     assert watch.read(tmp_path / "none.json") == []
 
 
+def test_a_gain_is_told_from_what_the_draw_of_prompts_explains() -> None:
+    def rewards(seed: int, rise: float) -> list[dict[str, Any]]:
+        """10 steps of 4 prompts, which differ more than answers do, and 4 answers; the reward rises by `rise`."""
+        rng = random.Random(seed)
+        out = []
+        for step in range(10):
+            for prompt in range(4):
+                level = rng.gauss(0.3, 0.1)
+                for i in range(4):
+                    parts = {"score": rng.gauss(level + rise * step / 9, 0.05), "verdict": "{}"}
+                    sample = f"{step}-{prompt}_{i}"
+                    out.append({"sample": sample, "step": step, "id": "p", "status": "ok", "parts": parts})
+        return out
+
+    calm = [watch.gain(rewards(seed, 0.0)) for seed in range(40)]
+    assert sum(abs(g["last"] - g["first"]) > g["chance"] for g in calm) <= 1
+    risen = [watch.gain(rewards(seed, 0.4)) for seed in range(40)]
+    assert sum(g["last"] - g["first"] > g["chance"] for g in risen) >= 38
+
+
 def test_pages_of_one_skeleton_count_only_across_prompts() -> None:
     page = "<html><body><h1>A</h1><ul><li>1<li>2</ul></body></html>"
     longer = page.replace("<li>2", "<li>2<li>3<li>4").replace("A", "Another")

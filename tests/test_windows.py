@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -89,7 +90,11 @@ def test_the_order_of_75_billion_tokens_costs_5_bytes_a_window() -> None:
         windows.Source("tree", 70 / 75, (), 70_000_000_000),
         windows.Source("websight", 5 / 75, (), 5_000_000_000),
     )
+    tracemalloc.start()
     order = windows.order(windows.Mixture(16_384, sources), 4_577_637, seed=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 250e6
     assert sum(part.nbytes for part in order) == 5 * 4_577_637
 
 

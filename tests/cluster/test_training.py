@@ -28,6 +28,7 @@ FEW: dict[str, Any] = {
     },
     "rl": {"prompts": {"count": 16, "families": ["quick-tools"]}},
 }
+OFF = {"enabled": False}  # its trainer is started as SFT's is, and runs in test_whole_line
 SFT = {"steps": 20, "save_every_steps": 1000}
 SECRET = "sk-this-must-stay-secret"
 GRPO = {"steps": 2, "batch_prompts": 2, "rollouts": 2, "max_response_tokens": 64, "save_every_steps": 1000}
@@ -39,7 +40,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parent = tmp_path_factory.mktemp("data")
     with checkout(parent) as folder:
         few = folder / "few.yaml"
-        few.write_text(yaml.safe_dump({**FEW, "train": {"sft": SFT, "grpo": GRPO}}))
+        few.write_text(yaml.safe_dump({**FEW, "train": {"cpt": OFF, "sft": SFT, "grpo": GRPO}}))
         files = ["--configfile", "profiles/demo/recipe.yaml", "few.yaml"]
         done = snakemake(folder, "--profile", "profiles/demo", *files, "--", "data", "sft")
         assert done.returncode == 0, done.stdout[-3000:]
@@ -50,7 +51,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(data: Path, folder: Path, sft: dict, grpo: dict, **resources: dict) -> Iterator[tuple[Path, list[str]]]:
     """A copy of the data with its own settings, and the command that trains; at the end nothing may be left."""
     shutil.copytree(data, folder, symlinks=True)
-    (folder / "few.yaml").write_text(yaml.safe_dump({**FEW, "train": {"sft": SFT | sft, "grpo": GRPO | grpo}}))
+    (folder / "few.yaml").write_text(
+        yaml.safe_dump({**FEW, "train": {"cpt": OFF, "sft": SFT | sft, "grpo": GRPO | grpo}})
+    )
     files = [folder / "profiles/demo/recipe.yaml", folder / "few.yaml"]
     with cleared(folder):
         yield folder, command(folder, profile(folder, **resources), files, "results/train/grpo/manifest.json")

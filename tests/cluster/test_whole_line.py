@@ -13,7 +13,8 @@ import pytest
 import yaml
 from line import accounted, command, image, place, profile
 
-from artifactscoder.cluster import plan
+from artifactscoder.cluster import disk_checks
+from artifactscoder.cluster.profile import Profile
 from artifactscoder.config import load
 from checkout import ROOT, checkout
 
@@ -31,6 +32,7 @@ FEW = {
     "rl": {"prompts": {"count": 16, "families": ["quick-tools"]}},
     "eval": {"tasks": {"held-out": {"count": 2}}},
     "train": {
+        "cpt": {"steps": 10, "save_every_steps": 10},
         "sft": {"steps": 30, "save_every_steps": 15},
         "grpo": {"steps": 2, "batch_prompts": 2, "rollouts": 2, "max_response_tokens": 64},
     },
@@ -39,7 +41,6 @@ CERTAIN = [
     "sft/select/sft_train.parquet",
     "rl/parquet/rl_train.parquet",
     "rl/parquet/rl_val.parquet",
-    "cpt/pack/mixture.json",
 ]
 
 
@@ -72,8 +73,9 @@ def test_the_whole_line_runs_on_slurm_in_images_and_makes_what_one_machine_makes
             assert rules[name]["Partition"] == "cpu" and rules[name]["NodeList"].startswith("cn")
         for name in ("train_export", "eval_generate"):
             assert rules[name]["Partition"] == "gpu" and "gres/gpu=1" in rules[name]["AllocTRES"]
-        (trained,) = [job for job in jobs if job["JobName"].startswith("artifactscoder-train-sft")]
-        assert trained["NodeList"].startswith("gn") and "gres/gpu=8" in trained["AllocTRES"]
+        for name in ("cpt", "sft"):
+            (trained,) = [job for job in jobs if job["JobName"].startswith(f"artifactscoder-train-{name}")]
+            assert trained["NodeList"].startswith("gn") and "gres/gpu=8" in trained["AllocTRES"]
         trainer, render = [job for job in jobs if job["JobName"].startswith("artifactscoder-train-grpo")]
         assert trainer["NodeList"].startswith("gn") and "gres/gpu=8" in trainer["AllocTRES"]
         assert render["JobID"] == trainer["JobID"].replace("+0", "+1")
@@ -85,6 +87,10 @@ def test_the_whole_line_runs_on_slurm_in_images_and_makes_what_one_machine_makes
                 assert there["id"].equals(here["id"])
                 there, here = there.drop_columns(["percent"]), here.drop_columns(["percent"])
             assert there.num_rows > 0 and there.equals(here), name
+        packed = [path for path in (tmp_path / "here/results/cpt/pack").iterdir() if path.suffix in (".bin", ".json")]
+        assert len(packed) == 3, "tokens of a root and of WebSight, and how training mixes them"
+        for path in packed:
+            assert path.read_bytes() == (folder / "results/cpt/pack" / path.name).read_bytes(), path.name
         manifest = json.loads((folder / "results/train/grpo/manifest.json").read_text())
         assert manifest["final_step"] == 2 and manifest["scored"]
         assert (folder / "results/report/index.html").stat().st_size > 10_000
@@ -92,11 +98,6 @@ def test_the_whole_line_runs_on_slurm_in_images_and_makes_what_one_machine_makes
             [*words[: words.index("--")], "-n", "--", "demo"], cwd=folder, capture_output=True, text=True
         )
         assert "Nothing to be done" in again.stdout + again.stderr
-        # What the file count of the preflight rests on.
-        kinds = plan.files(load([ROOT / "config.yaml", *files]))
-        made = Counter(
-            path.relative_to(folder).parts[0]
-            for path in folder.rglob("*")
-            if path.is_file() and path.relative_to(folder).parts[0] in ("results", "logs", "benchmarks", "journal")
-        )
-        print(made, kinds)
+        counted = disk_checks.file_counts(load([ROOT / "config.yaml", *files]), Profile(folder / "slurm-test"))
+        made = Counter(path.relative_to(folder).parts[0] for path in folder.rglob("*") if path.is_file())
+        assert sum(made.values()) <= sum(counted.values()), f"{made} are more than preflight's {counted}"

@@ -29,6 +29,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "inputs": ("--input", {"type": Path, "nargs": "+", "required": True, "dest": "inputs", "help": "tables (Parquet)"}),
     "packed": ("--output", {"type": Path, "required": True, "help": "index to write (SHARD.idx)"}),
     "processes": ("--processes", {"type": int, "default": 1, "help": "processes that tokenise, one a core (1)"}),
+    "ledger": ("--ledger", {"type": Path, "required": True, "help": "ledger of cpt/pack"}),
     "indices": ("--input", {"type": Path, "nargs": "+", "required": True, "dest": "inputs", "help": "indices (.idx)"}),
     "json_output": ("--output", {"type": Path, "required": True, "help": "file to write (JSON)"}),
     "output": ("--output", {"type": Path, "required": True, "help": "table to write; its ledger stands beside it"}),
@@ -114,6 +115,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         "type": int, "nargs": "+", "default": [], "dest": "nodes", "help": "for so many nodes (default: as configured)",
     }),
     "tokens": ("--tokens", {"type": float, "default": 75e9, "help": "tokens whose days are counted (75e9)"}),
+    "document": ("--document", {"type": int, "default": 0, "help": "tokens of a document (default: the longest)"}),
     "tflops": ("--tflops", {
         "type": float, "default": 200.0, "help": "TFLOP/s that a GPU is assumed to reach, without recomputing (200)",
     }),
@@ -196,6 +198,7 @@ COMMANDS: dict[str, Command] = {
     "cpt pack": Command(
         "cpt.pack", "input model packed processes", lambda m, c, a: m.run(c, a.input, a.model, a.output, a.processes)
     ),
+    "cpt stats": Command("cpt.stats", "input ledger json_output", lambda m, c, a: m.run(a.input, a.ledger, a.output)),
     "cpt mixture": Command("cpt.mixture", "indices json_output", lambda m, c, a: m.run(c, a.inputs, a.output)),
     "sft tasks": Command("sft.tasks", "category output", lambda m, c, a: m.run(c, a.category, a.output)),
     "sft distinct_tasks": Command(
@@ -240,8 +243,8 @@ COMMANDS: dict[str, Command] = {
         "a training step as a Slurm job of several nodes or partitions",
     ),
     "train fit": Command(
-        "train.fit", "shape node_counts tokens tflops json",
-        lambda m, c, a: m.run(c, a.model, a.nodes, a.tokens, a.tflops, a.json),
+        "train.fit", "shape node_counts tokens document tflops json",
+        lambda m, c, a: m.run(c, a.model, a.nodes, a.tokens, a.document, a.tflops, a.json),
         "memory of each GPU by stage and node count; refuses what cannot fit and says what would",
     ),
     "train export": Command(

@@ -8,8 +8,10 @@ environment), its lock is removed. And it says at the end where the report is, h
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -102,5 +104,19 @@ def _farewell(start: float) -> None:
     for what, path in made:
         print(f"  {tables.count(results / path):>6}  {what:<20} results/{path}")
     for name in ("cpt", "sft", "grpo"):
-        print(f"          model after {name:<8} results/train/{name}/export/")
+        folder = results / "train" / name
+        if (folder / "manifest.json").exists():
+            print(f"          model after {name:<8} {folder}/export/   {_learned(folder)}")
     print(f"  report: {report.resolve()}")
+
+
+def _learned(folder: Path) -> str:
+    """How a training began and how it ended, in the mean of a tenth of its steps (GRPO: a third)."""
+    gain = json.loads((folder / "manifest.json").read_text()).get("gain")
+    if gain:
+        explained = f" (the draw of prompts and answers explains {gain['chance']:.3f})" if gain["chance"] else ""
+        return f"reward {gain['first']:.3f} -> {gain['last']:.3f}{explained}"
+    losses = tables.column(folder / "curve.parquet", "loss")
+    tenth = max(1, len(losses) // 10)
+    first, last = (statistics.fmean(part) for part in (losses[:tenth], losses[-tenth:]))
+    return f"loss {first:.2f} -> {last:.2f}"

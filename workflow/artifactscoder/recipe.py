@@ -58,6 +58,7 @@ STEPS: dict[str, Step] = {
         ("cpt.pack.include_prompt", "cpt.pack.fim_rate", "cpt.pack.fim_spm_rate", "mask", "seed"),
         version=3,
     ),
+    "cpt/stats": Step("what the pages are: tokens by category, languages, libraries"),
     "cpt/mixture": Step("what training draws of each source: mixture.json", ("cpt.pack.length", "cpt.mixture")),
     "sft/tasks": Step("tasks of each subcategory", ("sft.tasks",), ("teacher",), ("sft_tasks",), version=2),
     "sft/distinct_tasks": Step("near-duplicate tasks removed", _dedup("sft.distinct_tasks"), version=2),

@@ -70,7 +70,8 @@ def images(config: Config, profile: Profile) -> Iterator[Finding]:
         yield fail("apptainer", "is not on PATH here", "load the site's module, or install Apptainer 1.1 or newer")
     else:
         yield ok("apptainer", shutil.which("apptainer") or shutil.which("singularity") or "")
-    serves = ["serve"] if any(endpoint.hosted for endpoint in used(config).values()) else []
+    started = config.eval.serves or any(endpoint.hosted for endpoint in used(config).values())
+    serves = ["serve"] if started else []
     for role in ("data", "render", "train", *serves):
         try:
             path = containers.path(config, role)

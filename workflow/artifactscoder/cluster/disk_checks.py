@@ -40,7 +40,7 @@ class Room:
 
 def disk(config: Config, profile: Profile) -> Iterator[Finding]:
     """Free bytes and files where results and journal stand, against what the plan needs."""
-    need, planned = plan.need(config), sum(_planned(config, profile).values())
+    need, planned = plan.need(config), sum(file_counts(config, profile).values())
     wants = {"results": (need.results, need.more_results + need.train), "journal": (need.journal, need.more_journal)}
     devices: dict[int, list[str]] = {}
     for name in wants:
@@ -127,7 +127,8 @@ def _held(folder: Path) -> tuple[int, int]:
     return size, count
 
 
-def _planned(config: Config, profile: Profile) -> dict[str, int]:
+def file_counts(config: Config, profile: Profile) -> dict[str, int]:
+    """Files that all targets together leave behind, by kind."""
     kinds = plan.files(config)
     if profile.slurm and profile.values.get("slurm-keep-successful-logs"):
         kinds["Slurm's logs"] = kinds["logs"]
@@ -136,7 +137,7 @@ def _planned(config: Config, profile: Profile) -> dict[str, int]:
 
 def files(config: Config, profile: Profile) -> Iterator[Finding]:
     """How many files the plan makes, all targets together."""
-    kinds = _planned(config, profile)
+    kinds = file_counts(config, profile)
     total = sum(kinds.values())
     words = f"{total:,} when all is done: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
     remedy = "lower cpt.prompts.shards and cpt.websight.shards"

@@ -39,6 +39,9 @@ def endpoints(config: Config, profile: Profile) -> Iterator[Finding]:
         if settings.hosted:
             yield hosted_model(name, settings)
             yield hosted_program(name, settings, config, profile)
+    if config.eval.serves:
+        own = Endpoint(kind="vllm", path="-", gpus=config.eval.gpus)
+        yield hosted_program("eval.engine", own, config, profile, "set eval.engine: transformers")
     ways = [(name, settings) for name, settings in used(config).items() if not settings.hosted]
     asked = [(name, settings, url) for name, settings in ways for url in settings.urls]
     try:
@@ -99,7 +102,7 @@ def hosted_model(name: str, settings: Endpoint) -> Finding:
     return folder(what, path, f"endpoints.{name}.path", f"download the model whole into {path}, or {remedy}")
 
 
-def hosted_program(name: str, settings: Endpoint, config: Config, profile: Profile) -> Finding:
+def hosted_program(name: str, settings: Endpoint, config: Config, profile: Profile, remedy: str = "") -> Finding:
     """Whether a hosted server can be started: asked of the image where there is one, else of this environment."""
     what, place, prefix = "endpoint", "here", []
     words = shlex.split(settings.command) or STARTERS[settings.kind]
@@ -119,7 +122,8 @@ def hosted_program(name: str, settings: Endpoint, config: Config, profile: Profi
         return warn(what, f"{name}: could not look for `{' '.join(words)}` {place}")
     if done.returncode:
         lacking = f"the Python package {module}" if module else words[0]
-        return fail(what, f"{name}: {lacking} is not {place}", f"install it, or correct endpoints.{name}.command")
+        remedy = remedy or f"correct endpoints.{name}.command"
+        return fail(what, f"{name}: {lacking} is not {place}", f"install it, or {remedy}")
     return ok(what, f"{name}: each job starts `{' '.join(words)}`, {settings.job_gpus} GPUs")
 
 

@@ -79,13 +79,14 @@ def files(config: Config) -> dict[str, int]:
     for stage, settings in (("sft", config.sft.dedup), ("cpt", config.cpt.dedup)):
         if settings.jobs > 1:  # bands and verify, a part each; components' two; route, a shard each
             others += 2 * settings.jobs + 2 + each[f"{stage}/dedup"]
-    jobs = tables + signatures + others - 4 - sum(each[step] for step in GATHERED)
+    cpt = 2 * each["cpt/pack"] + 1  # an index and statistics a shard, and the mixture
+    jobs = tables + signatures + others + each["cpt/pack"] + 1 - 4 - sum(each[step] for step in GATHERED)
     ranks = [(t.world_size, t.keep_checkpoints + 1) for t in config.train.trainers]
     outputs = (
-        2 * (tables - sum(each[step] for step in GATHERED)) + signatures + others + 20
+        2 * (tables - sum(each[step] for step in GATHERED)) + signatures + others + cpt + 20
     )  # 20: manifests, curves, report, configuration
     return {
-        "tables": tables + signatures + others,
+        "tables": tables + signatures + others + cpt,
         "ledgers": tables,
         "logs": jobs + 10,
         "benchmarks": jobs + 10,

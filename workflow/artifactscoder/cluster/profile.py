@@ -129,6 +129,9 @@ class Profile:
             own = own | serving.resources(
                 config, step, own["mem_mb"], int(threads), plain(self.set.get("train_sft", {}))
             )
+        if own.get("_shares"):
+            node = plain(self.set.get("train_sft", {}))
+            own = own | serving.share(node, config.eval.gpus, int(threads), own["mem_mb"])
         return {**self.defaults, **own, **self.set.get(rule, {}), "_threads": threads}
 
     def asks(self, config: Config) -> list[Ask]:
@@ -171,6 +174,8 @@ def rules(folder: Path = RULES) -> dict[str, dict[str, Any]]:
         out[name[1]] = {key: ast.literal_eval(value) for key, value in named}
         if asks := re.search(r"^ {8}\*\*asking\(\"([\w/]+)\", mem_mb=(\d+)", asked, re.MULTILINE):
             out[name[1]] |= {"_asks": asks[1], "mem_mb": int(asks[2])}
+        if shares := re.search(r"serving\.share\(GPU_NODE, CONFIG\.eval\.gpus, \d+, (\d+)\)", asked):
+            out[name[1]] |= {"_shares": True, "mem_mb": int(shares[1])}
         if threads := re.search(r"^    threads: (\d+)", part, re.MULTILINE):
             out[name[1]]["_threads"] = int(threads[1])
     return out

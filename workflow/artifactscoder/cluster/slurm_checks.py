@@ -145,6 +145,8 @@ def _trainers(config: Config, profile: Profile) -> Iterator[Finding]:
             continue
         name = TRAINERS[ask.rule]
         settings = getattr(config.train, name)
+        if settings not in config.train.trainers:
+            continue
         wanted = (settings.nodes, settings.gpus_per_node if settings.device == "cuda" else 0)
         if wanted[1] and wanted != (ask.nodes, ask.gpus):
             yield fail(

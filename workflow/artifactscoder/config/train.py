@@ -116,6 +116,11 @@ class EvalSettings(Section):
         return {name: each.path for name, each in self.tasks.items() if each.path is not None and each.count != 0}
 
     @property
+    def serves(self) -> bool:
+        """Whether jobs start a vLLM of their own for a trained model."""
+        return self.engine == "vllm" and any(name in TRAINED for name in self.models)
+
+    @property
     def held_out(self) -> bool:
         """Whether rl_val.parquet is read."""
         return any(each.path is None and each.count != 0 for each in self.tasks.values())

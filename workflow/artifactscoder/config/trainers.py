@@ -251,7 +251,9 @@ class GrpoSettings(TrainerSettings):
         1.0, ge=0, description="Sampling temperature of validations; 0 takes the likeliest token, as eval does."
     )
     validate_prompts: int = Field(-1, ge=-1, description="Prompts of a validation; -1: all of the file.")
-    rollout: Literal["vllm", "sglang", "hfcpu"] = Field("vllm", description="Engine that samples; hfcpu on CPUs.")
+    rollout: Literal["vllm", "sglang", "hfcpu"] = Field(
+        "vllm", description="Engine that samples; hfcpu on CPUs, or slowly on one GPU."
+    )
     tensor_parallel: int = Field(4, ge=1, description="GPUs of one rollout replica (verl: 4).")
     gpu_memory: float = Field(0.6, gt=0, lt=1, description="Share of GPU memory that the rollout may hold (verl).")
     offload: bool = Field(True, description="Move training states to the host while answers are sampled (verl).")
@@ -293,8 +295,10 @@ class GrpoSettings(TrainerSettings):
     def fits(self) -> GrpoSettings:
         if self.tokens_per_gpu * self.sequence_gpus < self.max_prompt_tokens + self.max_response_tokens:
             raise ValueError("tokens_per_gpu x sequence_parallel is below max_prompt_tokens + max_response_tokens")
-        if (self.device == "cpu") != (self.rollout == "hfcpu"):
-            raise ValueError("device `cpu` goes with rollout `hfcpu`, and only with it")
+        if self.device == "cpu" and self.rollout != "hfcpu":
+            raise ValueError("device `cpu` goes with rollout `hfcpu` only")
+        if self.device == "cuda" and self.rollout == "hfcpu" and self.world_size > 1:
+            raise ValueError("rollout `hfcpu` is for CPUs, or for one GPU without vLLM")
         if self.world_size % self.tensor_parallel:
             raise ValueError("tensor_parallel does not divide nodes x gpus_per_node")
         if self.batch_prompts % (self.mini_batch_prompts or self.batch_prompts):

@@ -15,9 +15,10 @@ from artifactscoder.dedup.minhash import I64, U8, U64
 
 def batches(path: Path, columns: Sequence[str], batch: int = 256) -> Iterator[tuple[pa.Array, pa.Array]]:
     """(ids, texts) of a table: what is compared of a row is its `columns`, joined by line breaks."""
+    line = pa.scalar("\n", pa.large_string())  # pyarrow joins texts of one type only
     for part in tables.arrays(path, ["id", *columns], batch):
         parts = [part.column(name).cast(pa.large_string()) for name in columns]
-        yield part.column("id"), parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, "\n")
+        yield part.column("id"), parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, line)
 
 
 def pairs_of(bands: list[Path]) -> tuple[I64, I64]:

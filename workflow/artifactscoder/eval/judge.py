@@ -30,6 +30,7 @@ from artifactscoder.render import Render
 from artifactscoder.render.page import Verdict
 from artifactscoder.reward import checklist, components, measure
 from artifactscoder.reward.checklist import Judged
+from artifactscoder.reward.task import Task
 from artifactscoder.tables import Row
 
 PARTS = ("score", "i_rep", "i_render", "s_chk", "s_sim", "s_struct", "s_sem", "s_len")
@@ -68,11 +69,13 @@ async def _judged(config: Config, judges: list[Client], row: Row) -> list[Outcom
     taken = Extraction(row["html"], row["extracted"])
     found = measure.Taken(taken, "" if render else row["reason"], components.i_rep(row["answer"]), row["tokens"])
     verdict = render.verdict if render else None
-    measured = measure.measured(settings, found, row["answer"], row["prompt"], row["reference"], verdict)
+    task = Task(row["task"], row["prompt"], json.loads(row["checklist"]), row["reference"])
+    measured = measure.measured(settings, found, row["answer"], task, verdict)
     parts, usage = measured.parts, Usage()
     votes = [{"judge": judge.settings.label, "s_chk": 0.0, "points": {}, "reasons": {}} for judge in judges]
     if render is not None and measured.reading is not None:
-        replies = await asyncio.gather(*(_ask(config, judge, row, render, measured.reading) for judge in judges))
+        asks = (_ask(config, judge, task, row["html"], render, measured.reading) for judge in judges)
+        replies = await asyncio.gather(*asks)
         usage = sum((reply.usage for reply in replies), Usage())
         if isinstance(replies[0], Unusable):
             first = replies[0]
@@ -91,12 +94,11 @@ async def _judged(config: Config, judges: list[Client], row: Row) -> list[Outcom
     return [Outcome(row["id"], usage=usage, row=full)]
 
 
-async def _ask(config: Config, judge: Client, row: Row, render: Render, reading: Reading) -> Judged | Unusable:
-    items = json.loads(row["checklist"])
+async def _ask(
+    config: Config, judge: Client, task: Task, html: str, render: Render, reading: Reading
+) -> Judged | Unusable:
     try:
-        return await checklist.judge(
-            judge, config.reward, row["prompt"], row["html"], render, items, config.seed, reading
-        )
+        return await checklist.judge(judge, config.reward, task, html, render, config.seed, reading)
     except Unusable as trouble:
         return trouble
 

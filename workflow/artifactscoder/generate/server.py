@@ -139,7 +139,7 @@ async def _guarded(request: web.Request, handler: Any) -> web.StreamResponse:
 
 
 async def serve(maker: Maker, port: int, prompt: str = "") -> None:
-    """Serve until the process is told to end; `prompt` is put into the field. Raises UserError for a port in use."""
+    """Serve until the process is told to end; a `prompt` is made at once. Raises UserError for a port in use."""
     door = Door(maker)
     runner = web.AppRunner(door.application(), access_log=None)
     await runner.setup()

@@ -100,8 +100,6 @@ _PATTERNS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("이전", "위의", "모든"), r"...{0,8}?(?:지시|명령|프롬프트).{0,6}?무시"),
     (("만점",), r"만점.{0,6}?(?:주|부여)"),
 )  # fmt: skip
-_COMPILED = [(words, re.compile(pattern, re.DOTALL)) for words, pattern in _PATTERNS]
-
 _APART = {code: " " for code in range(128) if not chr(code).isalnum()}
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]"
@@ -125,8 +123,8 @@ def spans(folded: str) -> Iterator[tuple[int, int]]:
     """(start, end) of each passage in a text that is lower-case already."""
     begun = _begun(folded)
     for words, pattern in _COMPILED:
-        for word in words:
-            if _code(word) not in begun:
+        for word, code in words:
+            if code not in begun:
                 continue
             place, tries = folded.find(word), 0
             while place >= 0 and tries < TRIES:
@@ -142,6 +140,7 @@ def _code(word: str) -> int:
     return int.from_bytes(word.encode()[:PREFIX], "little")
 
 
+_COMPILED = [([(word, _code(word)) for word in words], re.compile(pattern, re.DOTALL)) for words, pattern in _PATTERNS]
 _BEGIN = np.zeros(1 << 16, dtype=bool)  # the first two bytes of the words
 _BEGIN[[_code(word) & 0xFFFF for words, _ in _PATTERNS for word in words]] = True
 

@@ -65,7 +65,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Tree:
-    """The nodes of a page in document order, texts and comments among them.
+    """The nodes of a page in document order, comments among them and texts that are more than white space.
 
     `names`: of each node (`-text`, `div`). `texts`: what each text node says, empty for other nodes.
     """
@@ -87,7 +87,7 @@ def tree(html: str) -> Tree | None:
     root = LexborHTMLParser(html).root
     if root is None:
         return None
-    nodes = list(root.traverse(include_text=True))
+    nodes = list(root.traverse(include_text=True, skip_empty=True))
     names = [node.tag or "" for node in nodes]
     texts = [node.text_content or "" if name == "-text" else "" for node, name in zip(nodes, names, strict=True)]
     return Tree(root, nodes, names, texts)
@@ -155,7 +155,7 @@ def words_of(text: str) -> Counter[str]:
     """How often each word stands in a text, in lower case."""
     found: Counter[str] = Counter()
     for piece, count in Counter(text.lower().split()).items():  # most pieces stand often, and most are one word
-        if piece.isalpha() and len(piece) > 1:
+        if piece.isdecimal() or (piece.isalpha() and len(piece) > 1):
             found[piece] += count
         else:
             for word in _WORD.findall(piece):

@@ -30,6 +30,7 @@ LONGEST_CONTENT = 20  # of a text that a style sheet generates: icons and quotat
 
 _NEVER = "noscript"
 _SPECIAL = "script, style, option, title, textarea, desc"
+_REMOVED = frozenset({"-comment", "template", "meta"})
 _KEPT_META = frozenset({"viewport", "color-scheme", "theme-color"})
 _LABELS = frozenset(
     "alt title placeholder summary label content abbr aria-label aria-description aria-roledescription".split()
@@ -78,40 +79,41 @@ def reading(
     unseen = set() if shown is not None and whole else _hidden(root)
     never = dom.below(root, _NEVER)
     special = dom.below(root, _SPECIAL)
+    apart, plain = special | never, "" if suspect or shown is None else shown
     hidden = comments = cursor = 0
-    for node, tag, text in zip(tree.nodes, tree.names, tree.texts, strict=True):
-        if tag == "-text":
-            place, parent = node.mem_id, ""
-            if place in special:
-                parent = (node.parent.tag if node.parent is not None else "") or ""
-                if parent in ("script", "style"):
-                    if place not in never:
-                        comments += _rewrite_code(node, parent, suspect)
-                    continue
-            elif not suspect and shown is not None and place not in never and text and shown.startswith(text, cursor):
-                # Texts mostly come in the order in which they were shown.
-                cursor += len(text)
-                cursor += shown.startswith(" ", cursor)
+    for node, text in zip(tree.nodes, tree.texts, strict=True):
+        if not text:
+            continue
+        place, parent = node.mem_id, ""
+        if plain and place not in apart and plain.startswith(text, cursor):
+            cursor += len(text) + 1  # texts mostly come in the order in which they were shown
+            continue
+        if place in special:
+            parent = (node.parent.tag if node.parent is not None else "") or ""
+            if parent in ("script", "style"):
+                if place not in never:
+                    comments += _rewrite_code(node, parent, suspect)
                 continue
-            words = " ".join(text.split())
-            if not words:
-                continue
-            if parent in _SHORT:
-                visible = place not in unseen or parent == "option"
-                if len(words) > _SHORT[parent]:
-                    node.replace_with(words[: _SHORT[parent]] + "...")
-            elif shown is None or place in never:
-                visible = place not in unseen and place not in never
-            else:
-                at = cursor if shown.startswith(words, cursor) else shown.find(words)
-                cursor = at + len(words) + 1 if at >= 0 else cursor
-                visible = at >= 0 or (not whole and place not in unseen)
-            if not visible:
-                hidden += len(words)
-                node.replace_with(f"[{len(words)} characters that are not visible]")
-            elif suspect and len(words) > 12 and any(directed.spans(directed.fold(words))):
-                node.replace_with("[text to a judge]")
-        elif tag == "-comment":
+        words = " ".join(text.split())
+        if not words:
+            continue
+        if parent in _SHORT:
+            visible = place not in unseen or parent == "option"
+            if len(words) > _SHORT[parent]:
+                node.replace_with(words[: _SHORT[parent]] + "...")
+        elif shown is None or place in never:
+            visible = place not in unseen and place not in never
+        else:
+            at = cursor if shown.startswith(words, cursor) else shown.find(words)
+            cursor = at + len(words) + 1 if at >= 0 else cursor
+            visible = at >= 0 or (not whole and place not in unseen)
+        if not visible:
+            hidden += len(words)
+            node.replace_with(f"[{len(words)} characters that are not visible]")
+        elif suspect and len(words) > 12 and any(directed.spans(directed.fold(words))):
+            node.replace_with("[text to a judge]")
+    for node, tag in zip(tree.nodes, tree.names, strict=True) if _REMOVED & set(tree.names) else ():
+        if tag == "-comment":
             comments += len(node.comment_content or "")
             node.decompose()
         elif tag == "template":  # what it holds is not among the nodes

@@ -12,6 +12,7 @@ the answer ends in it, for a list with numbers that is closed and goes on may be
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import lru_cache
 
 import numpy as np
@@ -21,6 +22,7 @@ LEAST = 200  # a repeated passage shorter than this is ordinary markup (`</div><
 GRAM = 24
 TRIED = 8
 KNOWN = 1 << 17
+ENDING = 1000  # characters of the end in which a page may close
 COUNTED = 20  # a loop with a counter counts from so many rounds on
 _DIGITS = re.compile(r"\d+")
 _LAST = re.compile(r"</[a-z]+ ?>\Z|```\Z", re.IGNORECASE)
@@ -41,9 +43,9 @@ def loop_share(text: str) -> float:
 
 def counted_share(text: str) -> float:
     """Share of the end that is a loop that counts (numbers are taken as equal), of 20 rounds or more, unfinished."""
-    tail = _folded(text[-2 * WINDOW :])[-WINDOW:]
-    if _CLOSED.search(tail, max(0, len(tail) - 20)):
+    if _CLOSED.search(_folded(text[-ENDING:])[-20:]):
         return 0.0
+    tail = _folded(text[-2 * WINDOW :])[-WINDOW:]
     return _at_end(_covered(_DIGITS.sub("0", tail), COUNTED))
 
 
@@ -53,10 +55,7 @@ def line_share(text: str) -> float:
     lines = [line for line in lines if len(line) >= 20]
     if len(lines) < 12:
         return 0.0
-    counts: dict[str, int] = {}
-    for line in lines:
-        counts[line] = counts.get(line, 0) + 1
-    return sum(count for count in counts.values() if count >= 3) / len(lines)
+    return sum(count for count in Counter(lines).values() if count >= 3) / len(lines)
 
 
 def repeats(text: str, limit: float = 0.6) -> bool:

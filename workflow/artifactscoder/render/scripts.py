@@ -75,26 +75,39 @@ DETERMINISM = r"""
   replace(globalThis, 'Date', Dated);
   // Sixty calls in the first second of the virtual clock, when pages build themselves up, then thirty a second,
   // whatever number of frames is really drawn: what moves on is seen moving, for half the work.
-  // Without a graphics card the processor draws what WebGL shows, 20 to 100 ms a frame: then ten calls a second. So
-  // it is after a frame of very many drawing calls, which no screen would show sixty times a second either.
-  const FAST_MS = 1000, FAST = 1000 / 60, SLOW = 1000 / 30;
+  // Without a graphics card the processor draws what WebGL shows, 20 to 100 ms a frame: then a call for each frame
+  // that is really drawn, ten in the first second and five in those after. So it is after a frame of very many drawing
+  // calls, which no screen would show sixty times a second either.
+  const FAST_MS = 1000, FAST = 1000 / 60, SLOW = 1000 / 30, HEAVY_FAST = 100, HEAVY_SLOW = 200;
   const MANY_CALLS = 2000;
-  let slowest = 0, drawn = 0;
+  let heavy = false, drawn = 0, counted = [];
   for (const kind of [globalThis.CanvasRenderingContext2D, globalThis.OffscreenCanvasRenderingContext2D]) {
     if (!kind) continue;
     for (const name of ['fill', 'fillRect', 'stroke', 'strokeRect', 'clearRect', 'fillText', 'drawImage',
       'putImageData']) {
       const original = kind.prototype[name];
-      replace(kind.prototype, name, {[name](...more) { drawn++; return original.apply(this, more); }}[name]);
+      const counting = {[name](...more) { drawn++; return original.apply(this, more); }}[name];
+      replace(kind.prototype, name, counting);
+      counted.push([kind.prototype, name, counting, original]);
     }
   }
+  // What is known to be heavy is counted no more: that costs as much as the calls.
+  const weigh = () => {
+    if (drawn <= MANY_CALLS) return;
+    heavy = true;
+    for (const [owner, name, counting, original] of counted) {
+      if (owner[name] === counting) replace(owner, name, original);
+    }
+    counted = [];
+    drawn = 0;
+  };
   const later = setTimeout.bind(globalThis);
   if (globalThis.HTMLCanvasElement) {
     const original = HTMLCanvasElement.prototype.getContext;
     replace(HTMLCanvasElement.prototype, 'getContext', function getContext(kind, ...more) {
       const context = original.call(this, kind, ...more);
       if (context && globalThis.WebGL2RenderingContext &&
-        (context instanceof WebGL2RenderingContext || context instanceof WebGLRenderingContext)) slowest = 100;
+        (context instanceof WebGL2RenderingContext || context instanceof WebGLRenderingContext)) heavy = true;
       return context;
     });
   }
@@ -110,12 +123,13 @@ DETERMINISM = r"""
     running = waiting;
     waiting = new Map();
     drawn = 0;
-    try { run(running, due + nudged); } finally { if (drawn > MANY_CALLS) slowest = 100; }
+    try { run(running, due + nudged); } finally { weigh(); }
   };
   replace(globalThis, 'requestAnimationFrame', function requestAnimationFrame(callback) {
     if (typeof callback !== 'function') throw new TypeError('The callback provided is not a function.');
     if (!waiting.size) {
-      const period = slowest || (clock() < FAST_MS ? FAST : SLOW);
+      const early = clock() < FAST_MS;
+      const period = heavy ? (early ? HEAVY_FAST : HEAVY_SLOW) : (early ? FAST : SLOW);
       due = (Math.floor(clock() / period + 0.1) + 1) * period;
       later(tick, Math.ceil(due - clock()));
     }
@@ -136,7 +150,7 @@ ABREAST = (
 )
 
 # %d: the longest text to return. Rectangles are of the viewport; those of `ink` show where the picture ought to
-# show something. The walk is cut at 10,000 elements, its cost at that size is about 0.3 s.
+# show something. The walk is cut at 10,000 elements, its cost at that size is about 0.2 s.
 FIGURES = r"""
 ((longest) => {
   const of = (prototype, name) => Object.getOwnPropertyDescriptor(prototype, name).get;
@@ -162,11 +176,22 @@ FIGURES = r"""
     const edge = solid ? Math.min(4, box.width / 4, box.height / 4) : 0;
     out.ink.push([box.left + edge, box.top + edge, box.right - edge, box.bottom - edge]);
   };
-  const seen = (element) => visible.call(element,
-    {opacityProperty: true, visibilityProperty: true, contentVisibilityAuto: false});
+  const wholly = {opacityProperty: true, visibilityProperty: true, contentVisibilityAuto: false};
   const range = Document.prototype.createRange.call(document);
-  const count = (element, tag) => {
-    if (tag === 'BUTTON' || attribute.call(element, 'role') === 'button') out.buttons++;
+  // What follows from a tag's name alone, once a name: the walk is what a page of thousands of elements costs.
+  const named = new Map();
+  const nameOf = (element) => {
+    const name = tagName.call(element);
+    let known = named.get(name);
+    if (!known) {
+      const tag = name.toUpperCase();
+      known = {tag, low: tag.toLowerCase(), hidden: hidden.has(tag), drawn: drawn.has(tag), solid: !controls.has(tag)};
+      named.set(name, known);
+    }
+    return known;
+  };
+  const count = (element, tag, role) => {
+    if (tag === 'BUTTON' || role === 'button') out.buttons++;
     else if (tag === 'INPUT') {
       if (pressed.has((attribute.call(element, 'type') || '').toLowerCase())) out.buttons++;
       else if ((attribute.call(element, 'type') || '').toLowerCase() !== 'hidden') out.inputs++;
@@ -181,41 +206,44 @@ FIGURES = r"""
   };
   // What kinds of elements are visible: tag, type of an input, role where one is given.
   const kinds = new Map();
-  const tally = (element, tag) => {
-    let kind = tag.toLowerCase();
+  const tally = (element, kind, role) => {
     if (kind === 'input') kind += ':' + (attribute.call(element, 'type') || 'text').toLowerCase().slice(0, 20);
-    const role = (attribute.call(element, 'role') || '').trim().split(/\s+/)[0].slice(0, 30);
-    if (role) kind = 'role=' + role;
-    if (kinds.has(kind) || kinds.size < 100) kinds.set(kind, (kinds.get(kind) || 0) + 1);
+    if (role && (role = role.trim().split(/\s+/)[0].slice(0, 30))) kind = 'role=' + role;
+    const before = kinds.get(kind);
+    if (before || kinds.size < 100) kinds.set(kind, (before || 0) + 1);
   };
   // Text as good as of the colour behind it. Colours that are not rgb, gradients and pictures count as different.
   const parent = of(Node.prototype, 'parentElement'), point = Document.prototype.elementsFromPoint;
   const read = new Map();
   const parts = (colour) => {
-    if (!read.has(colour)) {
+    let numbers = read.get(colour);
+    if (numbers === undefined) {
       const found = /^rgba?\(([\d.]+), ([\d.]+), ([\d.]+)(?:, ([\d.]+))?\)$/.exec(colour);
-      read.set(colour, found && found.slice(1).map((part, i) => part === undefined ? 1 : Number(part)));
+      numbers = found && found.slice(1).map((part, i) => part === undefined ? 1 : Number(part));
+      read.set(colour, numbers);
     }
-    return read.get(colour);
+    return numbers;
   };
   // The colour that an element itself puts behind its text; null: not one colour; undefined: none, look further.
   const painted = new Map();
-  const paint = (element) => {
-    if (!painted.has(element)) {
-      const style = getComputedStyle(element), colour = parts(style.backgroundColor);
-      const odd = style.backgroundImage !== 'none' || !colour ||
-        drawn.has(tagName.call(element).toUpperCase()) && colour[3] < 0.5;
-      painted.set(element, odd ? null : colour[3] > 0.5 ? colour : undefined);
+  const paint = (element, style) => {
+    let own = painted.get(element);
+    if (own === undefined && !painted.has(element)) {
+      style = style || getComputedStyle(element);
+      const colour = parts(style.backgroundColor);
+      const odd = style.backgroundImage !== 'none' || !colour || colour[3] < 0.5 && nameOf(element).drawn;
+      own = odd ? null : colour[3] > 0.5 ? colour : undefined;
+      painted.set(element, own);
     }
-    return painted.get(element);
+    return own;
   };
   const white = [255, 255, 255, 1], found = new Map();
-  const backdrop = (element) => {
+  const backdrop = (element, style) => {
     const above = [];
     let colour;
-    for (let one = element; one && colour === undefined; one = parent.call(one)) {
-      if (!found.has(one)) above.push(one);
-      colour = found.has(one) ? found.get(one) : paint(one);
+    for (let one = element; one && colour === undefined; one = parent.call(one), style = null) {
+      colour = found.get(one);  // of one that was looked at never undefined
+      if (colour === undefined) { above.push(one); colour = paint(one, style); }
     }
     if (colour === undefined) colour = white;
     for (const one of above) found.set(one, colour);
@@ -227,12 +255,13 @@ FIGURES = r"""
   };
   const same = (colour, behind) => colour && behind &&
     (colour[3] < 0.1 || [0, 1, 2].every((i) => Math.abs(colour[i] - behind[i]) < 24));
+  const [scrolledX, scrolledY] = [scrollX, scrollY];
   const faint = (element, box) => {
     const style = getComputedStyle(element), colour = parts(style.color);
-    if (parseFloat(style.fontSize) < 4 || box.left + scrollX > 5000) return true;
+    if (parseFloat(style.fontSize) < 4 || box.left + scrolledX > 5000) return true;
     if (/inset\((?:[5-9]\d|100)%%|circle\(0/.test(style.clipPath)) return true;
-    if (!(element instanceof HTMLElement) || style.backgroundClip.includes('text')) return false;
-    if (!same(colour, backdrop(element))) return false;
+    if (!(element instanceof HTMLElement) || !same(colour, backdrop(element, style))) return false;
+    if (style.backgroundClip.includes('text')) return false;
     const at = point.call(document, (box.left + box.right) / 2, (box.top + box.bottom) / 2);
     return !at.length || same(colour, topmost(at));
   };
@@ -242,7 +271,7 @@ FIGURES = r"""
     range.selectNodeContents(node);
     const box = range.getBoundingClientRect();
     if (box.width < 1 || box.height < 1) return;
-    if (box.right + scrollX <= 0 || box.bottom + scrollY <= 0) return;
+    if (box.right + scrolledX <= 0 || box.bottom + scrolledY <= 0) return;
     ink(box, false);
     const element = parent.call(node);
     if (clipped || (element && faint(element, box))) return;
@@ -252,23 +281,20 @@ FIGURES = r"""
   // No recursion: pages nest deeper than the stack allows.
   const enter = (element) => {
     out.elements++;
-    const tag = tagName.call(element).toUpperCase();
-    count(element, tag);
-    if (hidden.has(tag)) return null;
-    const sight = seen(element), box = rect.call(element);
-    if (sight) {
-      if (box.width > 1 && box.height > 1) {
-        if (element !== root && element !== body) { out.visible_elements++; tally(element, tag); }
-        if (drawn.has(tag)) ink(box, !controls.has(tag));
-      }
+    const name = nameOf(element), role = attribute.call(element, 'role');
+    count(element, name.tag, role);
+    if (name.hidden) return null;
+    const sight = visible.call(element, wholly), box = rect.call(element), {width, height} = box;
+    if (sight && width > 1 && height > 1) {
+      if (element !== root && element !== body) { out.visible_elements++; tally(element, name.low, role); }
+      if (name.drawn) ink(box, name.solid);
     }
-    return [sight, cuts(element, box)];
+    return [sight, (width < 2 || height < 2) && cuts(element, width + height)];
   };
   // An element of next to no size that cuts off what it holds shows none of it.
-  const cuts = (element, box) => {
-    if (box.width >= 2 && box.height >= 2) return false;
+  const cuts = (element, size) => {
     const {overflowX, overflowY, clip} = getComputedStyle(element);
-    return box.width + box.height > 0 && (overflowX !== 'visible' || overflowY !== 'visible' || clip !== 'auto');
+    return size > 0 && (overflowX !== 'visible' || overflowY !== 'visible' || clip !== 'auto');
   };
   const walk = root ? [[root, false, false]] : [];  // a page can remove its root
   while (walk.length && out.elements < 10000) {
@@ -293,7 +319,7 @@ FIGURES = r"""
   const size = (element) => element ? [element.scrollWidth, element.scrollHeight] : [0, 0];
   out.width = Math.max(0, size(root)[0], size(body)[0]);
   out.height = Math.max(0, size(root)[1], size(body)[1]);
-  out.scroll = [scrollX, scrollY];
+  out.scroll = [scrolledX, scrolledY];
   return out;
 })(%d)
 """

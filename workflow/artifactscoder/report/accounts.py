@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from artifactscoder import ledger, seeds, tables
+from artifactscoder import indexed, ledger, seeds, tables
 from artifactscoder.config import Config
 from artifactscoder.eval import tasks as eval_tasks
 from artifactscoder.records import slots, slug
@@ -62,13 +62,25 @@ class Account:
             wanted = set(expected)
             self._compare(table, "entered and are not in the ledger", wanted - set(ids))
             self._compare(table, "are in the ledger and never entered", set(ids) - wanted)
+        if indexed.idx_path(table.with_suffix("")).exists():
+            self._packed(table, left_ok)
         found = self._own(table)
         if found is not None:
             self._compare(table, "are ok in the ledger and not in the table", set(left_ok) - found)
             self._compare(table, "are in the table and not ok in the ledger", found - set(left_ok))
 
+    def _packed(self, table: Path, left_ok: list[str]) -> None:
+        """Token files: as many documents and tokens as the ledger says."""
+        lengths = indexed.Reader(table.with_suffix("")).lengths
+        said = sum(row["tokens_out"] for row in tables.rows(ledger.beside(table), ["tokens_out"], batch=5000))
+        if (len(lengths), int(lengths.sum())) != (len(left_ok), said):
+            self.problems.append(
+                f"{table.with_suffix('.idx')}: {len(lengths)} documents of {lengths.sum()} tokens, and the ledger says "
+                f"{len(left_ok)} of {said}"
+            )
+
     def _own(self, table: Path) -> set[str] | None:
-        """The ids in the table; None where a row is not a record (token windows, verl's rows)."""
+        """The ids in the table; None where there is none (token files), or a row is no record (verl's)."""
         if not table.exists():
             return None
         with tables.open_table(table) as file:

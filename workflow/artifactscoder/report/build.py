@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from artifactscoder import files, tables
+from artifactscoder import files, seeds, tables
 from artifactscoder.config import Config
 from artifactscoder.llm import forecast
 from artifactscoder.progress import Progress
 from artifactscoder.recipe import STEPS
 from artifactscoder.report import accounts, charts, data, rulegraph
 
+CLUSTERS = [("2 pages", 2, 2), ("3 pages", 3, 3), ("4 to 9", 4, 9), ("10 to 99", 10, 99), ("100 and more", 100, 10**9)]
 REWARD_PARTS = {
     "score": "reward", "s_chk": "checklist", "s_sim": "similarity", "s_len": "length", "i_rep": "no loop",
     "i_render": "rendered",
@@ -77,6 +79,7 @@ def run(config: Config, results: Path, graph: Path, output: Path) -> None:
         tiles=_by_domain(tiles),
         most=max(1, max(tile["pages"] for tile in tiles)),
         kinds=charts.draw(charts.heat(kinds, "category", "kind", "pages"), "Selected pages by category and kind"),
+        **_corpus(config, results),
         tokens=_chart_sums(books, "tokens_out", "answer tokens"),
         seconds=_seconds(books),
         spending=_spending(config, books),
@@ -85,7 +88,7 @@ def run(config: Config, results: Path, graph: Path, output: Path) -> None:
         kl=_chart_curve(results / "train/grpo/curve.parquet", {"kl": "KL to the SFT model"}, "KL"),
         watched=_chart_curve(results / "train/grpo/watch.parquet", WATCHED, "share of the step's answers"),
         lengths=_chart_curve(results / "train/grpo/watch.parquet", {"tokens": "mean length"}, "tokens"),
-        alarms=data.alarms(results / "train/grpo/manifest.json"),
+        trained=data.manifest(results / "train/grpo/manifest.json"),
         grpo=charts.draw(charts.lines(rewards, "mean over the step's answers"), "Parts of the reward over training"),
         differing=differing,
         training_steps=steps,
@@ -191,6 +194,34 @@ def _seconds(books: list[accounts.Account]) -> str:
     ordered = sorted(sums.items(), key=lambda item: -item[1])
     rows: list[dict[str, object]] = [{"step": step, "seconds of jobs": round(value, 1)} for step, value in ordered]
     return charts.draw(charts.bars(rows, "step", "seconds of jobs"), "Seconds by step") if rows else ""
+
+
+def _corpus(config: Config, results: Path) -> dict[str, Any]:
+    """The section on the data of continual pre-training."""
+    found = data.corpus(results)
+    names = {root["slug"]: root["name"] for root in seeds.cpt_roots(config)} | {"websight": "WebSight"}
+    ordered = sorted(found.groups.items(), key=lambda item: -item[1]["tokens"])
+    categories = [{"category": names.get(group, group), "tokens": counts["tokens"]} for group, counts in ordered]
+    sizes = [
+        {"cluster": f"{stage}: {label}", "clusters": sum(n for size, n in counts.items() if least <= size <= most)}
+        for stage in ("cpt", "sft")
+        for counts in [data.clusters(results / stage / "dedup")]
+        for label, least, most in CLUSTERS
+        if any(least <= size <= most for size in counts)
+    ]
+
+    def shares(counts: Counter[str], name: str, most: int) -> str:
+        rows = [{name: key, "pages": count} for key, count in counts.most_common(most)]
+        return charts.draw(charts.bars(rows, name, "pages"), f"Pages by {name}") if rows else ""
+
+    return {
+        "sources": found.sources,
+        "corpus_pages": found.pages,
+        "categories": charts.draw(charts.bars(categories, "category", "tokens"), "CPT tokens by category"),
+        "clusters": charts.draw(charts.bars(sizes, "cluster", "clusters"), "Near-duplicates by size") if sizes else "",
+        "languages": shares(found.languages, "language", 12),
+        "libraries": shares(found.libraries, "library", 20),
+    }
 
 
 def _chart_curve(path: Path, names: dict[str, str], title: str) -> str:

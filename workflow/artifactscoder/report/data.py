@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from artifactscoder import files, seeds, tables
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from artifactscoder import files, ledger, seeds, tables
 from artifactscoder.config import Config
 from artifactscoder.records import PROCEDURAL
 from artifactscoder.report.accounts import shards
@@ -142,6 +146,46 @@ def judges(path: Path) -> dict[str, Any]:
     return {"whole": whole if len(whole) > 2 else whole[:1], "names": names, "dimensions": dimensions}
 
 
+@dataclass
+class Corpus:
+    """The data of continual pre-training: sources of mixture.json, and what cpt/stats counted, over all shards."""
+
+    sources: Rows = field(default_factory=list)
+    groups: dict[str, Counter[str]] = field(default_factory=dict)
+    languages: Counter[str] = field(default_factory=Counter)
+    libraries: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def pages(self) -> int:
+        return sum(self.languages.values())
+
+
+def corpus(results: Path) -> Corpus:
+    """Sums over the shards' statistics."""
+    out = Corpus(json.loads((results / "cpt/pack/mixture.json").read_text())["sources"])
+    for path in sorted((results / "cpt/stats").glob("*.json")):
+        found = json.loads(path.read_text())
+        for group, counts in found["groups"].items():
+            out.groups.setdefault(group, Counter()).update(counts)
+        out.languages.update(found["languages"])
+        out.libraries.update(found["libraries"])
+    return out
+
+
+def clusters(folder: Path) -> Counter[int]:
+    """How many clusters of near-duplicates there are of each size, the kept page counted, by the ledgers of a dedup.
+
+    A kept page is known by 64 bits of its id's digest: 8 bytes a dropped page, whatever the corpus.
+    """
+    twins: list[NDArray[np.uint64]] = [np.empty(0, np.uint64)]
+    for table in shards(folder):
+        rows = tables.rows(ledger.beside(table), ["status", "detail"], batch=5000)
+        ids = (row["detail"].partition(" like ")[2] for row in rows if row["status"] == "rejected")
+        twins.append(np.fromiter((xxhash.xxh3_64_intdigest(id_.encode()) for id_ in ids if id_), np.uint64))
+    _, sizes = np.unique(np.concatenate(twins), return_counts=True)
+    return Counter((sizes + 1).tolist())
+
+
 def curve(path: Path, names: dict[str, str]) -> Rows:
     """Rows of step, series, value from a training curve; columns that it lacks, or that are empty, are left out."""
     if not path.exists():
@@ -155,9 +199,9 @@ def curve(path: Path, names: dict[str, str]) -> Rows:
     return out
 
 
-def alarms(path: Path) -> Rows:
-    """What drifted during GRPO, from its manifest: signal, step, until, text."""
-    return list(json.loads(path.read_text())["alarms"]) if path.exists() else []
+def manifest(path: Path) -> dict[str, Any]:
+    """What a training step says of its run."""
+    return dict(json.loads(path.read_text()))
 
 
 def rewards(path: Path, parts: dict[str, str]) -> Rows:

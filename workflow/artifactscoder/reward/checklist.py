@@ -26,6 +26,7 @@ from artifactscoder.llm.client import Client
 from artifactscoder.llm.forms import Judgement, judgement
 from artifactscoder.render import Render
 from artifactscoder.render.page import MAX_VISIBLE, Verdict
+from artifactscoder.reward.task import Task
 
 
 @dataclass(frozen=True)
@@ -82,24 +83,23 @@ def shown(render: Render) -> dict[str, str]:
 async def judge(
     client: Client,
     settings: RewardSettings,
-    prompt: str,
+    task: Task,
     html: str,
     render: Render,
-    items: list[dict[str, Any]],
     seed: int,
     reading: judged.Reading | None = None,
 ) -> Judged:
     """Ask the judge. Raises Unusable when no usable answer comes, UserError for a checklist that cannot be used."""
-    most = maxima(items, settings.max_item)
+    most = maxima(task.checklist, settings.max_item)
     images = [files.data_url(shot) for shot in render.screenshots] if client.settings.vision else None
     reading = reading or read(settings, html, render.verdict)
     page = hmac.new(str(seed).encode(), html.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
     fields = {
-        "prompt": prompt,
+        "prompt": task.prompt,
         "checklist": "\n".join(
             f"- {item['id']} (0 to {most[item['id']]:g}): {' '.join(item['title'].split())}. "
             f"{' '.join(item.get('description', '').split())}"
-            for item in items
+            for item in task.checklist
         ),
         "nonce": page[:16],
     }

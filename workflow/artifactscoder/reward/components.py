@@ -98,7 +98,9 @@ def visible(page: Page, verdict: Verdict) -> Page:
     for kind, count in verdict.seen.items():
         if role := dom.role_of(kind):
             seen[role] += count
-    return replace(page, roles=page.roles & seen, words=page.words & dom.words_of(verdict.visible_text))
+    shown = dom.words_of(verdict.visible_text)
+    words = Counter({word: min(count, shown[word]) for word, count in page.words.items() if word in shown})
+    return replace(page, roles=page.roles & seen, words=words)
 
 
 # Components and gates that configuration may add.

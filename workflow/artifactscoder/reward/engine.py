@@ -30,6 +30,7 @@ from artifactscoder.render import Render, RenderClient, RenderOptions, RenderUna
 from artifactscoder.reward import checklist as checklists
 from artifactscoder.reward import components, measure
 from artifactscoder.reward.checklist import Judged
+from artifactscoder.reward.task import Score, Task
 
 RETRY_S = 5.0
 Value = TypeVar("Value")
@@ -89,38 +90,19 @@ class RewardEngine:
         await self._stack.aclose()
 
     async def _computed(self, call: Callable[..., Value], *arguments: Any) -> Value:
-        return await asyncio.get_running_loop().run_in_executor(self._worker, call, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._worker, _uncollected, call, *arguments)
 
-    async def score(
-        self,
-        answer: str,
-        prompt: str,
-        reference_html: str,
-        checklist: list[dict[str, Any]],
-        sample_id: str,
-        tokens: int | None = None,
-    ) -> dict[str, float | str]:
-        """The reward and all that it was made of. Raises RewardUnavailable when the machinery gives no verdict.
+    async def score(self, answer: str, task: Task, sample: str, tokens: int | None = None) -> Score:
+        """The reward of an answer to this task. Raises RewardUnavailable when the machinery gives no verdict.
 
-        `tokens`: how many were generated, thoughts included, if the trainer knows; else the answer's are counted.
-        Keys: score, a column each gate (i_...) and component (s_...; all 0..1), s_struct, s_sem, tokens, pages
+        `sample`: by which name a failure speaks of it. `tokens`: how many were generated, thoughts included, if the
+        trainer knows; else the answer's are counted.
+        Parts: score, a column each gate (i_...) and component (s_...; all 0..1), s_struct, s_sem, tokens, pages
         (complete ones in the answer), extracted, reason (why the page counts as not rendered); as JSON: points and
         reasons (of each item), directed (quotes that speak to the judge), verdict (what the browser saw), screenshots
         (digests); hidden (characters that the judge was not shown), replica (address of the service that rendered the
         page), render_attempts, render_seconds (waiting included), judge_seconds, judge_attempts, retries.
         """
-        return (await self.scored(answer, prompt, reference_html, checklist, sample_id, tokens))[0]
-
-    async def scored(
-        self,
-        answer: str,
-        prompt: str,
-        reference_html: str,
-        checklist: list[dict[str, Any]],
-        sample_id: str,
-        tokens: int | None = None,
-    ) -> tuple[dict[str, float | str], Render | None]:
-        """The same, and the rendering."""
         settings = self.settings
         found = await self._computed(measure.taken, settings, answer, self._tokenizer, tokens)
         render = None
@@ -129,18 +111,18 @@ class RewardEngine:
             try:
                 render = await self._renderer.render(found.html, self._options)
             except RenderUnavailable as trouble:
-                raise RewardUnavailable(f"no rendering of {sample_id}: {trouble}") from None
+                raise RewardUnavailable(f"no rendering of {sample}: {trouble}") from None
         rendered_s = time.monotonic() - start
         verdict = render.verdict if render else None
-        measured = await self._computed(measure.measured, settings, found, answer, prompt, reference_html, verdict)
+        measured = await self._computed(measure.measured, settings, found, answer, task, verdict)
         parts, judged, retries = measured.parts, None, 0
         start = time.monotonic()
         if render is not None and measured.reading is not None:
-            judged, retries = await self._asked(prompt, found.html, render, checklist, sample_id, measured.reading)
+            judged, retries = await self._asked(task, found.html, render, sample, measured.reading)
             parts["s_chk"] = judged.value
         shown = {} if verdict is None else {k: v for k, v in verdict.to_dict().items() if k != "visible_text"}
         reading, route = measured.reading, render.route if render else None
-        return {
+        kept = {
             "score": measure.total(settings, parts, measured.directed),
             **parts,
             "s_sim": components.s_sim(settings, parts),
@@ -160,26 +142,33 @@ class RewardEngine:
             "verdict": _json(shown),
             "replica": route.replica if route else "",
             "screenshots": _json([hashlib.sha256(shot).hexdigest() for shot in render.screenshots] if render else []),
-        }, render
+        }
+        return Score(kept, render)
 
-    async def _asked(
-        self, prompt: str, html: str, render: Render, items: list[dict[str, Any]], sample_id: str, reading: Reading
-    ) -> tuple[Judged, int]:
+    async def _asked(self, task: Task, html: str, render: Render, sample: str, reading: Reading) -> tuple[Judged, int]:
         """The judge's answer, and how often it was waited for."""
         start, retries = time.monotonic(), 0
-        checklists.maxima(items, self.settings.max_item)  # no waiting mends a checklist
+        checklists.maxima(task.checklist, self.settings.max_item)  # no waiting mends a checklist
         while True:
             try:
                 client = await self._client()
                 seed = self.config.seed
-                return await checklists.judge(
-                    client, self.settings, prompt, html, render, items, seed, reading
-                ), retries
+                return await checklists.judge(client, self.settings, task, html, render, seed, reading), retries
             except (Unusable, UserError) as trouble:
                 if time.monotonic() - start >= self.settings.patience_s:
-                    raise RewardUnavailable(f"no verdict of the judge on {sample_id}: {trouble}") from None
+                    raise RewardUnavailable(f"no verdict of the judge on {sample}: {trouble}") from None
                 retries += 1
                 await asyncio.sleep(RETRY_S)
+
+
+def _uncollected(call: Callable[..., Value], *arguments: Any) -> Value:
+    """What a call says, without collections meanwhile: the thousands of nodes of a page end by their count, and to look
+    through them for cycles again and again took a quarter of the time."""
+    gc.disable()
+    try:
+        return call(*arguments)
+    finally:
+        gc.enable()
 
 
 def _json(value: Any) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from artifactscoder.render import RenderOptions, RenderPool
 from artifactscoder.reward import checklist as checklists
 from artifactscoder.reward import components
 from artifactscoder.reward.engine import RewardEngine, RewardUnavailable
+from artifactscoder.reward.task import Task
 
 MEANING = {
     "i_rep": "the answer is no loop",
@@ -31,16 +31,6 @@ MEANING = {
     "s_sim": "similarity to the reference",
     "s_len": "length",
 }
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a page was asked to be."""
-
-    id: str
-    prompt: str
-    checklist: list[dict[str, Any]]
-    reference: str
 
 
 async def run(
@@ -66,7 +56,7 @@ async def run(
     async with RenderPool(options, browsers=1) as pool:
         engine = RewardEngine(config, _tokenizer(config, model), pool, journal="reward/explain")
         try:
-            result, render = await engine.scored(answer, wanted.prompt, wanted.reference, wanted.checklist, page.name)
+            score = await engine.score(answer, wanted, page.name)
         except RewardUnavailable as trouble:
             raise UserError(str(trouble)) from None
         finally:
@@ -74,12 +64,12 @@ async def run(
     folder = folder or config.results / "reward" / page.stem
     folder.mkdir(parents=True, exist_ok=True)
     pictures = []
-    for number, shot in enumerate(render.screenshots if render else [], 1):
+    for number, shot in enumerate(score.render.screenshots if score.render else [], 1):
         path = folder / f"{page.stem}-{number}.{config.render.image}"
         path.write_bytes(shot)
         pictures.append(str(path))
-    told = {name: json.loads(str(result[name])) for name in ("points", "reasons", "directed", "verdict")}
-    whole = {**result, **told, "task": wanted.id, "screenshots": pictures}
+    told = {name: json.loads(str(score.parts[name])) for name in ("points", "reasons", "directed", "verdict")}
+    whole = {**score.parts, **told, "task": wanted.id, "screenshots": pictures}
     if as_json:
         print(json.dumps(whole, indent=1, ensure_ascii=False))
     else:

@@ -19,6 +19,7 @@ from artifactscoder.html.extract import Extraction, extract
 from artifactscoder.html.judged import Reading
 from artifactscoder.render.page import Verdict
 from artifactscoder.reward import checklist, components
+from artifactscoder.reward.task import Task
 
 _reference = lru_cache(maxsize=64)(dom.parse)  # all answers of a group have the same
 
@@ -59,9 +60,7 @@ def taken(settings: RewardSettings, answer: str, tokenizer: Tokenizer, count: in
     return Taken(extraction, reason, components.i_rep(answer), count)
 
 
-def measured(
-    settings: RewardSettings, found: Taken, answer: str, prompt: str, reference_html: str, verdict: Verdict | None
-) -> Measured:
+def measured(settings: RewardSettings, found: Taken, answer: str, task: Task, verdict: Verdict | None) -> Measured:
     """The parts of an answer; without a verdict (there was no page to render) those of an empty page."""
     names = dict.fromkeys([*components.gates(settings), *components.weights(settings), "s_struct", "s_sem"], 0.0)
     parts = names | {
@@ -74,9 +73,9 @@ def measured(
     tree = dom.tree(found.html)
     added = components.added(settings)
     page = components.visible(dom.Page() if tree is None else dom.read(tree, attributes=bool(added)), verdict)
-    reference = _reference(reference_html)
+    reference = _reference(task.reference)
     said = directed(found.html, verdict.visible_text)
-    sample = components.Sample(answer, prompt, found.html, page, reference, verdict, found.tokens, directed=tuple(said))
+    sample = components.Sample(answer, task.prompt, found.html, page, reference, verdict, found.tokens, tuple(said))
     parts["i_render"] = float(verdict.rendered)
     parts["s_struct"] = components.s_struct(page, reference)
     parts["s_sem"] = components.s_sem(page, reference)

@@ -11,11 +11,14 @@ refused by verl at best and passed over at worst, so what verl 0.9.1 would silen
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
-from artifactscoder.config.trainers import TrainerSettings
+from artifactscoder.config.trainers import GrpoSettings, TrainerSettings
+from artifactscoder.errors import UserError
 
+NEEDS = {"megatron": ("megatron", "transformer_engine"), "flash_attention_2": ("flash_attn",)}
 DTYPES = {"bf16": "bfloat16", "fp32": "float32"}
 
 
@@ -112,3 +115,17 @@ def checkpoint(s: TrainerSettings, at: str) -> dict[str, Any]:
 def environment(s: TrainerSettings) -> dict[str, str]:
     """Megatron on GPUs before Blackwell overlaps its communication in the right order only with one queue."""
     return {"CUDA_DEVICE_MAX_CONNECTIONS": "1"} if s.engine == "megatron" else {}
+
+
+def must_be_installed(s: TrainerSettings, stage: str) -> None:
+    """Raise UserError where training on GPUs would need a package that is not here; verl would end in a traceback."""
+    if s.device == "cpu":
+        return
+    wanted = list(NEEDS["megatron"]) if s.engine == "megatron" else list(NEEDS.get(s.attention_kernel, ()))
+    if isinstance(s, GrpoSettings) and s.rollout in ("vllm", "sglang"):
+        wanted.append(s.rollout)
+    if missing := [name for name in wanted if importlib.util.find_spec(name) is None]:
+        raise UserError(
+            f"train.{stage} as configured needs {' and '.join(missing)}, not installed here; train in the image train "
+            "(docs/cluster.md), or set engine, attention or rollout to what there is"
+        )

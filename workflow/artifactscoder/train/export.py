@@ -22,6 +22,7 @@ from artifactscoder.errors import UserError
 from artifactscoder.train import runs
 
 DTYPES = {"bf16": "bfloat16", "fp32": "float32"}
+INNER = (".", "model", "actor", "actor/model")  # where `huggingface` stands: SFT and GRPO, on FSDP2 and on Megatron
 
 
 def locate(checkpoint: Path) -> tuple[Path, dict[str, Any]]:
@@ -38,10 +39,10 @@ def locate(checkpoint: Path) -> tuple[Path, dict[str, Any]]:
             ) from None
     if not folder.exists():
         raise UserError(f"there is no checkpoint {folder}; run the training step again, it goes on where it stopped")
-    folder = folder if (folder / "huggingface").is_dir() else folder / "actor"
-    if not (folder / "huggingface" / "config.json").is_file():
-        raise UserError(f"{checkpoint} holds no verl checkpoint (no huggingface/config.json); give global_step_N")
-    return folder, manifest
+    for inner in INNER:
+        if (folder / inner / "huggingface" / "config.json").is_file():
+            return folder / inner, manifest
+    raise UserError(f"{checkpoint} holds no verl checkpoint (no huggingface/config.json); give global_step_N")
 
 
 def merge(folder: Path, target: Path) -> None:

@@ -31,6 +31,7 @@ from artifactscoder.train.shapes import Shape
 IMBALANCE = 2.0  # tokens of the busiest GPU over the mean, where experts are dealt
 CHUNK = 512  # tokens whose logits verl's fused cross entropy holds at once (FusedLinearForPPO)
 SERVER_GB = 4.0  # of vLLM besides weights and cache: 8,192 batched tokens, CUDA graphs
+HF_ROWS = 64  # answers that the rollout hfcpu writes at once
 ASLEEP_GB = 2.0  # of vLLM while the trainer works: context, graphs, NCCL
 DAY = 86_400.0
 GB = 1e9
@@ -128,16 +129,17 @@ def _activations(shape: Shape, s: TrainerSettings) -> tuple[float, float]:
 
     Kept with recomputation: the input of each layer, 2 bytes x tokens x hidden x layers, over the GPUs that share a
     sequence (Korthikanti et al. 2022, section 5, "full activation recomputation"). In a pipeline the first stage keeps
-    those of as many micro batches as there are stages, which is the same. Of one layer: inputs of the norms and
-    projections, q, k, v, attention's output twice, gate, up, their product and its activation; gradients as much
-    again. Experts see each token several times; the busiest GPU sees IMBALANCE times the mean.
+    those of as many micro batches as there are stages, which is the same. Of one layer: the norms' inputs in fp32 and
+    outputs twice (of q and k too where they have norms), q, k, v, attention's output twice, gate, up, their product and
+    its activation; gradients as much again. Experts see each token several times; the busiest GPU sees IMBALANCE times
+    the mean.
     """
     tokens = s.tokens_per_gpu / (s.megatron.tensor if s.engine == "megatron" else 1)
     q, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     used = shape.experts_used or 1
     busy = IMBALANCE if s.engine == "megatron" and s.megatron.expert > 1 else 1.0
     inner = used * busy * (4 * shape.width + (2 * shape.hidden if shape.experts else 0))
-    layer = _bytes(s) * tokens * (4 * shape.hidden + 3 * q + 2 * kv + inner)
+    layer = _bytes(s) * tokens * (8 * shape.hidden + 3 * q + 2 * kv + 3 * (q + kv) * shape.qk_norm + inner)
     kept = _bytes(s) * tokens * shape.hidden if s.gradient_checkpointing else layer
     return shape.layers * kept, 2 * layer
 
@@ -169,13 +171,17 @@ def _host(shape: Shape, s: TrainerSettings) -> float:
 
 def _with_rollout(shape: Shape, s: GrpoSettings, found: Fit, held: float) -> Fit:
     """GRPO's phases: sampling beside what the trainer leaves on the GPU, then the update beside a server asleep."""
+    longest = s.max_prompt_tokens + s.max_response_tokens
+    if s.rollout == "hfcpu":  # never asleep, and a cache as long as its answers
+        kept = HF_ROWS * longest * shape.kv_bytes
+        beside = replace(found, peak=found.peak + 2 * shape.parameters + kept, cache=kept, cached=HF_ROWS * longest)
+        return replace(beside, trouble=_shape_trouble(shape, s) or _over(beside, ""))
     share = s.gpu_memory * s.gpu_gb * GB
     cache = share - 2 * shape.parameters / s.tensor_parallel - SERVER_GB * GB
     each = shape.kv_bytes / min(s.tensor_parallel, shape.kv_heads)
     cached = max(0, int(cache / each))
     sampling = share + (0.0 if s.offload else held)
     asleep = found.peak + ASLEEP_GB * GB
-    longest = s.max_prompt_tokens + s.max_response_tokens
     found = replace(found, peak=max(sampling, asleep), cache=max(cache, 0.0), cached=cached)
     trouble = _shape_trouble(shape, s)
     if not trouble and shape.heads % s.tensor_parallel:
@@ -301,9 +307,9 @@ def stages(config: Config) -> dict[str, TrainerSettings]:
     return {name: s for name, s in named if isinstance(s, TrainerSettings) and s.device == "cuda"}
 
 
-def run(config: Config, model: str, nodes: list[int], tokens: float, tflops: float, as_json: bool) -> int:
-    """Print the table of `model` (default: the base) for `nodes` (default: as configured). Raises UserError after it
-    for what does not fit; returns 0.
+def run(config: Config, model: str, nodes: list[int], tokens: float, length: int, tflops: float, as_json: bool) -> int:
+    """Print the table of `model` (default: the base) for `nodes` (default: as configured), with the days that `tokens`
+    tokens take in documents of `length` (0: of the longest). Raises UserError after it for what does not fit.
     """
     shape = shapes.of(Path(model) if model else config.train.base)
     cases: list[tuple[str, TrainerSettings]] = []
@@ -316,23 +322,29 @@ def run(config: Config, model: str, nodes: list[int], tokens: float, tflops: flo
     if not cases:
         raise UserError("all training of this configuration runs on CPUs (device: cpu); no GPU has to hold it")
     found = [fit(shape, settings, stage) for stage, settings in cases]
-    days = [None if isinstance(s, GrpoSettings) else _days(shape, s, tokens, tflops) for _, s in cases]
+    days = [None if isinstance(s, GrpoSettings) else _days(shape, s, tokens, length, tflops) for _, s in cases]
     if as_json:
         rows = [vars(f) | {"fits": f.fits, "days": d} for f, d in zip(found, days, strict=True)]
         print(json.dumps({"model": shape.name, "parameters": shape.parameters, "stages": rows}, indent=1))
     else:
-        print("\n".join(_lines(shape, found, days, tokens, tflops)))
+        print("\n".join(_lines(shape, found, days)))
+        documents = f"documents of {length} tokens" if length else "the longest documents"
+        print(
+            f"days: {tokens / 1e9:g} billion tokens in {documents}, at an assumed {tflops:g} TFLOP/s a GPU; what is "
+            "computed again does not count."
+        )
     if refused := [words for stage, s in cases if (words := refusal(shape, s, stage))]:
         raise UserError("\n".join(refused))
     return 0
 
 
-def _days(shape: Shape, s: TrainerSettings, tokens: float, tflops: float) -> float:
-    """Days of `tokens` tokens in the longest sequences, which cost most, at `tflops` TFLOP/s of each GPU."""
-    return tokens * shape.operations(getattr(s, "max_tokens", s.tokens_per_gpu)) / (s.world_size * tflops * 1e12) / DAY
+def _days(shape: Shape, s: TrainerSettings, tokens: float, length: int, tflops: float) -> float:
+    """Days of `tokens` tokens at `tflops` TFLOP/s of each GPU; attention sees the document, of `length` tokens."""
+    each = shape.operations(length or getattr(s, "max_tokens", s.tokens_per_gpu))
+    return tokens * each / (s.world_size * tflops * 1e12) / DAY
 
 
-def _lines(shape: Shape, found: list[Fit], days: list[float | None], tokens: float, tflops: float) -> Iterator[str]:
+def _lines(shape: Shape, found: list[Fit], days: list[float | None]) -> Iterator[str]:
     active = f", {shape.multiplied / 1e9:.2f} multiplied with a token" if shape.experts else ""
     yield f"{shape.name}: {shape.parameters / 1e9:.2f} billion parameters{active}. GB of the fullest GPU:"
     head = "stage nodes engine weights gradients optimiser layer activations logits peak of cache host/node days fits"
@@ -347,7 +359,5 @@ def _lines(shape: Shape, found: list[Fit], days: list[float | None], tokens: flo
     yield from table(rows, left={0, 2})
     yield (
         "peak: states, the whole layer, and what activations and logits need at once; grpo: or the rollout's share, if "
-        "that is more.\ncache: of the rollout's keys and values, GB (tokens). host/node: memory of each node. "
-        f"days: {tokens / 1e9:g} billion tokens, all\nin the longest sequences, at an assumed {tflops:g} TFLOP/s "
-        "a GPU (what is computed again does not count)."
+        "that is more.\ncache: of the rollout's keys and values, GB (tokens). host/node: memory of each node."
     )

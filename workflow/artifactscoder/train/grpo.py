@@ -18,7 +18,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -160,11 +160,15 @@ def overrides(
             **engines.fsdp2(s, ref, "fp32" if cpu else s.precision),
             f"{ACTOR}.ulysses_sequence_parallel_size": s.sequence_parallel,  # the reference model reads it here
         }
+    if s.rollout == verl_cpu.ROLLOUT_NAME:
+        pairs |= {
+            f"{ROLLOUT}.free_cache_engine": False,
+            f"+{ROLLOUT}.engine_kwargs.hfcpu.threads": s.threads,
+            f"+{ROLLOUT}.engine_kwargs.hfcpu.device": s.device,
+        }
     if cpu:
         pairs |= {
             f"{ROLLOUT}.dtype": "float32",
-            f"{ROLLOUT}.free_cache_engine": False,
-            f"+{ROLLOUT}.engine_kwargs.hfcpu.threads": s.threads,
             "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
         }
     return runs.overrides(pairs, s.extra_overrides)
@@ -221,6 +225,7 @@ def run(
     digests = {"train": runs.sha256(train), "validation": runs.sha256(validation), "recipe": recipe}
     base = runs.fingerprint(model)
     fit.must_fit(model, settings, "grpo")
+    engines.must_be_installed(settings, "grpo")
     name = runs.identity(settings, digests, base)
     folder = (work / name).resolve()
     checkpoints = folder / "checkpoints"
@@ -240,11 +245,14 @@ def run(
         folder / "rewards", folder / "rollouts", outputs / "rewards.parquet", folder / "validation"
     )
     curve.write(outputs / "curve.parquet")
-    seen = watch.rows(
-        row
-        for row in tables.rows(outputs / "rewards.parquet", batch=2000)
-        if row["split"] == "train" or (row["status"] == "failed" and row["id"] not in held_out)
-    )
+
+    def records() -> Iterator[dict[str, Any]]:
+        for row in tables.rows(outputs / "rewards.parquet", batch=2000):
+            if row["split"] == "train" or (row["status"] == "failed" and row["id"] not in held_out):
+                yield row
+
+    seen, gain = watch.rows(records()), watch.gain(records())
+    runs.say("grpo", watch.words(gain))
     tables.write(outputs / "watch.parquet", watch.SCHEMA, seen)
     runs.write_manifest(
         manifest,
@@ -254,6 +262,7 @@ def run(
             "final_step": steps,
             "prompts": rows,
             "scored": scored,
+            "gain": gain,
             "alarms": [asdict(alarm) for alarm in watch.alarms(seen, settings.watch)],
             "checkpoint": str(runs.checkpoint(checkpoints, steps) / "actor"),
             "data": {
@@ -288,6 +297,8 @@ def _train(
         "TQ_NUM_THREADS": str(settings.threads),  # of verl's TransferQueue
         **runs.logging(folder),
     }
+    if (settings.device, settings.rollout) == ("cuda", verl_cpu.ROLLOUT_NAME):
+        own |= verl_cpu.environment_on_gpu()
     env = runs.environment(settings.device, settings.threads, own)
     passed = ["PYTHONPATH", "HF_HUB_OFFLINE", "VERL_FILE_LOGGER_PATH", verl_stop.VARIABLE]
     passed += [name for name in runs.logging(folder) if name not in os.environ]  # a user's own may hold a key

@@ -28,6 +28,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from artifactscoder import tables
+from artifactscoder.reward.task import Score, Task
 from artifactscoder.train import runs, watch
 
 ENGINE = "artifactscoder.reward.engine:RewardEngine"
@@ -46,18 +47,9 @@ FIXED = {
 
 
 class Engine(Protocol):
-    """What scores a page; `score` must give the same keys for every answer, one of them `score`."""
+    """What scores a page."""
 
-    async def score(
-        self,
-        *,
-        answer: str,
-        prompt: str,
-        reference_html: str,
-        checklist: list[dict[str, Any]],
-        sample_id: str,
-        tokens: int | None,
-    ) -> dict[str, float | str]: ...
+    async def score(self, answer: str, task: Task, sample: str, tokens: int | None = None) -> Score: ...
 
 
 @cache
@@ -93,14 +85,9 @@ async def compute_score(
     }
     start = time.monotonic()
     try:
-        parts = await _engine(engine, settings).score(
-            answer=solution_str,
-            prompt=info["prompt"],
-            reference_html=ground_truth or "",
-            checklist=json.loads(info["checklist"]),
-            sample_id=record["sample"],
-            tokens=sample.get("tokens"),
-        )
+        task = Task(record["id"], info["prompt"], json.loads(info["checklist"]), ground_truth or "")
+        scorer = _engine(engine, settings)
+        parts = (await scorer.score(solution_str, task, record["sample"], sample.get("tokens"))).parts
         score = float(parts["score"])
     except BaseException as error:
         record.update(status="failed", error=f"{type(error).__name__}: {error}"[:500])

@@ -118,8 +118,7 @@ def from_config(name: str, values: dict[str, Any]) -> Shape:
     mixed = sparse and (values.get("decoder_sparse_step", 1) != 1 or values.get("mlp_only_layers"))
     if kind not in TYPES or mixed or values.get("attention_bias") or values.get("mlp_bias"):
         raise UnknownError(
-            f"{name} is of the type {kind}, whose parameters are not counted here as those of "
-            f"{', '.join(sorted(TYPES))}"
+            f"{name} is of the type {kind}, not one whose parameters are counted here: {', '.join(sorted(TYPES))}"
         )
     hidden, heads = int(values["hidden_size"]), int(values["num_attention_heads"])
     return Shape(

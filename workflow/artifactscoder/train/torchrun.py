@@ -123,6 +123,7 @@ def run(job: Job, work: Path, manifest: Path, prepare: Callable[[Path], None] = 
     rank, head = node_rank(job.step, settings)
     base = runs.fingerprint(job.model)
     fit.must_fit(job.model, settings, job.step)
+    engines.must_be_installed(settings, job.step)
     name = runs.identity(settings, job.digests, base)
     folder = (work / name).resolve()
     checkpoints = folder / "checkpoints"

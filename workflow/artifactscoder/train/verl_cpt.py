@@ -68,7 +68,7 @@ class InOrder(Sampler[int]):
 class RowsOfWindows(SFTTensorCollator):  # type: ignore[misc]
     """verl's collator, on the rows of all windows of a batch."""
 
-    def __call__(self, batch: list[list[Row]]) -> Any:
+    def __call__(self, batch: Any) -> Any:  # of each window the list of its rows
         return super().__call__(list(chain.from_iterable(batch)))
 
 
@@ -87,7 +87,7 @@ class PackedTrainer(StoppableTrainer):
 
 
 if __name__ == "__main__":
-    sft_trainer.DistributedSampler = InOrder  # type: ignore[misc]
-    sft_trainer.SFTTensorCollator = RowsOfWindows
+    sft_trainer.DistributedSampler = InOrder  # type: ignore[misc,assignment]
+    sft_trainer.SFTTensorCollator = RowsOfWindows  # type: ignore[misc]
     sft_trainer.SFTTrainer = PackedTrainer  # type: ignore[misc]
     sft_trainer.main()

@@ -133,6 +133,40 @@ def rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [summary(step, by_step[step]) for step in sorted(by_step)]
 
 
+def gain(records: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Mean reward of the first and the last third of the steps, and what chance explains of the difference.
+
+    The groups of answers to one prompt are the units: which prompts a step draws, and what is sampled for them, is
+    what a seed decides. `chance`: three standard errors of the difference of the two means over groups, none where
+    there is one group only.
+    """
+    groups: defaultdict[int, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        kept = measures(record)
+        if kept["ok"]:
+            groups[int(record["step"])][kept["prompt"]].append(kept["score"])
+    steps = sorted(groups)
+    third = max(1, len(steps) // 3)
+    first, last = (
+        [statistics.fmean(scores) for step in part for scores in groups[step].values()]
+        for part in (steps[:third], steps[-third:])
+    )
+    told = min(len(first), len(last)) > 1
+    errors = [statistics.variance(means) / len(means) for means in (first, last) if told]
+    return {
+        "first": statistics.fmean(first),
+        "last": statistics.fmean(last),
+        "chance": ERRORS * sqrt(sum(errors)) if told else None,
+        "steps": float(third),
+    }
+
+
+def words(gain: Mapping[str, float | None]) -> str:
+    """The same in words."""
+    rose = f"mean reward {gain['first']:.3f} in the first {gain['steps']:.0f} steps, {gain['last']:.3f} in the last"
+    return rose + (f"; the draw of prompts and answers explains {gain['chance']:.3f}" if gain["chance"] else "")
+
+
 def alarms(steps: Sequence[Mapping[str, Any]], settings: WatchSettings) -> list[Alarm]:
     """Every signal that drifted, in the order in which they did. `steps`: rows in the order of their steps."""
     found: dict[str, Alarm] = {}

@@ -8,7 +8,7 @@ The order is a function of the seed and of how many windows the run draws, and a
 that is how a resumed run goes on exactly. Every source has its share in any stretch of the order, to within two
 windows. A source is shuffled anew for each pass over it, and no window comes again before all others of its source
 have come. Held for each drawn window: 5 bytes (4.6 million windows of 16K tokens: 23 MB in each process), for each
-document 8 bytes; tokens stay on disk, mapped. Drawing up the order of 4.6 million takes 2 s and 150 MB for a moment.
+document 8 bytes; tokens stay on disk, mapped. Drawing up the order of 4.6 million takes 1 s and 200 MB for a moment.
 """
 
 from __future__ import annotations

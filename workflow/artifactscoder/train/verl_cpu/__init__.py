@@ -2,14 +2,21 @@
 
 In comes nothing; out come two things that verl loads by itself through its public doors: a platform (`platform`) and
 a rollout backend named `hfcpu` (`rollout`). verl's code is neither copied nor changed on disk. Meant for tiny models
-in demos and tests: a rollout is a plain PyTorch loop, and FSDP runs over gloo. No CUDA path goes through here.
+in demos and tests: a rollout is a plain PyTorch loop, and FSDP runs over gloo. On one GPU without vLLM the rollout
+(`door`) serves alone, for measuring (bench/gpu.sh); the platform is then verl's own.
 """
 
 from __future__ import annotations
 
 PLATFORM_MODULE = f"{__name__}.platform"
 ROLLOUT_MODULE = f"{__name__}.rollout"
+DOOR_MODULE = f"{__name__}.door"
 ROLLOUT_NAME = "hfcpu"
+
+
+def environment_on_gpu() -> dict[str, str]:
+    """Variables for the rollout `hfcpu` on a GPU, which its actor sees without asking Ray for one."""
+    return {"VERL_USE_EXTERNAL_MODULES": DOOR_MODULE, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
 def environment() -> dict[str, str]:

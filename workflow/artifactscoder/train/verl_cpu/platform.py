@@ -18,10 +18,8 @@ import torch.distributed
 import torch.distributed.fsdp
 from verl.plugin.platform.platform_base import PlatformBase
 from verl.plugin.platform.platform_manager import PlatformRegistry
-from verl.workers.rollout import base as rollout_base
-from verl.workers.rollout.replica import RolloutReplicaRegistry
 
-from artifactscoder.train.verl_cpu import ROLLOUT_MODULE, ROLLOUT_NAME
+from artifactscoder.train.verl_cpu import door  # noqa: F401  registers the rollout
 
 REPORTED_MEMORY = 16 << 30  # bytes; verl only prints it
 
@@ -140,13 +138,5 @@ class _UnpinnedOffload(torch.distributed.fsdp.CPUOffloadPolicy):
         super().__init__(pin_memory=False)
 
 
-def _replica() -> type:
-    from artifactscoder.train.verl_cpu.rollout import Replica
-
-    return Replica
-
-
 torch.distributed.init_process_group = _init_gloo_once
 torch.distributed.fsdp.CPUOffloadPolicy = _UnpinnedOffload  # type: ignore[misc]
-rollout_base._ROLLOUT_REGISTRY[(ROLLOUT_NAME, "async")] = f"{ROLLOUT_MODULE}.Adapter"
-RolloutReplicaRegistry.register(ROLLOUT_NAME, _replica)

@@ -1,4 +1,4 @@
-"""The rollout backend `hfcpu`: sampled answers from a Hugging Face model on a CPU.
+"""The rollout backend `hfcpu`: sampled answers from a Hugging Face model on a CPU, or on one GPU without vLLM.
 
 In come prompts as token ids, one request each, from verl's agent loops; out go token ids and their
 log-probabilities under the full distribution at the sampling temperature, which is what the trainer's ratio
@@ -8,7 +8,7 @@ second of one request at a time (32 answers of 190 tokens from a model of 1M par
 
 The draw depends on the seed, the version of the weights and the batch alone, so a resumed step repeats
 itself. Options stand under `actor_rollout_ref.rollout.engine_kwargs.hfcpu`: `max_batch` (64 rows),
-`quiet_seconds` (0.05: a batch starts when no request came for so long), `threads` (1).
+`quiet_seconds` (0.05: a batch starts when no request came for so long), `threads` (1), `device` (cpu).
 """
 
 from __future__ import annotations
@@ -48,12 +48,15 @@ class Server:
         self.max_batch = int(options.get("max_batch", 64))
         self.quiet = float(options.get("quiet_seconds", 0.05))
         self.threads = int(options.get("threads", 1))
+        self.device = torch.device(options.get("device", "cpu"))
         self.seed, self.longest = int(config.seed), int(config.response_length)
         model = AutoConfig.from_pretrained(path)
         stop = model.eos_token_id
         self.stop = set(stop if isinstance(stop, list) else [stop])
         self.pad = model.pad_token_id if model.pad_token_id is not None else min(self.stop)
-        self.model = AutoModelForCausalLM.from_config(model, attn_implementation="sdpa").float().eval()
+        dtype = torch.float32 if self.device.type == "cpu" else torch.bfloat16
+        empty = AutoModelForCausalLM.from_config(model, attn_implementation="sdpa", dtype=dtype)
+        self.model = empty.to(self.device).eval()
         self.version, self.batches = 0, 0
         self.waiting: list[Request] = []
         self.runner: asyncio.Task[None] | None = None
@@ -110,12 +113,13 @@ class Server:
     @torch.no_grad()
     def _sample(self, batch: list[Request]) -> list[Answer]:
         torch.set_num_threads(self.threads)
-        draw = torch.Generator().manual_seed(self.seed + 1_000_003 * self.version + self.batches)
+        draw = torch.Generator(self.device).manual_seed(self.seed + 1_000_003 * self.version + self.batches)
         self.batches += 1
         temperature, top_p = batch[0].temperature, batch[0].top_p
         width = max(len(request.prompt) for request in batch)
-        ids = torch.tensor([[self.pad] * (width - len(r.prompt)) + r.prompt for r in batch])
-        mask = torch.tensor([[0] * (width - len(r.prompt)) + [1] * len(r.prompt) for r in batch])
+        padded = [[self.pad] * (width - len(r.prompt)) + r.prompt for r in batch]
+        ids = torch.tensor(padded, device=self.device)
+        mask = torch.tensor([[0] * (width - len(r.prompt)) + [1] * len(r.prompt) for r in batch], device=self.device)
         position = (mask.cumsum(1) - 1).clamp(min=0)
         answers: list[Answer] = [([], []) for _ in batch]
         rows, cache = list(range(len(batch))), None
@@ -139,7 +143,7 @@ class Server:
             if not going:
                 return answers
             if len(going) < len(rows):
-                keep = torch.tensor(going)
+                keep = torch.tensor(going, device=self.device)
                 cache.batch_select_indices(keep)
                 mask, position, token = mask[keep], position[keep], token[keep]
                 rows = [rows[row] for row in going]
@@ -218,5 +222,5 @@ class Adapter(BaseRollout):
     async def update_weights(  # type: ignore[override]
         self, weights: Iterator[tuple[str, torch.Tensor]], global_steps: int | None = None, **_: Any
     ) -> None:
-        state = {name: value.detach().float().cpu().clone() for name, value in weights}
+        state = {name: value.detach().to("cpu", copy=True) for name, value in weights}
         await ray.get_actor(_actor(self.replica_rank)).load_weights.remote(state, global_steps)

@@ -1,0 +1,34 @@
+"""After `make demo`: whether its models learned. `python tests/check_demo.py` exits with 1 where one did not."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+from artifactscoder import tables
+
+TRAIN = Path("results/train")
+LOSS = {"cpt": 0.85, "sft": 0.5}  # at most so much is left: the last tenth of the steps against the first
+
+
+def main() -> int:
+    wrong = []
+    for name, most in LOSS.items():
+        losses = tables.column(TRAIN / name / "curve.parquet", "loss")
+        tenth = len(losses) // 10
+        first, last = statistics.fmean(losses[:tenth]), statistics.fmean(losses[-tenth:])
+        print(f"{name}: loss {first:.3f} -> {last:.3f}")
+        if not last < most * first:
+            wrong.append(f"the loss of {name} is still {last / first:.0%} of what it was")
+    gain = json.loads((TRAIN / "grpo/manifest.json").read_text())["gain"]
+    print(f"grpo: reward {gain['first']:.3f} -> {gain['last']:.3f}, of which chance explains {gain['chance']:.3f}")
+    if not gain["last"] - gain["first"] > gain["chance"]:
+        wrong.append("the reward of grpo rose by no more than chance explains")
+    print(*wrong, sep="\n")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
