@@ -27,6 +27,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from artifactscoder.reward.task import Score, Task
+
 # Dense bf16, from the makers' sheets.
 PEAK_TFLOPS = {
     "GB200": 2500, "B200": 2250, "H200": 989, "H100": 989, "H800": 989, "A100": 312, "A800": 312, "L40S": 362,
@@ -48,9 +50,9 @@ class Reward:
     def from_settings(cls, path: Path) -> Reward:
         return cls(json.loads(path.read_text())["seconds"])
 
-    async def score(self, *, answer: str, sample_id: str, **_: Any) -> dict[str, float]:
+    async def score(self, answer: str, task: Task, sample: str, tokens: int | None = None) -> Score:
         await asyncio.sleep(self.seconds)
-        return {"score": zlib.crc32(f"{sample_id}{answer}".encode()) / 2**32}
+        return Score({"score": zlib.crc32(f"{sample}{answer}".encode()) / 2**32})
 
 
 def machine(cpu: bool) -> tuple[str, float, float]:
