@@ -220,6 +220,7 @@ def test_a_checkpoint_is_checked_like_a_rule() -> None:
     from artifactscoder.cluster.profile import rules
 
     assert rules()["sft_distinct_variants"] == {"mem_mb": 4000}
+    assert rules()["cpt_dedup_bands"] == rules()["sft_dedup_bands"] == {"mem_mb": 8000}
 
 
 def test_answering_for_a_trained_model_asks_its_share_of_a_gpu_node(profile, settings) -> None:

@@ -163,21 +163,24 @@ def rules(folder: Path = RULES) -> dict[str, dict[str, Any]]:
     """What rules name themselves: rule -> {`_threads`: CPUs, `mem_mb`: ...}; those of the controller are out."""
     out: dict[str, dict[str, Any]] = {}
     text = "\n".join(path.read_text() for path in sorted(folder.glob("*.smk")))
-    for part in re.split(r"^(?=(?:rule|checkpoint) \w+:)", text, flags=re.MULTILINE)[1:]:
-        name = re.match(r"\w+ (\w+):", part)
-        assert name is not None
+    for part in re.split(r"^(?= *(?:rule|checkpoint)(?: \w+)?:$)", text, flags=re.MULTILINE)[1:]:
+        part = re.sub(rf"^{' ' * (len(part) - len(part.lstrip(' ')))}", "", part, flags=re.MULTILINE)
+        named = re.match(r"\w+ (\w+):", part)
+        of_stages = re.search(r"^ {4}name:\n {8}f\"\{STAGE\}_(\w+)\"", part, re.MULTILINE)  # rules/dedup.smk
+        names = [named[1]] if named else [f"{stage}_{of_stages[1]}" for stage in ("cpt", "sft") if of_stages]
         if re.search(r"^    run:", part, re.MULTILINE):
             continue
         block = re.search(r"^    resources:\n((?: {8}.*\n)+)", part, re.MULTILINE)
         asked = re.sub(r"\bgrowing\((\d+)\)", r"\1", block[1] if block else "")
-        named = re.findall(r"^ {8}(\w+)=(\d+|\"[^\"]*\"),", asked, re.MULTILINE)
-        out[name[1]] = {key: ast.literal_eval(value) for key, value in named}
+        numbers = re.findall(r"^ {8}(\w+)=(\d+|\"[^\"]*\"),", asked, re.MULTILINE)
+        values = {key: ast.literal_eval(value) for key, value in numbers}
         if asks := re.search(r"^ {8}\*\*asking\(\"([\w/]+)\", mem_mb=(\d+)", asked, re.MULTILINE):
-            out[name[1]] |= {"_asks": asks[1], "mem_mb": int(asks[2])}
-        if shares := re.search(r"serving\.share\(GPU_NODE, CONFIG\.eval\.gpus, \d+, (\d+)\)", asked):
-            out[name[1]] |= {"_shares": True, "mem_mb": int(shares[1])}
+            values |= {"_asks": asks[1], "mem_mb": int(asks[2])}
+        if shares := re.search(r"^ {8}\*\*answering\(mem_mb=(\d+)\)", asked, re.MULTILINE):
+            values |= {"_shares": True, "mem_mb": int(shares[1])}
         if threads := re.search(r"^    threads: (\d+)", part, re.MULTILINE):
-            out[name[1]]["_threads"] = int(threads[1])
+            values["_threads"] = int(threads[1])
+        out |= dict.fromkeys(names, values)
     return out
 
 
