@@ -106,7 +106,7 @@ rule train_sft:
         config=CONFIG_FILE,
         recipe=digest("train/sft", MODELS[START]),
         image=Path(image("train")).name,
-        model=MODELS[START],
+        model=lambda wildcards: MODELS[START],
         work=f"{RESULTS}/train/sft/work",
     message:
         "train/sft: supervised fine-tuning"
