@@ -2,7 +2,7 @@
 
 Two texts that agree in all `rows` values of one of the `bands` meet in a bucket. A pair of similarity J does so with
 probability 1 - (1 - J^rows)^bands. Within a bucket each pair is compared at once by its sketches (the low byte of
-each value of the signature, 128 bytes a text), 10 ns a pair, and goes on when these agree as pairs at the threshold
+each value of the signature, 128 bytes a text), 13 ns a pair, and goes on when these agree as pairs at the threshold
 do, less SLACK. So false candidates cost time and neither memory nor disk, and few rows, which find nearly all pairs,
 are affordable at 18 million pages.
 

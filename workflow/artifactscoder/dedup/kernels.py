@@ -1,4 +1,4 @@
-"""The loops of near-duplicate removal, compiled by numba: 180 µs a page of 16 KB on one core, signature included.
+"""The loops of near-duplicate removal, compiled by numba: a signature of a page of 16 KB costs 0.34 ms of a busy core.
 
 Compiling takes seconds, so it happens once a machine: the compiled code is kept in the first of these folders that can
 be written: NUMBA_CACHE_DIR, `artifactscoder` in XDG_CACHE_HOME or ~/.cache, or a folder of this user's in the
