@@ -17,6 +17,7 @@ from pathlib import Path
 from artifactscoder.config.trainers import CptTrainSettings
 from artifactscoder.errors import UserError
 from artifactscoder.html import tokens
+from artifactscoder.models import edges
 from artifactscoder.train import runs, torchrun, windows
 from artifactscoder.train.windows import Mixture
 
@@ -68,7 +69,7 @@ def run(
     missing = [path for path in mixture.files if not path.exists()]
     if missing:
         raise UserError(f"there is no file {missing[0]}, which {data} names; run cpt/pack again")
-    digests = {"mixture": runs.sha256(data), "tokens": runs.edges(mixture.files)}
+    digests = {"mixture": runs.sha256(data), "tokens": edges(mixture.files)}
     job = torchrun.Job(
         step="cpt",
         settings=settings,

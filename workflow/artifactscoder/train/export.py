@@ -19,6 +19,7 @@ from typing import Any
 
 from artifactscoder.config.trainers import ExportSettings
 from artifactscoder.errors import UserError
+from artifactscoder.models import fingerprint
 from artifactscoder.train import runs
 
 DTYPES = {"bf16": "bfloat16", "fp32": "float32"}
@@ -119,7 +120,7 @@ def run(settings: ExportSettings, checkpoint: Path, output: Path) -> None:
             "run": manifest.get("run"),
             "final_step": manifest.get("final_step"),
             "parameters": parameters,
-            "fingerprint": runs.fingerprint(output),
+            "fingerprint": fingerprint(output),
             "settings": settings.model_dump(mode="json"),
         },
     )

@@ -26,6 +26,7 @@ from typing import Any
 from artifactscoder import tables
 from artifactscoder.config.trainers import GrpoSettings
 from artifactscoder.errors import UserError
+from artifactscoder.models import fingerprint
 from artifactscoder.train import engines, fit, ray_nodes, reward_function, runs, verl_cpu, verl_stop, watch
 from artifactscoder.train.supervise import Trainer
 
@@ -223,7 +224,7 @@ def run(
             f"train.grpo.nodes is {settings.nodes}, but RAY_ADDRESS is not set; start Ray on every node first"
         )
     digests = {"train": runs.sha256(train), "validation": runs.sha256(validation), "recipe": recipe}
-    base = runs.fingerprint(model)
+    base = fingerprint(model)
     fit.must_fit(model, settings, "grpo")
     engines.must_be_installed(settings, "grpo")
     name = runs.identity(settings, digests, base)

@@ -32,8 +32,6 @@ from pydantic import BaseModel
 from artifactscoder import files, tables
 from artifactscoder.config.trainers import OPERATIONAL
 from artifactscoder.errors import UserError
-from artifactscoder.models import edges as edges
-from artifactscoder.models import fingerprint as fingerprint
 from artifactscoder.progress import duration
 from artifactscoder.train import verl_stop
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from artifactscoder.config.trainers import NextTokenSettings
 from artifactscoder.errors import UserError
+from artifactscoder.models import fingerprint
 from artifactscoder.train import engines, fit, runs, verl_stop
 from artifactscoder.train.supervise import Trainer
 
@@ -121,7 +122,7 @@ def run(job: Job, work: Path, manifest: Path, prepare: Callable[[Path], None] = 
     start = time.monotonic()
     settings, steps = job.settings, job.steps
     rank, head = node_rank(job.step, settings)
-    base = runs.fingerprint(job.model)
+    base = fingerprint(job.model)
     fit.must_fit(job.model, settings, job.step)
     engines.must_be_installed(settings, job.step)
     name = runs.identity(settings, job.digests, base)
