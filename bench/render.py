@@ -63,7 +63,8 @@ from artifactscoder.render import RenderOptions
 from artifactscoder.render.serve import serve
 sys.exit(serve(RenderOptions(timeout_s=60), int(sys.argv[2]), rendezvous=Path(sys.argv[1]), queue=256))
 """
-Shoot = Callable[[str], Awaitable[None]]
+Shoot = Callable[[str], Awaitable[object]]
+"""Has a page rendered; False if that failed, as the reference's does at its own time limits."""
 
 
 @dataclass
@@ -74,11 +75,12 @@ class Series:
     times: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     """Seconds a page."""
+    failed: int = 0
 
     def row(self, name: str) -> str:
         p50, p99 = self.quantile(0.5) * 1000, self.quantile(0.99) * 1000
         cpu = statistics.median(self.cpu) * 1000
-        return f"  {name:12} {statistics.median(self.rates):6.2f} {p50:9.0f} {p99:9.0f} {cpu:9.0f}"
+        return f"  {name:12} {statistics.median(self.rates):6.2f} {p50:9.0f} {p99:9.0f} {cpu:12.0f} {self.failed:7}"
 
     def quantile(self, share: float) -> float:
         ordered = sorted(self.times)
@@ -104,7 +106,7 @@ async def run(series: Series, shoot: Shoot, pages: list[str], under_way: int, pr
     async def worker() -> None:
         for html in waiting:
             began = time.perf_counter()
-            await shoot(html)
+            series.failed += await shoot(html) is False
             series.times.append(time.perf_counter() - began)
 
     cpu, began = processor_seconds(processes), time.perf_counter()
@@ -153,7 +155,7 @@ class Peer:
     asked: int = 0
     busy: collections.Counter[str] = field(default_factory=collections.Counter)
 
-    async def shoot(self, html: str, form: dict[str, Any]) -> None:
+    async def shoot(self, html: str, form: dict[str, Any]) -> bool:
         """Have a page rendered from a file to a file: the caller's cost in the reference, as is reading the picture."""
         self.asked += 1
         path, url = self.folder / f"{self.asked}.html", min(self.urls, key=self.busy.__getitem__)
@@ -161,10 +163,12 @@ class Peer:
         body = {"html_path": str(path), "image_path": str(path.with_suffix(".img")), **SIZE, **form}
         self.busy[url] += 1
         async with self.session.post(url, json=body) as answer:
-            assert (await answer.json())["success"]
+            success = bool((await answer.json())["success"])
         self.busy[url] -= 1
-        path.with_suffix(".img").read_bytes()
+        if success:
+            path.with_suffix(".img").read_bytes()
         path.unlink()
+        return success
 
 
 async def services(sizes: dict[str, list[str]], forms: dict[str, dict[str, Any]], rounds: int) -> dict[str, float]:
@@ -183,8 +187,8 @@ async def services(sizes: dict[str, list[str]], forms: dict[str, dict[str, Any]]
                     render = await client.render(html, options)
                     assert render.verdict.reason == "ok" and render.screenshots, render.verdict
 
-                async def reference(html: str, form: dict[str, Any] = form) -> None:
-                    await peer.shoot(html, form)
+                async def reference(html: str, form: dict[str, Any] = form) -> bool:
+                    return await peer.shoot(html, form)
 
                 await run(Series(), ours, sizes["ordinary"][:4], BROWSERS, [own])
                 await run(Series(), reference, sizes["ordinary"][:4], BROWSERS, theirs)
@@ -194,7 +198,7 @@ async def services(sizes: dict[str, list[str]], forms: dict[str, dict[str, Any]]
                         await run(a, ours, pages, each * BROWSERS, [own])
                         await run(b, reference, pages, each * BROWSERS, theirs)
                     print(f"{title}, {size} pages, {each} a browser")
-                    print("               pages/s   p50 ms    p99 ms  CPU ms/page")
+                    print("               pages/s   p50 ms    p99 ms  CPU ms/page  failed")
                     print(a.row("ours") + "\n" + b.row("reference"), flush=True)
                     name = f"{size}_{form['image']}" + ("" if each == A_BROWSER[0] else f"_{each}")
                     rates = statistics.median(x / y for x, y in zip(a.rates, b.rates, strict=True))
@@ -272,7 +276,7 @@ async def single(pages: list[str], rounds: int) -> float:
         for _ in range(rounds):
             for name, contender in contenders.items():
                 await run(series[name], contender, pages, 1, own)
-        print("one browser, no service           pages/s   p50 ms    p99 ms  CPU ms/page")
+        print("one browser, no service           pages/s   p50 ms    p99 ms  CPU ms/page  failed")
         for name, one in series.items():
             print(one.row(name), flush=True)
         target = (await browser.post("Target.createTarget", {"url": "about:blank"}))["targetId"]

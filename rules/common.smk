@@ -11,11 +11,13 @@ sys.path.insert(0, workflow.basedir)
 
 from artifactscoder import config as configs
 from artifactscoder import benchmarks, recipe, seeds
-from artifactscoder.cluster import images, serving, slurm
+from artifactscoder.cluster import images, mends, serving, slurm
 from artifactscoder.cluster.profile import plain
 from artifactscoder.errors import UserError
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
+
+mends.mend_sigterm()
 
 try:
     CONFIG = configs.from_dict(config, "the configuration")

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -221,3 +222,22 @@ def test_an_unreachable_endpoint_is_one_sentence_and_loses_nothing(tmp_path: Pat
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1 and "endpoint 'mine' at http://127.0.0.1:9/v1 cannot be reached" in said[0]
     assert not (tmp_path / "out.parquet").exists()
+
+
+def test_snakemake_ends_when_it_is_asked_to_while_it_waits_for_the_files_of_a_job(tmp_path: Path) -> None:
+    """Without cluster/mends.py it hangs: its own handler waits for a lock that the thread holds which it interrupts."""
+    (tmp_path / "Snakefile").write_text(
+        "from artifactscoder.cluster import mends\nmends.mend_sigterm()\nrule late:\n    output: 'never'\n    shell: ':'\n"
+    )
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--latency-wait", "4"]
+    with open(tmp_path / "log", "w") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while "Waiting at most 4 seconds" not in (tmp_path / "log").read_text():
+            assert time.monotonic() < deadline and process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(30) != 0
+    finally:
+        process.kill()

@@ -6,16 +6,13 @@ site's own columns do not matter. Every failure is one UserError.
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import re
 import shutil
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from artifactscoder.errors import UserError
 
@@ -107,30 +104,6 @@ def end_leftovers(folder: Path) -> int:
         if not left:
             return len(jobs)
         time.sleep(1)
-
-
-def mend_plugin() -> None:
-    """Let Snakemake's Slurm plugin, where it is loaded, see that a job was cancelled, or preempted for good.
-
-    2.5 to 2.8 compare sacct's `CANCELLED by 1000` with `CANCELLED`, and take any preempted job for one that Slurm will
-    start again; on both they wait for ever. tests/cluster/test_faults.py hangs without this.
-    """
-    plugin: Any = sys.modules.get("snakemake_executor_plugin_slurm")
-    if plugin is None:
-        return
-    query = plugin.query_job_status
-
-    async def query_job_status(command: str, logger: Any) -> tuple[dict[str, str] | None, float | None]:
-        states, seconds = await query(command, logger)
-        states = states and {job: state.split(" ")[0] for job, state in states.items()}
-        if states and "PREEMPTED" in states.values():
-            with contextlib.suppress(UserError):
-                alive = {job.id for job in queue()}
-                gone = {job for job, state in states.items() if state == "PREEMPTED" and job not in alive}
-                states |= dict.fromkeys(gone, "CANCELLED")
-        return states, seconds
-
-    plugin.query_job_status = query_job_status
 
 
 def here() -> bool:
