@@ -227,7 +227,8 @@ def test_an_unreachable_endpoint_is_one_sentence_and_loses_nothing(tmp_path: Pat
 def test_snakemake_ends_when_it_is_asked_to_while_it_waits_for_the_files_of_a_job(tmp_path: Path) -> None:
     """Without cluster/mends.py it hangs: its own handler waits for a lock that the thread holds which it interrupts."""
     (tmp_path / "Snakefile").write_text(
-        "from artifactscoder.cluster import mends\nmends.mend_sigterm()\nrule late:\n    output: 'never'\n    shell: ':'\n"
+        "from artifactscoder.cluster import mends\nmends.mend_sigterm()\n"
+        "rule late:\n    output: 'never'\n    shell: ':'\n"
     )
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--latency-wait", "4"]
     with open(tmp_path / "log", "w") as log:
