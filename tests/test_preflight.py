@@ -402,6 +402,15 @@ def test_what_a_job_would_serve_is_looked_at(profile, settings, tmp_path) -> Non
     assert any(line.startswith("warn roles.vision_judge is 'own', of kind vllm") for line in lines)
 
 
+def test_an_evaluation_that_starts_vllm_is_refused_where_it_is_not_installed(profile, settings, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    config = settings(eval={"engine": "vllm"})
+    (finding,) = [f for f in endpoint_checks.endpoints(config, profile(cores=1)) if "eval.engine" in f.detail]
+    assert marks([finding]) == ["FAIL eval.engine: vllm is not here"]
+    assert finding.remedy.endswith("set eval.engine: transformers")
+    assert not [f for f in endpoint_checks.endpoints(settings(), profile(cores=1)) if "eval.engine" in f.detail]
+
+
 def test_procedural_endpoints_need_nothing(profile, settings) -> None:
     assert marks(endpoint_checks.endpoints(settings(), profile(cores=1))) == [
         "ok it: procedural, built in, needs nothing"
