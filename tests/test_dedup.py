@@ -15,6 +15,7 @@ import pytest
 from datasketch import MinHash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from artifactscoder import config as configs
 from artifactscoder import tables
@@ -119,6 +120,28 @@ def test_the_kept_set_depends_on_texts_and_ids_alone(texts, shards, jobs, seed, 
     made = DedupSettings(threshold=0.5, bucket=cap)
     first = removed(made, docs, 1, 0, 1, tmp_path_factory.mktemp("one"))
     assert removed(made, docs, shards, seed, jobs, tmp_path_factory.mktemp("other")) == first
+
+
+def test_of_three_thousand_pages_at_most_two_in_a_thousand_fare_otherwise_than_by_brute_force(tmp_path) -> None:
+    docs = corpus(1464)
+    order = sorted(docs, key=lambda i: (-len(docs[i].strip()), i))
+    sets = [np.unique(minhash.shingles(docs[id_])) for id_ in order]
+    _, columns = np.unique(np.concatenate(sets), return_inverse=True)
+    sizes = np.array([len(one) for one in sets])
+    rows = sparse.csr_matrix((np.ones(len(columns), np.int32), columns, np.concatenate([[0], np.cumsum(sizes)])))
+    shared = (rows @ rows.T).tocoo()
+    alike = shared.data >= 0.8 * (sizes[shared.row] + sizes[shared.col] - shared.data)
+    twins: dict[int, set[int]] = {}
+    for row, column in zip(shared.row[alike].tolist(), shared.col[alike].tolist(), strict=True):
+        twins.setdefault(row, set()).add(column)
+    kept: set[int] = set()
+    for i in range(len(order)):
+        if not twins[i] & kept:
+            kept.add(i)
+    truth = {id_ for i, id_ in enumerate(order) if i not in kept}
+    ours = {row["id"] for row in removed(DedupSettings(threshold=0.8), docs, 7, 1, 1, tmp_path)}
+    assert len(docs) > 3000 and len(truth) > 500
+    assert len(ours ^ truth) <= 0.002 * len(docs)
 
 
 def test_what_the_bands_of_the_recipe_miss_is_a_small_part_of_the_pairs_at_the_threshold(tmp_path) -> None:
