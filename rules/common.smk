@@ -10,13 +10,14 @@ ROOT = Path(workflow.basedir).parent
 sys.path.insert(0, workflow.basedir)
 
 from artifactscoder import config as configs
-from artifactscoder import benchmarks, recipe, seeds
+from artifactscoder import benchmarks, guard, recipe, seeds
 from artifactscoder.cluster import images, mends, serving, slurm
 from artifactscoder.cluster.profile import plain
 from artifactscoder.errors import UserError
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
+guard.no_core_dumps()  # of Snakemake, and of all that it starts here or by Slurm
 mends.mend_sigterm()
 
 try:

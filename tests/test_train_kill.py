@@ -25,14 +25,14 @@ from artifactscoder.reward.task import Score
 
 
 class Engine:
-    \"\"\"Scores by the letters of an answer, after a while in which a kill may come.\"\"\"
+    \"\"\"Scores by the letters of an answer, after a while in which a kill comes, however late the log is.\"\"\"
 
     @classmethod
     def from_settings(cls, path):
         return cls()
 
     async def score(self, answer, task, sample, tokens=None):
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(4)
         return Score({"score": sum(map(ord, answer)) % 97 / 97, "i_rep": 1.0})
 """
 CODE = """

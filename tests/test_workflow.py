@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -242,3 +243,15 @@ def test_snakemake_ends_when_it_is_asked_to_while_it_waits_for_the_files_of_a_jo
         assert process.wait(30) != 0
     finally:
         process.kill()
+
+
+def test_a_process_that_crashes_leaves_no_file_with_the_keys_of_its_environment(tmp_path: Path) -> None:
+    """A trainer that aborted left one, where Slurm lets jobs write such files."""
+    crash = "from artifactscoder import cli; import os; cli.main([]); os.abort()"
+    left = f"ulimit -S -c unlimited; {sys.executable} -c 'import os; os.abort()'; ls"
+    if "core" not in subprocess.run(["bash", "-c", left], cwd=tmp_path, capture_output=True, text=True).stdout:
+        pytest.skip("this machine keeps no core files in the working folder")
+    (tmp_path / "ours").mkdir()
+    words = ["bash", "-c", f"ulimit -S -c unlimited; {sys.executable} -c '{crash}'"]
+    assert subprocess.run(words, cwd=tmp_path / "ours", capture_output=True).returncode in (134, -signal.SIGABRT)
+    assert list((tmp_path / "ours").iterdir()) == []

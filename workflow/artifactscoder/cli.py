@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from importlib import import_module
 from pathlib import Path
 
+from artifactscoder import guard
 from artifactscoder.arguments import ARGUMENTS
 from artifactscoder.commands import COMMANDS, NO_CONFIG, Command
 from artifactscoder.errors import UserError
@@ -87,6 +88,7 @@ def _find(argv: list[str]) -> tuple[str, list[str]]:
 def main(argv: list[str] | None = None) -> int:
     """Run one subcommand; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    guard.no_core_dumps()
     try:
         name, rest = _find(argv)
         if not name:

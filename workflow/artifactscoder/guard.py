@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -34,6 +35,11 @@ def guarded(command: Sequence[str], stop_seconds: float, ask: signal.Signals = s
     the command does not hear SIGTERM, which Slurm sends to all processes of a job as a warning.
     """
     return [sys.executable, "-I", "-S", __file__, str(stop_seconds), str(int(ask)), *command]
+
+
+def no_core_dumps() -> None:
+    """Let no process from here on write its memory to a file when it crashes: keys are in it, and gigabytes."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def descendants(root: int) -> list[int]:
