@@ -37,7 +37,7 @@ const gallery = {
       button.addEventListener("click", () => this.set({ ...button.dataset, text: "" }));
     this.form.addEventListener("input", () => this.filter());
     this.form.addEventListener("submit", (event) => event.preventDefault());
-    this.form.addEventListener("reset", () => setTimeout(() => this.filter()));
+    document.getElementById("clear").addEventListener("click", () => this.set({}));
     this.list.addEventListener("scroll", () => this.draw(), { passive: true });
     this.list.addEventListener("keydown", (event) => this.move(event));
     new ResizeObserver(() => this.draw(true)).observe(this.list);
@@ -62,6 +62,7 @@ const gallery = {
 
   async filter() {
     const turn = (this.turn = (this.turn ?? 0) + 1);
+    this.list.setAttribute("aria-busy", "true");
     const value = (name) => this.form.elements[name].value;
     const text = value("text").toLowerCase().split(/\s+/).filter(Boolean);
     const dimension = value("score");
@@ -81,6 +82,7 @@ const gallery = {
       this.read = true;
       this.show(text, dimension, value);
     }
+    this.list.setAttribute("aria-busy", "false");
   },
 
   /** Apply the filters to what is known and draw what remains. */
