@@ -29,6 +29,7 @@ HOSTILE = "</script><script>document.title = 'taken'</script><img src=x onerror=
 MODELS = {"base": 4.0, "sft": 41.0, "grpo": 52.0}
 REWARDS = columns(step=INT, split=TEXT, status=TEXT, reason=TEXT)
 PARTS = ("score", "i_rep", "i_render", "s_chk", "s_sim", "s_len")
+NOISE = 40  # hexadecimal digits after each phrase: a page then compresses to a quarter, like one that a model wrote
 GRAPH = 'digraph { 0 [label = "sft_tasks"]; 1 [label = "sft_code"]; 2 [label = "report"]; 0 -> 1 -> 2; }'
 
 
@@ -44,7 +45,7 @@ class Run:
             f'<div class="{self.draw.choice(words)}"><p>{" ".join(self.draw.choices(words, k=9))}</p></div>\n'
             for _ in range(3000)
         ]
-        self.size = max(1, int(kilobytes * 1024 / len(self.phrases[0])))
+        self.size = max(1, int(kilobytes * 1024 / (len(self.phrases[0]) + NOISE)))
         self.pictures = [self._picture(n) for n in range(pictures)]
         self.selected: list[dict[str, Any]] = []
 
@@ -140,7 +141,9 @@ class Run:
         return kept
 
     def _page(self, row: dict[str, Any]) -> dict[str, Any]:
-        body = "".join(self.draw.choices(self.phrases, k=self.size))
+        noise = f"{self.draw.getrandbits(4 * NOISE * self.size):x}"
+        phrases = self.draw.choices(self.phrases, k=self.size)
+        body = "".join(phrase + noise[NOISE * n : NOISE * (n + 1)] for n, phrase in enumerate(phrases))
         html = f"<!DOCTYPE html><html><head><title>{row['id']}</title></head><body>{HOSTILE}{body}</body></html>"
         keep = {name: row[name] for name in ("id", "kind", "prompt", "maker")}
         more = {"answer": "", "extracted": "document", "request": self._digest()}
@@ -173,7 +176,7 @@ class Run:
             x, y = draw.randrange(800), draw.randrange(600)
             pen.rectangle([x, y, x + draw.randrange(80), y + 14], fill=tuple(draw.randrange(256) for _ in range(3)))
         file = io.BytesIO()
-        image.save(file, "JPEG", quality=70)
+        image.save(file, "JPEG", quality=55)
         return file.getvalue()
 
     def _digest(self) -> str:
