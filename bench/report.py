@@ -9,6 +9,7 @@ The last line is JSON: seconds, MB, and frames in ms. `--quick` takes 8,000 page
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -117,12 +118,15 @@ def drive(page: Page, address: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="8,000 pages")
-    quick = parser.parse_args().quick
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave run and report there")
+    args = parser.parse_args()
+    kept = args.keep and args.keep.resolve()
     os.chdir(ROOT)
     measured: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as made:
+    with contextlib.nullcontext(kept) if kept else tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        config = configuration(folder, quick)
+        folder.mkdir(parents=True, exist_ok=True)
+        config = configuration(folder, args.quick)
         start = time.perf_counter()
         measured["pages"] = Run(configs.load([config]), kilobytes=30, pictures=40).make()
         print(f"tables of {measured['pages']:,} scored pages in {time.perf_counter() - start:.0f} s", flush=True)

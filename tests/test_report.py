@@ -17,7 +17,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from artifactscoder import config as configs
-from artifactscoder import tables
+from artifactscoder import seeds, tables
 from artifactscoder.config import Config
 from artifactscoder.render import chromium
 from artifactscoder.report import accounts, build, funnel, samples
@@ -139,6 +139,25 @@ def test_all_charts_are_drawn_and_each_has_its_numbers_as_a_table(show: Open) ->
         plots.nth(number).locator("svg").first.wait_for()
     assert page.locator("figure.chart table").count() == plots.count()
     assert "below min" in page.locator("#funnel .sankey").first.text_content()
+
+
+def test_a_cell_of_the_map_and_a_loss_lead_to_their_pages(config: Config, show: Open) -> None:
+    page = show()
+    coverage = page.locator("#coverage .plot")
+    coverage.scroll_into_view_if_needed()
+    cell = coverage.locator(".nsewdrag")
+    box = cell.bounding_box()
+    first = {"x": box["width"] / 6, "y": box["height"] / 4}
+    cell.hover(position=first)
+    coverage.locator(".hovertext").wait_for()
+    cell.click(position=first)
+    expect(page.locator("#filters [name=kind] option:checked")).to_have_text("layout")
+    chosen = tables.column(config.results / "sft/select/sft_train.parquet", "id")
+    category = seeds.categories(config)[0]["slug"]
+    assert set(found(page)) == {id_ for id_ in chosen if id_.startswith(f"{category}/") and id_.endswith("/layout")}
+    lost = {row["id"] for row in ledger_rows(config, "sft/code") if row["status"] == "rejected"}
+    page.locator("#funnel .sankey-node", has_text="truncated").locator(".node-rect").click()
+    assert set(found(page)) == lost != set()
 
 
 def test_search_finds_ids_and_words_of_requests(config: Config, show: Open) -> None:
@@ -284,6 +303,8 @@ def test_near_duplicates_stand_side_by_side(config: Config, show: Open) -> None:
     kept, dropped = cluster.locator("h4").all_text_contents()[:2]
     codes = column(config, "sft/code", "html")
     assert cluster.locator("pre").all_text_contents()[:2] == [codes[kept], codes[dropped]]
+    fresh = [line for line in codes[dropped].split("\n") if line not in codes[kept].split("\n")]
+    assert cluster.locator("pre").nth(1).locator("mark").all_text_contents() == fresh
     [line] = [row for row in ledger_rows(config, "sft/dedup") if row["id"] == dropped]
     alike, _, twin = line["detail"].partition(" like ")
     assert twin == kept and f"dropped, {float(alike):.3f}" in cluster.text_content()

@@ -290,7 +290,10 @@ def _training(results: Path) -> dict[str, Any]:
         "grpo": charts.lines(parts, "mean over the step's answers", label),
         "kl": _curve(results / "train/grpo/curve.parquet", {"kl": "KL"}, "KL", "GRPO: KL to the SFT model"),
         "watched": _curve(
-            results / "train/grpo/watch.parquet", WATCHED, "share of the step's answers", "GRPO: what it is watched for"
+            results / "train/grpo/watch.parquet",
+            WATCHED,
+            "share of the step's answers",
+            "GRPO: shares of answers, and how far the judge is from the rules",
         ),
         "lengths": _curve(
             results / "train/grpo/watch.parquet", {"tokens": "mean length"}, "tokens", "GRPO: mean length of answers"

@@ -23,6 +23,7 @@ LEVELS = {"0": "#c24747", "2.5": "#d98c5f", "5": "#d9bf6a", "7.5": "#7fb08a", "1
 SERIES = ["#3f7fce", "#cc8526", "#3a8f69", "#a06bbb", "#cc4b4b", "#4d9aa6", "#a08a4a", "#7b8896"]
 FLOW = {"": "rgba(63, 127, 206, 0.35)", "rejected": "rgba(204, 133, 38, 0.45)", "failed": "rgba(204, 75, 75, 0.5)"}
 LEGEND = {"orientation": "h", "y": 1, "yanchor": "bottom", "traceorder": "normal"}
+COLORBAR = {"thickness": 10, "outlinewidth": 0, "lenmode": "pixels", "len": 180, "y": 1, "yanchor": "top"}
 ROW = 22  # height of a bar [px]
 
 Rows = Sequence[dict[str, Any]]
@@ -35,14 +36,14 @@ def library() -> Path:
 
 @dataclass
 class Chart:
-    """`figure` is Plotly's JSON; `label` is read out; `head` and `rows` are its numbers; `wide`: needs 760 px."""
+    """`figure` is Plotly's JSON; `label` is read out; `head` and `rows` are its numbers; `least`: of its width [px]."""
 
     label: str
     figure: str
     height: int
     head: list[str]
     rows: list[list[Any]]
-    wide: bool = False
+    least: int = 0
 
     @property
     def script(self) -> Markup:
@@ -56,14 +57,14 @@ def _chart(
     height: int,
     head: list[str],
     rows: list[list[Any]],
-    wide: bool = False,
+    least: int = 0,
     **layout: Any,
 ) -> Chart:
     layout.setdefault("margin", {"l": 8, "r": 8, "t": 8, "b": 8})
     figure = go.Figure(traces, go.Layout(template="none", height=height, **layout))
     figure.update_xaxes(automargin=True, fixedrange=True)
     figure.update_yaxes(automargin=True, fixedrange=True)
-    return Chart(label, figure.to_json(), height, head, rows, wide)
+    return Chart(label, figure.to_json(), height, head, rows, least)
 
 
 def funnel(flows: list[Flow]) -> Chart:
@@ -75,7 +76,7 @@ def funnel(flows: list[Flow]) -> Chart:
 
     def label(name: str) -> str:
         words = name.partition(": ")[2] if name in lost else name.removeprefix("sft/")
-        return "<br>".join([*textwrap.wrap(words.replace("_", " "), 14), f"{total[name]:,}"])
+        return "<br>".join([*textwrap.wrap(words.replace("_", " "), 12, break_long_words=False), f"{total[name]:,}"])
 
     node = {
         "label": [label(name) for name in names],
@@ -97,11 +98,12 @@ def funnel(flows: list[Flow]) -> Chart:
     kept = flows[-1]
     return _chart(
         f"Of {flows[0].places:,} places for a page, {kept.places:,} end in the set; the table names every loss.",
-        [go.Sankey(node=node, link=link, arrangement="snap")],
+        [go.Sankey(node=node, link=link, arrangement="fixed")],
         max(460, 22 * len(lost) + 200),
         ["from", "to", "places", "status"],
         [[flow.source, flow.target, flow.places, flow.status or "goes on"] for flow in flows],
-        wide=True,
+        least=1000,
+        margin={"l": 8, "r": 8, "t": 20, "b": 28},
     )
 
 
@@ -238,7 +240,7 @@ def heat(
         meta="signed" if signed else "amount",
         texttemplate="" if signed else "%{z}",
         hovertemplate=f"%{{y}}, %{{x}}: %{{z}} {unit}<extra></extra>",
-        colorbar={"thickness": 10, "outlinewidth": 0, "title": {"text": unit, "side": "right"}},
+        colorbar=COLORBAR | {"title": {"text": unit, "side": "right"}},
         **scale,
     )
     return _chart(
@@ -247,7 +249,7 @@ def heat(
         18 * len(ys) + 180,
         ["", *xs],
         [[y, *("" if value is None else value for value in row)] for y, row in zip(ys, values, strict=True)],
-        wide=True,
+        least=700,
         xaxis={"tickangle": -50},
         yaxis={"autorange": "reversed", "dtick": 1},
     )

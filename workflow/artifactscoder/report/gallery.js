@@ -212,12 +212,15 @@ const gallery = {
   },
 };
 
-// A cell of the coverage map shows its pages.
-document.getElementById("coverage").addEventListener("drawn", (event) => {
-  event.target.on("plotly_click", ({ points: [{ x, y }] }) => {
-    const category = gallery.shards.findIndex(([slug]) => slug === y);
-    gallery.set({ category, kind: gallery.kinds.indexOf(x), verdict: "set" });
-    document.getElementById("gallery").scrollIntoView();
-  });
-});
+// A cell of the coverage map shows its pages; a loss, in the funnel or among the reasons, the pages that it took.
+addEventListener("drawn", ({ target }) => target.on("plotly_click", ({ points: [point] }) => {
+  const category = gallery.shards.findIndex(([slug]) => slug === point.y);
+  const kind = gallery.kinds.indexOf(point.x);
+  const loss = String(point.y ?? (point.target ?? point).customdata).replace(/^(?:sft\/)?(.+?)(?: [\d,]+)?$/, "sft/$1");
+  const verdict = gallery.verdicts.findIndex((_, n) => gallery.ended(n) === loss);
+  if (category >= 0 && kind >= 0) gallery.set({ category, kind, verdict: "set" });
+  else if (verdict >= 0) gallery.set({ verdict, order: gallery.percent[gallery.verdict.indexOf(verdict)] === null ? "table" : "best" });
+  else return;
+  document.getElementById("gallery").scrollIntoView();
+}));
 gallery.start().then(() => document.querySelectorAll(".plot").forEach((plot) => near.observe(plot)));

@@ -63,7 +63,8 @@ async function draw(plot) {
   await (report.plotly ??= report.script("data/plotly.min.js"));
   const style = getComputedStyle(document.documentElement);
   const css = (name) => style.getPropertyValue(name).trim();
-  const { data, layout } = JSON.parse(plot.firstElementChild?.matches("script") ? plot.figure = plot.firstElementChild.textContent : plot.figure);
+  plot.figure ??= plot.querySelector("script").textContent;
+  const { data, layout } = JSON.parse(plot.figure);
   const narrow = plot.clientWidth < 560;
   if (narrow && layout.legend && data.length > 2) layout.height += 17 * data.length; // its entries stand one below another
   plot.style.height = `${layout.height}px`;
@@ -96,10 +97,14 @@ const near = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "600px" });
 
-// The code of near-duplicates, when one of their clusters is opened.
+// The code of near-duplicates, when one of their clusters is opened: in a dropped page the lines are marked that the
+// kept one lacks.
 for (const cluster of document.querySelectorAll("details.cluster")) {
   cluster.addEventListener("toggle", async () => {
-    const codes = (await report.load("duplicates"))[cluster.dataset.cluster];
-    cluster.querySelectorAll("pre").forEach((place, n) => { place.textContent = codes[n]; });
+    const codes = (await report.load("duplicates"))[cluster.dataset.cluster].map((code) => code.split("\n"));
+    const kept = new Set(codes[0]);
+    cluster.querySelectorAll("pre").forEach((place, n) => {
+      place.append(...codes[n].flatMap((line, m) => [m ? "\n" : "", kept.has(line) ? line : make("mark", {}, line)]));
+    });
   }, { once: true });
 }
