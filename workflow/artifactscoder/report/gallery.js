@@ -147,7 +147,8 @@ const gallery = {
     const box = this.list.firstElementChild;
     box.style.height = `${Math.ceil(this.order.length / columns) * height}px`;
     const first = Math.max(0, Math.floor(this.list.scrollTop / height) - 2) * columns;
-    const last = Math.min(this.order.length, (Math.ceil((this.list.scrollTop + this.list.clientHeight) / height) + 2) * columns);
+    const end = Math.ceil((this.list.scrollTop + this.list.clientHeight) / height) + 2;
+    const last = Math.min(this.order.length, end * columns);
     for (const [place, element] of this.drawn) {
       if (anew || ((place < first || place >= last) && !element.contains(document.activeElement))) {
         element.remove();
@@ -157,7 +158,8 @@ const gallery = {
     for (let place = first; place < last; place++) {
       if (this.drawn.has(place)) continue;
       const element = this.card(place);
-      element.style.cssText = `left: ${(place % columns) * size}px; top: ${Math.floor(place / columns) * height}px; width: ${size}px; height: ${height}px`;
+      const [left, top] = [(place % columns) * size, Math.floor(place / columns) * height];
+      element.style.cssText = `left: ${left}px; top: ${top}px; width: ${size}px; height: ${height}px`;
       this.drawn.set(place, element);
       const next = [...box.children].find((other) => other.value > place);
       element.value = place;
@@ -175,7 +177,7 @@ const gallery = {
       make("span", { class: "end" }, this.ended(this.verdict[row])));
     const look = make("span", { class: "look" },
       picture ? make("img", { src: picture, alt: "", loading: "lazy", decoding: "async" }) : "no picture");
-    const link = make("a", { href: `#sample=${encodeURIComponent(this.ids[row])}` }, look, text);
+    const link = make("a", { href: sample.address(this.ids[row]) }, look, text);
     return make("li", { "aria-setsize": this.order.length, "aria-posinset": place + 1 }, link);
   },
 
@@ -205,8 +207,9 @@ const gallery = {
   focus(place) {
     if (place < 0 || place >= this.order.length) return;
     const top = Math.floor(place / this.columns) * this.height;
+    const below = top + this.height - this.list.clientHeight;
     if (top < this.list.scrollTop) this.list.scrollTop = top;
-    if (top + this.height > this.list.scrollTop + this.list.clientHeight) this.list.scrollTop = top + this.height - this.list.clientHeight;
+    if (this.list.scrollTop < below) this.list.scrollTop = below;
     this.draw();
     this.drawn.get(place)?.querySelector("a").focus({ preventScroll: true });
   },
@@ -218,8 +221,9 @@ addEventListener("drawn", ({ target }) => target.on("plotly_click", ({ points: [
   const kind = gallery.kinds.indexOf(point.x);
   const loss = String(point.y ?? (point.target ?? point).customdata).replace(/^(?:sft\/)?(.+?)(?: [\d,]+)?$/, "sft/$1");
   const verdict = gallery.verdicts.findIndex((_, n) => gallery.ended(n) === loss);
+  const unscored = gallery.percent[gallery.verdict.indexOf(verdict)] === null;
   if (category >= 0 && kind >= 0) gallery.set({ category, kind, verdict: "set" });
-  else if (verdict >= 0) gallery.set({ verdict, order: gallery.percent[gallery.verdict.indexOf(verdict)] === null ? "table" : "best" });
+  else if (verdict >= 0) gallery.set({ verdict, order: unscored ? "table" : "best" });
   else return;
   document.getElementById("gallery").scrollIntoView();
 }));

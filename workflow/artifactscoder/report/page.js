@@ -66,7 +66,8 @@ async function draw(plot) {
   plot.figure ??= plot.querySelector("script").textContent;
   const { data, layout } = JSON.parse(plot.figure);
   const narrow = plot.clientWidth < 560;
-  if (narrow && layout.legend && data.length > 2) layout.height += 17 * data.length; // its entries stand one below another
+  // There the entries of its legend stand one below another.
+  if (narrow && layout.legend && data.length > 2) layout.height += 17 * data.length;
   plot.style.height = `${layout.height}px`;
   layout.paper_bgcolor = css("--paper");
   layout.plot_bgcolor = "rgba(0,0,0,0)";
