@@ -25,6 +25,7 @@ from artifactscoder.records import INT, LEDGER, PAGE, REAL, TASK, TEXT, VARIANT,
 from artifactscoder.sft import agreement, select
 from artifactscoder.train import watch
 
+EMAIL = "jane.doe@hartmann-und-soehne.de"
 HOSTILE = "</script><script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
 MODELS = {"base": 4.0, "sft": 41.0, "grpo": 52.0}
 REWARDS = columns(step=INT, split=TEXT, status=TEXT, reason=TEXT)
@@ -144,7 +145,7 @@ class Run:
         noise = f"{self.draw.getrandbits(4 * NOISE * self.size):x}"
         phrases = self.draw.choices(self.phrases, k=self.size)
         body = "".join(phrase + noise[NOISE * n : NOISE * (n + 1)] for n, phrase in enumerate(phrases))
-        html = f"<!DOCTYPE html><html><head><title>{row['id']}</title></head><body>{HOSTILE}{body}</body></html>"
+        html = f"<!DOCTYPE html><html><head><title>{row['id']}</title></head><body>{HOSTILE}{EMAIL}{body}</body></html>"
         keep = {name: row[name] for name in ("id", "kind", "prompt", "maker")}
         more = {"answer": "", "extracted": "document", "request": self._digest()}
         return {**keep, "group": row["category"], "html": html, **more}

@@ -19,9 +19,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from artifactscoder import config as configs
 from artifactscoder import seeds, tables
 from artifactscoder.config import Config
+from artifactscoder.html import mask
 from artifactscoder.render import chromium
 from artifactscoder.report import accounts, build, funnel, samples
-from finished_run import GRAPH, HOSTILE, Run
+from finished_run import EMAIL, GRAPH, HOSTILE, Run
 
 CATEGORIES = ["game-puzzle", "tool-calculator"]
 KINDS = ["layout", "minimalist", "real-time"]
@@ -238,6 +239,29 @@ def ledger_rows(config: Config, step: str) -> Iterator[dict[str, Any]]:
         yield from tables.rows(path)
 
 
+def masked(config: Config) -> dict[str, str]:
+    """The code of every page as sft/rules would leave it."""
+    return {
+        id_: mask.masked({"html": html}, ["html"])[0]["html"]
+        for id_, html in column(config, "sft/code", "html").items()
+    }
+
+
+def test_a_page_rejected_before_it_was_scored_shows_its_code_without_private_data(config: Config, show: Open) -> None:
+    page = show()
+    codes = masked(config)
+    for reason in ("sft/rules: placeholder", "sft/score: not_rendered_blank"):
+        page.evaluate(
+            "(name) => gallery.set({ verdict: gallery.verdicts.findIndex((_, n) => gallery.ended(n) === name) })",
+            reason,
+        )
+        [first, *_] = found(page)
+        page.locator("#list li a").first.click()
+        code = page.get_by_role("dialog", name=first).locator("pre").text_content()
+        assert code == codes[first] and EMAIL not in code and EMAIL in column(config, "sft/code", "html")[first]
+        page.keyboard.press("Escape")
+
+
 def test_an_address_opens_a_sample_and_buttons_lead_to_its_neighbours(show: Open) -> None:
     page = show()
     ids = found(page)
@@ -301,7 +325,7 @@ def test_near_duplicates_stand_side_by_side(config: Config, show: Open) -> None:
     cluster.locator("summary").click()
     expect(cluster.locator("pre").first).not_to_be_empty()
     kept, dropped = cluster.locator("h4").all_text_contents()[:2]
-    codes = column(config, "sft/code", "html")
+    codes = masked(config)
     assert cluster.locator("pre").all_text_contents()[:2] == [codes[kept], codes[dropped]]
     fresh = [line for line in codes[dropped].split("\n") if line not in codes[kept].split("\n")]
     assert cluster.locator("pre").nth(1).locator("mark").all_text_contents() == fresh
@@ -335,8 +359,8 @@ def test_of_more_pages_than_asked_for_best_borderline_and_worst_are_shown(
     paths = accounts.shards(config.results / "sft/score")
     percents = [percent for path in paths for percent in tables.column(path, "percent")]
     assert len(pictures) == made.shown == 9 < made.pages == len(percents)
-    mask = np.concatenate(list(samples._shown(few, config.results).values()))
-    shown = sorted(np.array(percents)[mask].tolist())
+    chosen = np.concatenate(list(samples._shown(few, config.results).values()))
+    shown = sorted(np.array(percents)[chosen].tolist())
     ordered = sorted(percents)
     assert shown[-3:] == ordered[-3:] and shown[:3] == ordered[:3]
     distance = sorted(abs(percent - config.sft.select.min_percent) for percent in percents)

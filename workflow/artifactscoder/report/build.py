@@ -86,7 +86,7 @@ def _page(config: Config, results: Path, graph: Path, folder: Path) -> str:
         **_scores(config, found),
         judging=data.judges(results / "sft/agreement/agreement.parquet"),
         **_coverage(config, found),
-        **_duplicates(results, folder),
+        **_duplicates(config, results, folder),
         gallery=_gallery(config, found),
         **_corpus(config, results),
         **_cost(config, books),
@@ -176,7 +176,7 @@ def _coverage(config: Config, found: samples.Samples) -> dict[str, Any]:
     }
 
 
-def _duplicates(results: Path, folder: Path) -> dict[str, Any]:
+def _duplicates(config: Config, results: Path, folder: Path) -> dict[str, Any]:
     """Sizes of clusters, and examples whose code lies in data/duplicates.js."""
     rows = [
         {"cluster": f"{stage}: {label}", "clusters": sum(n for size, n in counts.items() if least <= size <= most)}
@@ -185,7 +185,7 @@ def _duplicates(results: Path, folder: Path) -> dict[str, Any]:
         for label, least, most in CLUSTERS
         if any(least <= size <= most for size in counts)
     ]
-    found = duplicates.examples(results / "sft/dedup", results / "sft/code")
+    found = duplicates.examples(results / "sft/dedup", results / "sft/code", config.mask)
     packs.write(folder, "duplicates", [[member["html"] for member in cluster["members"]] for cluster in found])
     label = "Clusters of near-duplicates by size"
     return {"clusters": charts.bars(rows, "cluster", "clusters", label) if rows else None, "duplicates": found}

@@ -13,6 +13,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from artifactscoder import ledger, tables
+from artifactscoder.html import mask
 from artifactscoder.report.accounts import shards
 
 LARGEST, MEMBERS = 8, 4  # clusters shown as examples, and dropped pages of each
@@ -28,11 +29,12 @@ def clusters(folder: Path) -> Counter[int]:
     return Counter((sizes + 1).tolist())
 
 
-def examples(folder: Path, pages: Path) -> list[dict[str, Any]]:
+def examples(folder: Path, pages: Path, masked: bool) -> list[dict[str, Any]]:
     """The largest clusters: `size`, and `members` as {id, alike, prompt, html}, the kept page first.
 
     `folder` holds the ledgers, `pages` the tables that entered. `alike` is the Jaccard similarity to the kept page;
-    that page has none, nor has one that is only built like it.
+    that page has none, nor has one that is only built like it. `masked`: secrets and personal data are, as sft/rules
+    would have done.
     """
     hashes, sizes = _sizes(folder)
     largest = heapq.nlargest(LARGEST, zip(sizes.tolist(), hashes.tolist(), strict=True))
@@ -53,6 +55,8 @@ def examples(folder: Path, pages: Path) -> list[dict[str, Any]]:
             continue
         for row in tables.rows(path, ["id", "prompt", "html"], batch=64):
             if row["id"] in of:
+                if masked:
+                    row, _ = mask.masked(row, ["prompt", "html"])
                 of[row["id"]] |= {"prompt": row["prompt"], "html": row["html"][:TEXT]}
     return [wanted[hash_] for _, hash_ in largest if wanted[hash_]["members"]]
 

@@ -56,15 +56,19 @@ const sample = {
 
   parts(id, row, entry) {
     const picture = gallery.picture_of(row);
-    const none = make("p", { class: "muted" }, entry.scores
-      ? "Beside this report lie code and picture of some scored pages only (report.pages)."
-      : "It was never scored, so it has neither picture nor code here.");
+    const muted = (text) => make("p", { class: "muted" }, text);
+    const some = (what) => `Its ${what} is not beside this report, which holds some only (report.pages).`;
+    const came = entry.life.some(({ step }) => step === "sft/dedup");
+    const no = {
+      picture: () => muted(entry.scores ? some("picture") : "It was never scored, so no picture of it was kept."),
+      code: () => muted(came ? some("code") : "No page came of it."),
+    };
     const look = make("div", { class: "look" }, make("h3", {}, "Picture"),
-      picture ? make("img", { src: picture, alt: `The page ${id}, as the browser showed it` }) : none.cloneNode(true),
+      picture ? make("img", { src: picture, alt: `The page ${id}, as the browser showed it` }) : no.picture(),
       make("h3", {}, "Request"), make("p", {}, entry.prompt || "The request was never written."),
       this.evidence(entry.evidence));
     const code = make("div", {}, make("h3", {}, "Code"),
-      entry.html ? make("pre", { tabindex: "0", "aria-label": "Code of the page" }, entry.html) : none);
+      entry.html ? make("pre", { tabindex: "0", "aria-label": "Code of the page" }, entry.html) : no.code());
     return make("div", { class: "parts" }, look, code, this.scores(entry), this.life(id, entry.life));
   },
 

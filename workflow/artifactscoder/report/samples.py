@@ -9,8 +9,9 @@ In: the SFT tables and ledgers, a shard (category) at a time. Out, in the folder
     pictures/CATEGORY/N.jpg  the pictures
 
 Every page has its life. Code and picture have `report.pages` of the scored ones: all, or where there are more a third
-each of the best, of those nearest to the threshold and of the worst. Memory: one shard's ledgers, `PACK` pages, and
-30 numbers for each scored page.
+each of the best, of those nearest to the threshold and of the worst. Of pages that were rejected before, a tenth of
+that number has its code, some of each verdict; secrets and personal data in them are masked as in sft/rules. Memory:
+one shard's ledgers, `PACK` pages, and 30 numbers for each scored page.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,13 @@ from numpy.typing import NDArray
 
 from artifactscoder import seeds, tables
 from artifactscoder.config import Config
+from artifactscoder.html import mask
 from artifactscoder.progress import Progress
 from artifactscoder.report import lives, packs
 from artifactscoder.report.accounts import shards
 
 PACK = 40  # pages in a file: some 300 KB
+AFTER_CODE = ("sft/dedup", "sft/rules", "sft/score")
 NO_SCORE = 255  # in the bytes of scores.js, where a score is worth 20 a point
 BINS = np.arange(0.0, 102.5, 2.5)  # of the weighted score [%]
 
@@ -118,7 +122,10 @@ def write(config: Config, results: Path, folder: Path) -> Samples:
         shard = table.stem
         category = names.get(shard, {"slug": shard, "name": shard})
         found = lives.lives(results, shard, category, places.get(shard, []), selected)
-        _shard(results, folder, shard, found, shown.get(shard), slugs, out, columns)
+        files = _Files(folder, shard, found, columns)
+        seen = _write_scored(results, files, shown.get(shard), out)
+        _write_unscored(config, results, files, seen, config.report.pages // (10 * len(names)))
+        files.close()
         progress.step()
     out.rows = len(columns.ids)
     packs.write(folder, "samples", columns.index())
@@ -133,78 +140,99 @@ def _shown(config: Config, results: Path) -> dict[str, NDArray[np.bool_]]:
     """For each shard which rows of sft/score are shown with code and picture."""
     by_shard = {path.stem: np.array(tables.column(path, "percent")) for path in shards(results / "sft/score")}
     percents = np.concatenate([np.empty(0), *by_shard.values()])
-    mask = np.ones(len(percents), bool)
+    chosen = np.ones(len(percents), bool)
     if len(percents) > config.report.pages:
-        mask[:] = False
+        chosen[:] = False
         orders = (-percents, np.abs(percents - config.sft.select.min_percent), percents)
         for left, order in zip((3, 2, 1), orders, strict=True):  # what two thirds share goes to the next one
             ranked = np.argsort(order, kind="stable")
-            free = ranked[~mask[ranked]]
-            mask[free[: (config.report.pages - int(mask.sum())) // left]] = True
+            free = ranked[~chosen[ranked]]
+            chosen[free[: (config.report.pages - int(chosen.sum())) // left]] = True
     ends = np.cumsum([len(one) for one in by_shard.values()])
-    parts = np.split(mask, ends[:-1]) if len(ends) else []
+    parts = np.split(chosen, ends[:-1]) if len(ends) else []
     return dict(zip(by_shard, parts, strict=True))
 
 
-def _shard(
-    results: Path,
-    folder: Path,
-    shard: str,
-    found: dict[str, list[lives.Stage]],
-    shown: NDArray[np.bool_] | None,
-    slugs: list[str],
-    out: Samples,
-    columns: _Columns,
-) -> None:
-    """Write a shard's files: the scored pages in their table's order, then those that were never scored."""
-    words: list[str] = []
-    pack: list[dict[str, Any]] = []
-    requests = _requests(results, shard)
-    first = len(columns.ids)
+class _Files:
+    """The files of a shard: entries in packs of `PACK`, requests in words.js, and a row of the columns for each."""
 
-    def add(id_: str, entry: dict[str, Any], percent: float | None = None, picture: str = "") -> None:
-        stages = found[id_]
-        place, kind = len(words), id_.rpartition("/")[2]
-        columns.add(id_, kind, lives.verdict(stages), percent, picture)
-        words.append(requests.get(id_, ""))
-        pack.append({"prompt": words[-1], "life": stages, **entry})
-        if place % PACK == PACK - 1:
-            packs.write(folder, f"pages/{shard}/{place // PACK}", pack)
-            pack.clear()
+    def __init__(self, folder: Path, shard: str, found: dict[str, list[lives.Stage]], columns: _Columns) -> None:
+        self.folder, self.shard, self.found, self.columns = folder, shard, found, columns
+        self.words: list[str] = []
+        self._pack: list[dict[str, Any]] = []
 
-    for number, row in enumerate(_scored(results, shard)):
-        if row["id"] not in found:
+    def picture(self, data: bytes) -> str:
+        """Write the picture of the next entry; returns the ending of its name."""
+        return packs.picture(self.folder, f"pictures/{self.shard}/{len(self.words)}", data).rpartition(".")[2]
+
+    def add(
+        self, id_: str, prompt: str, entry: dict[str, Any], percent: float | None = None, picture: str = ""
+    ) -> None:
+        stages = self.found[id_]
+        self.columns.add(id_, id_.rpartition("/")[2], lives.verdict(stages), percent, picture)
+        self.words.append(prompt)
+        self._pack.append({"prompt": prompt, "life": stages, **entry})
+        if len(self._pack) == PACK:
+            self._flush()
+
+    def close(self) -> None:
+        if self._pack:
+            self._flush()
+        packs.write(self.folder, f"pages/{self.shard}/words", self.words)
+        self.columns.shards.append((self.shard, len(self.words)))
+
+    def _flush(self) -> None:
+        packs.write(self.folder, f"pages/{self.shard}/{(len(self.words) - 1) // PACK}", self._pack)
+        self._pack = []
+
+
+def _write_scored(results: Path, files: _Files, shown: NDArray[np.bool_] | None, out: Samples) -> set[str]:
+    """The scored pages of a shard, in their table's order; returns their ids."""
+    slugs, seen = files.columns.slugs, set()
+    for number, row in enumerate(_scored(results, files.shard)):
+        if row["id"] not in files.found:
             continue  # the accounts name it
-        _count(out, row, found[row["id"]])
+        seen.add(row["id"])
+        _count(out, row, files.found[row["id"]])
         scores = [row[f"score:{slug}"] for slug in slugs]
-        columns.scores.append(np.array(scores, np.float32))
+        files.columns.scores.append(np.array(scores, np.float32))
         entry = {"scores": scores, "reasons": json.loads(row["reasons"]), "percent": row["percent"]}
         ending = ""
         if shown is not None and shown[number]:
             entry |= {"html": row["html"], "evidence": json.loads(row["evidence"])}
-            name = packs.picture(folder, f"pictures/{shard}/{len(words)}", row["screenshot"])
-            ending = name.rpartition(".")[2]
+            ending = files.picture(row["screenshot"])
             out.shown += 1
-        add(row["id"], entry, row["percent"], ending)
-    seen = set(columns.ids[first:])
-    for id_ in found:
-        if id_ not in seen:
-            add(id_, {})
-    if pack:
-        packs.write(folder, f"pages/{shard}/{(len(words) - 1) // PACK}", pack)
-    packs.write(folder, f"pages/{shard}/words", words)
-    columns.shards.append((shard, len(words)))
+        files.add(row["id"], row["prompt"], entry, row["percent"], ending)
+    return seen
+
+
+def _write_unscored(config: Config, results: Path, files: _Files, seen: set[str], most: int) -> None:
+    """The pages of a shard that were never scored, masked; some of each verdict, `most` in all, with their code."""
+    left = [id_ for id_ in files.found if id_ not in seen]
+    by_verdict: dict[tuple[str, str, str], list[str]] = {}
+    for id_ in left:
+        verdict = lives.verdict(files.found[id_])
+        if verdict[0] in AFTER_CODE:
+            by_verdict.setdefault(verdict, []).append(id_)
+    in_turn = (id_ for ids in zip_longest(*by_verdict.values()) for id_ in ids if id_ is not None)
+    wanted = set(islice(in_turn, most))
+    codes: dict[str, str] = {}
+    if wanted:
+        for row in tables.rows(results / f"sft/code/{files.shard}.parquet", ["id", "html"], batch=64):
+            if row["id"] in wanted:
+                codes[row["id"]] = row["html"]
+    requests = tables.rows(results / f"sft/variants/{files.shard}.parquet", ["id", "prompt"], batch=2000)
+    prompts = {row["id"]: row["prompt"] for row in requests if row["id"] not in seen}
+    for id_ in left:
+        row = {"prompt": prompts.get(id_, ""), "html": codes.get(id_, "")}
+        if config.mask:
+            row, _ = mask.masked(row, ["prompt", "html"])
+        files.add(id_, row["prompt"], {"html": row["html"]} if row["html"] else {})
 
 
 def _scored(results: Path, shard: str) -> Iterator[tables.Row]:
     table = results / f"sft/score/{shard}.parquet"
     return tables.rows(table, batch=32) if table.exists() else iter(())
-
-
-def _requests(results: Path, shard: str) -> dict[str, str]:
-    """The request of every page of a shard, by id."""
-    rows = tables.rows(results / f"sft/variants/{shard}.parquet", ["id", "prompt"], batch=2000)
-    return {row["id"]: row["prompt"] for row in rows}
 
 
 def _count(out: Samples, row: tables.Row, stages: list[lives.Stage]) -> None:
@@ -224,8 +252,8 @@ def _sum_up(out: Samples, columns: _Columns) -> None:
     scored = [n for n, percent in enumerate(columns.percents) if percent is not None]
     percents = np.array([columns.percents[n] for n in scored], float)
     inside = np.array([columns.verdicts[n][:2] == (lives.SELECT, "ok") for n in scored], bool)
-    for name, mask in (("in the set", inside), ("not in the set", ~inside)):
-        out.histogram[name] = np.histogram(percents[mask], BINS)[0].tolist()
+    for name, group in (("in the set", inside), ("not in the set", ~inside)):
+        out.histogram[name] = np.histogram(percents[group], BINS)[0].tolist()
     if len(scored) < 3:
         return
     table = np.stack(columns.scores)
