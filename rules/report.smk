@@ -1,4 +1,4 @@
-# The report. In: every table and ledger. Out: results/report/index.html, one self-contained page.
+# The report. In: every table and ledger. Out: results/report/index.html, a page, and data/ beside it.
 
 
 rule rulegraph:
@@ -26,19 +26,22 @@ rule report:
         + [rules.train_sft.output.curve, rules.train_grpo.output.curve],
         table=rules.eval_table.output.table,
     output:
-        f"{RESULTS}/report/index.html",
+        page=f"{RESULTS}/report/index.html",
+        data=directory(f"{RESULTS}/report/data"),
     log:
         "logs/report.log",
     benchmark:
         "benchmarks/report.tsv"
     container:
         image("data")
+    resources:
+        mem_mb=growing(4000),
     params:
         config=CONFIG_FILE,
         recipe=digest("report"),
-        results=subpath(output[0], ancestor=2),
+        results=subpath(output.page, ancestor=2),
     message:
         "report: one page that shows it all"
     shell:
         "artifactscoder report --config {params.config:q} --results {params.results:q}"
-        " --rulegraph {input.rulegraph:q} --output {output:q} 2> {log:q}"
+        " --rulegraph {input.rulegraph:q} --output {output.page:q} 2> {log:q}"

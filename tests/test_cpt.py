@@ -22,7 +22,7 @@ from artifactscoder.errors import UserError
 from artifactscoder.ledger import Ledger, Usage, beside
 from artifactscoder.llm.client import Client
 from artifactscoder.records import NODE, TEMPLATE
-from artifactscoder.report import data
+from artifactscoder.report import duplicates
 
 PAGE = "<html><head><title>Tea shop</title></head><body><h1>Tea shop</h1><p>Oolong, sencha, pu-erh.</p></body></html>"
 
@@ -372,4 +372,4 @@ def test_clusters_of_near_duplicates_are_counted_over_all_shards(tmp_path) -> No
             status, detail = ("rejected", f"0.91{n}0 like {twin}") if twin else ("ok", "")
             ledger.leave(f"{name}/{n}", status, "near_duplicate" if twin else "", detail)
         ledger.close()
-    assert data.clusters(tmp_path) == {2: 2, 4: 1}
+    assert duplicates.clusters(tmp_path) == {2: 2, 4: 1}

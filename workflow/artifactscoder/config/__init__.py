@@ -18,7 +18,15 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from artifactscoder import files
 from artifactscoder.config.base import Section
 from artifactscoder.config.data import CptSettings, DecontaminateSettings, RlSettings, SeedSettings, SftDataSettings
-from artifactscoder.config.engines import BudgetSettings, Endpoint, ImageSettings, RenderSettings, RewardSettings, Roles
+from artifactscoder.config.engines import (
+    BudgetSettings,
+    Endpoint,
+    ImageSettings,
+    RenderSettings,
+    ReportSettings,
+    RewardSettings,
+    Roles,
+)
 from artifactscoder.config.train import TRAINED, EvalSettings, TrainSettings
 from artifactscoder.errors import UserError
 
@@ -51,6 +59,7 @@ class Config(Section):
     reward: RewardSettings = RewardSettings()
     train: TrainSettings = TrainSettings()
     eval: EvalSettings = EvalSettings()
+    report: ReportSettings = ReportSettings()
     launcher: Literal["here", "slurm"] = Field(
         "here",
         description="Who starts training that needs several nodes or partitions: `here` this machine (or the one job "

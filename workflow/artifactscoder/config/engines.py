@@ -278,6 +278,17 @@ class RewardSettings(Section):
         return self
 
 
+class ReportSettings(Section):
+    """The page over a whole run; docs/report.md."""
+
+    pages: int = Field(
+        60_000,
+        ge=0,
+        description="Scored pages shown with code and picture (some 50 KB each beside the report): all, or where there "
+        "are more a third each of the best, the nearest to sft.select.min_percent and the worst.",
+    )
+
+
 class ImageSettings(Section):
     """Apptainer images of `--sdm apptainer`; each is named by the digest of its definition and locks."""
 

@@ -1,13 +1,15 @@
-"""report: `results/report/index.html`, one self-contained page over the whole run.
+"""report: `results/report/index.html`, the page over the whole run, and `data/` beside it.
 
-In: all tables and ledgers, the training curves, the rulegraph. Out: a page without scripts and without outside
-resources: the funnel with every count, why records left, the 25 scores, coverage of the 80 categories, tokens and
-seconds, the reward's parts over training, the models side by side, pages with prompts and scores, the rulegraph. What
-no model made is marked. Text of models is escaped; their pages are shown as pictures and as source, never run.
+In: all tables and ledgers, the training curves, the rulegraph. Out: a page that opens from disk and from any static
+server and loads nothing else: the funnel with every loss, why records left, the 25 scores, coverage, near-duplicates
+side by side, planned and actual cost, training, the models side by side, the rulegraph; and every page that was ever
+asked for, with picture, code, scores and life, to be searched and filtered. What no model made is marked. Text of
+models is escaped, or set as text; their pages are shown as pictures and as source, never run.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections import Counter
@@ -15,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from artifactscoder import files, seeds, tables
 from artifactscoder.config import Config
 from artifactscoder.llm import forecast
 from artifactscoder.progress import Progress
 from artifactscoder.recipe import STEPS
-from artifactscoder.report import accounts, charts, data, rulegraph
+from artifactscoder.report import accounts, charts, data, duplicates, funnel, packs, rulegraph, samples
 
+HERE = Path(__file__).parent
 CLUSTERS = [("2 pages", 2, 2), ("3 pages", 3, 3), ("4 to 9", 4, 9), ("10 to 99", 10, 99), ("100 and more", 100, 10**9)]
 REWARD_PARTS = {
     "score": "reward", "s_chk": "checklist", "s_sim": "similarity", "s_len": "length", "i_rep": "no loop",
@@ -32,79 +36,72 @@ WATCHED = {
     "blank": "next to nothing shown", "repetition": "in loops", "template": "another's skeleton",
     "directed": "speaks to the judge", "gap": "judge less rules", "failed": "could not be scored",
 }  # fmt: skip
+LOSS = {"loss": "training loss"}
 
 
 def run(config: Config, results: Path, graph: Path, output: Path) -> None:
-    """Write the report of everything under `results`."""
+    """Write the report of everything under `results` to `output`, and its data to `data/` beside that."""
     progress = Progress("report", None)
+    draft, folder = files.temporary(output.with_name("data")), output.with_name("data")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        page = _page(config, results, graph, draft)
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    files.write_bytes(output, page.encode())
+    progress.end(f"{output} ({len(page) / 1e6:.1f} MB)")
+
+
+def _page(config: Config, results: Path, graph: Path, folder: Path) -> str:
     books = accounts.collect(config, results)
-    scored = data.scores(config, results)
-    tiles, kinds = data.coverage(config, results)
-    rewards_path = results / "train/grpo/rewards.parquet"
-    rewards = data.rewards(rewards_path, REWARD_PARTS)
-    differing, steps = data.spread(rewards_path)
+    found = samples.write(config, results, folder)
     evaluation = data.evaluation(results)
     for compared in evaluation:
         drawn = [row for row in compared["rows"] if row["checklist"] is not None]
-        compared["chart"] = charts.draw(charts.models(drawn), "Checklist score by model") if drawn else ""
+        compared["chart"] = charts.models(drawn, f"Checklist score by model, {compared['name']}") if drawn else None
     problems = [problem for account in books for problem in account.problems]
     for problem in problems:
         print(f"report: the accounts do not balance: {problem}", file=sys.stderr)
-    environment = templates()
-    page = environment.get_template("template.html.j2").render(
+    shutil.copyfile(charts.library(), folder / "plotly.min.js")
+    template = templates().get_template("page.html.j2")
+    return template.render(
         made=time.strftime("%Y-%m-%d %H:%M"),
-        procedural=data.procedural(scored.makers),
-        makers=dict(scored.makers),
-        judges=dict(scored.judges),
+        style=Markup((HERE / "page.css").read_text()),
+        scripts=[Markup((HERE / name).read_text()) for name in ("page.js", "gallery.js", "sample.js")],
+        procedural=data.procedural(found.makers),
+        makers=dict(found.makers),
+        judges=dict(found.judges),
         tiny=config.train.tiny_model is not None,
         headline=_headline(results, books, evaluation),
         accounts=books,
         balanced=not problems,
         problems=problems,
         steps=STEPS,
-        funnel=charts.draw(charts.funnel(_funnel(books)), "Records by step: ok, rejected, failed"),
-        reasons=_chart_reasons(books),
-        levels=charts.draw(charts.levels(_levels(scored)), "Share of pages at each level, by dimension"),
-        percents=charts.draw(
-            charts.histogram(
-                [{"percent": value} for value in scored.percents],
-                "percent",
-                "weighted score [%]",
-                config.sft.select.min_percent,
-            ),
-            "Distribution of the weighted score",
-        ),
-        threshold=config.sft.select.min_percent,
+        funnel=charts.funnel(flows) if (flows := funnel.flows(books, len(seeds.variants(config)))) else None,
+        reasons=_reasons(books),
+        failures=_failures(config, results, books),
+        **_scores(config, found),
         judging=data.judges(results / "sft/agreement/agreement.parquet"),
-        tiles=_by_domain(tiles),
-        most=max(1, max(tile["pages"] for tile in tiles)),
-        kinds=charts.draw(charts.heat(kinds, "category", "kind", "pages"), "Selected pages by category and kind"),
+        **_coverage(config, found),
+        **_duplicates(config, results, folder),
+        gallery=_gallery(config, found),
         **_corpus(config, results),
-        tokens=_chart_sums(books, "tokens_out", "answer tokens"),
-        seconds=_seconds(books),
-        spending=_spending(config, books),
-        sft=_chart_curve(results / "train/sft/curve.parquet", {"loss": "training loss"}, "loss"),
-        cpt=_chart_curve(results / "train/cpt/curve.parquet", {"loss": "training loss"}, "loss"),
-        kl=_chart_curve(results / "train/grpo/curve.parquet", {"kl": "KL to the SFT model"}, "KL"),
-        watched=_chart_curve(results / "train/grpo/watch.parquet", WATCHED, "share of the step's answers"),
-        lengths=_chart_curve(results / "train/grpo/watch.parquet", {"tokens": "mean length"}, "tokens"),
-        trained=data.manifest(results / "train/grpo/manifest.json"),
-        grpo=charts.draw(charts.lines(rewards, "mean over the step's answers"), "Parts of the reward over training"),
-        differing=differing,
-        training_steps=steps,
+        **_cost(config, books),
+        **_training(results),
         evaluation=evaluation,
-        answers=data.side_by_side(config, results),
-        gallery=scored.gallery,
-        rulegraph=rulegraph.draw(graph),
+        answers=data.side_by_side(config, results, folder),
+        rulegraph=Markup(rulegraph.draw(graph)),
     )
-    files.write_bytes(output, page.encode())
-    progress.end(f"{output} ({len(page) / 1e6:.1f} MB)")
 
 
 def templates() -> Environment:
     """The templates of this folder; text of models is escaped, and a name that nothing fills is an error."""
-    loader = FileSystemLoader(Path(__file__).parent)
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
 
 
 def _headline(results: Path, books: list[accounts.Account], evaluation: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -118,6 +115,128 @@ def _headline(results: Path, books: list[accounts.Account], evaluation: list[dic
         ("CPT tokens", f"{tokens:,}"),
         (f"checklist, {best['model']}", f"{best['checklist'] or 0.0:.1f} %"),
     ]
+
+
+def _reasons(books: list[accounts.Account]) -> charts.Chart | None:
+    rows = [
+        {"reason": f"{account.step}: {reason or status}", "records": count, "status": status}
+        for account in books
+        for (status, reason), count in account.reasons.most_common()
+    ]
+    return charts.bars(rows, "reason", "records", "Records that left, by step and reason", "status") if rows else None
+
+
+def _failures(config: Config, results: Path, books: list[accounts.Account]) -> charts.Chart | None:
+    rows = data.failures(results, books, list(config.eval.models))
+    return charts.bars(rows, "cause", "pages", "Pages that did not render, by cause and step", "step") if rows else None
+
+
+def _scores(config: Config, found: samples.Samples) -> dict[str, Any]:
+    """The section on the 25 dimensions."""
+
+    def mean(slug: str) -> float:
+        counts = found.levels[slug]
+        return sum(level * count for level, count in counts.items()) / max(1, sum(counts.values()))
+
+    ordered = sorted(found.levels, key=mean, reverse=True)
+    rows = [
+        {"dimension": slug, "mean": mean(slug)}
+        | {level: found.levels[slug][float(level)] / max(1, found.votes) for level in charts.LEVELS}
+        for slug in ordered
+    ]
+    slugs = [dimension["slug"] for dimension in seeds.dimensions(config)]
+    names = [*slugs, "weighted score"]
+    least = config.sft.select.min_percent
+    edges = samples.BINS.tolist()
+    return {
+        "threshold": least,
+        "levels": charts.levels(rows, "Share of the judges' answers at each level, by dimension"),
+        "percents": charts.histogram(found.histogram, edges, least, "Distribution of the weighted score"),
+        "correlations": charts.heat(
+            names, names, found.correlations, "", "Correlation of the 25 scores and the weighted score", signed=True
+        )
+        if found.correlations
+        else None,
+    }
+
+
+def _coverage(config: Config, found: samples.Samples) -> dict[str, Any]:
+    """The map of categories and kinds, and the categories that this run leaves out."""
+    everything = config.model_copy(update={"sft": config.sft.model_copy(update={"categories": "all"})})
+    running, kinds = seeds.categories(config), [kind["slug"] for kind in seeds.variants(config)]
+    slugs = [row["slug"] for row in running]
+    values = [[found.cells[slug, kind] for kind in kinds] for slug in slugs]
+    empty = sum(value == 0 for row in values for value in row)
+    label = f"Pages in the set by category and kind: {len(slugs)} x {len(kinds)} cells, {empty} of them empty"
+    return {
+        "coverage": charts.heat(slugs, kinds, values, "pages", label),
+        "categories_running": len(slugs),
+        "cells_empty": empty,
+        "idle": [row["name"] for row in seeds.categories(everything) if row["slug"] not in set(slugs)],
+    }
+
+
+def _duplicates(config: Config, results: Path, folder: Path) -> dict[str, Any]:
+    """Sizes of clusters, and examples whose code lies in data/duplicates.js."""
+    rows = [
+        {"cluster": f"{stage}: {label}", "clusters": sum(n for size, n in counts.items() if least <= size <= most)}
+        for stage in ("cpt", "sft")
+        for counts in [duplicates.clusters(results / stage / "dedup")]
+        for label, least, most in CLUSTERS
+        if any(least <= size <= most for size in counts)
+    ]
+    found = duplicates.examples(results / "sft/dedup", results / "sft/code", config.mask)
+    packs.write(folder, "duplicates", [[member["html"] for member in cluster["members"]] for cluster in found])
+    label = "Clusters of near-duplicates by size"
+    return {"clusters": charts.bars(rows, "cluster", "clusters", label) if rows else None, "duplicates": found}
+
+
+def _gallery(config: Config, found: samples.Samples) -> dict[str, Any]:
+    """What the gallery says of itself and needs at once; the rest it reads from data/."""
+    return {
+        "rows": found.rows,
+        "pages": found.pages,
+        "shown": found.shown,
+        "files": found.files,
+        "megabytes": found.bytes / 1e6,
+        "settings": {
+            "threshold": config.sft.select.min_percent,
+            "dimensions": [[row["slug"], row["name"], row["weight"]] for row in seeds.dimensions(config)],
+            "categories": {row["slug"]: row["name"] for row in seeds.categories(config)},
+        },
+    }
+
+
+def _corpus(config: Config, results: Path) -> dict[str, Any]:
+    """The section on the data of continual pre-training."""
+    found = data.corpus(results)
+    names = {root["slug"]: root["name"] for root in seeds.cpt_roots(config)} | {"websight": "WebSight"}
+    ordered = sorted(found.groups.items(), key=lambda item: -item[1]["tokens"])
+    categories = [{"category": names.get(group, group), "tokens": counts["tokens"]} for group, counts in ordered]
+
+    def shares(counts: Counter[str], name: str, most: int) -> charts.Chart | None:
+        rows = [{name: key, "pages": count} for key, count in counts.most_common(most)]
+        return charts.bars(rows, name, "pages", f"Pages by {name}") if rows else None
+
+    return {
+        "sources": found.sources,
+        "corpus_pages": found.pages,
+        "categories": charts.bars(categories, "category", "tokens", "CPT tokens by category"),
+        "languages": shares(found.languages, "language", 12),
+        "libraries": shares(found.libraries, "library", 20),
+    }
+
+
+def _cost(config: Config, books: list[accounts.Account]) -> dict[str, Any]:
+    """Planned beside actual, and the seconds of jobs."""
+    spending = _spending(config, books)
+    names = {"planned": "planned", "actual": "actual"}
+    found: dict[str, Any] = {"spending": spending, "seconds": _seconds()}
+    for column, label in (("tokens_out", "Answer tokens"), ("requests", "Requests"), ("cost", "Cost")):
+        rows = [{"step": row["step"], **{name: row[name][column] for name in names}} for row in spending]
+        some = any(row[name] for row in rows for name in names)
+        found[f"planned_{column}"] = charts.pairs(rows, "step", names, label) if some else None
+    return found
 
 
 def _spending(config: Config, books: list[accounts.Account]) -> list[dict[str, Any]]:
@@ -143,46 +262,7 @@ def _spending(config: Config, books: list[accounts.Account]) -> list[dict[str, A
     ]
 
 
-def _funnel(books: list[accounts.Account]) -> list[dict[str, Any]]:
-    return [
-        {"step": account.step, "status": status, "records": account.counts[status], "rank": rank}
-        for account in books
-        for rank, status in enumerate(charts.STATUS)
-    ]
-
-
-def _chart_reasons(books: list[accounts.Account]) -> str:
-    rows = [
-        {"reason": f"{account.step}: {reason or status}", "records": count, "status": status}
-        for account in books
-        for (status, reason), count in account.reasons.most_common()
-    ]
-    return charts.draw(charts.bars(rows, "reason", "records", "status"), "Why records left") if rows else ""
-
-
-def _levels(scored: data.Scores) -> list[dict[str, Any]]:
-    def mean(slug: str) -> float:
-        counts = scored.levels[slug]
-        return sum(level * count for level, count in counts.items()) / max(1, sum(counts.values()))
-
-    return [
-        {
-            "dimension": f"{slug} ({mean(slug):.1f})",
-            "level": level,
-            "rank": rank,
-            "share": scored.levels[slug][float(level)] / max(1, scored.votes),
-        }
-        for slug in sorted(scored.levels, key=mean, reverse=True)
-        for rank, level in enumerate(charts.LEVELS)
-    ]
-
-
-def _chart_sums(books: list[accounts.Account], field: str, label: str) -> str:
-    rows = [{"step": a.step, label: getattr(a, field)} for a in books if getattr(a, field)]
-    return charts.draw(charts.bars(rows, "step", label), label) if rows else ""
-
-
-def _seconds(books: list[accounts.Account]) -> str:
+def _seconds() -> charts.Chart | None:
     """Wall seconds of the rules' jobs, as Snakemake measured them (its benchmark files), summed by step."""
     sums: dict[str, float] = {}
     for path in sorted(Path("benchmarks").rglob("*.tsv")):
@@ -191,46 +271,36 @@ def _seconds(books: list[accounts.Account]) -> str:
         if len(lines) > 1:
             name = "/".join(parts[:2]) if len(parts) > 1 else parts[0]
             sums[name] = sums.get(name, 0.0) + float(lines[1].split("\t")[0])
-    ordered = sorted(sums.items(), key=lambda item: -item[1])
-    rows: list[dict[str, object]] = [{"step": step, "seconds of jobs": round(value, 1)} for step, value in ordered]
-    return charts.draw(charts.bars(rows, "step", "seconds of jobs"), "Seconds by step") if rows else ""
+    rows = [{"step": step, "seconds": round(value, 1)} for step, value in sorted(sums.items(), key=lambda i: -i[1])]
+    return charts.bars(rows, "step", "seconds", "Seconds of jobs by step") if rows else None
 
 
-def _corpus(config: Config, results: Path) -> dict[str, Any]:
-    """The section on the data of continual pre-training."""
-    found = data.corpus(results)
-    names = {root["slug"]: root["name"] for root in seeds.cpt_roots(config)} | {"websight": "WebSight"}
-    ordered = sorted(found.groups.items(), key=lambda item: -item[1]["tokens"])
-    categories = [{"category": names.get(group, group), "tokens": counts["tokens"]} for group, counts in ordered]
-    sizes = [
-        {"cluster": f"{stage}: {label}", "clusters": sum(n for size, n in counts.items() if least <= size <= most)}
-        for stage in ("cpt", "sft")
-        for counts in [data.clusters(results / stage / "dedup")]
-        for label, least, most in CLUSTERS
-        if any(least <= size <= most for size in counts)
-    ]
-
-    def shares(counts: Counter[str], name: str, most: int) -> str:
-        rows = [{name: key, "pages": count} for key, count in counts.most_common(most)]
-        return charts.draw(charts.bars(rows, name, "pages"), f"Pages by {name}") if rows else ""
-
+def _training(results: Path) -> dict[str, Any]:
+    """The curves of all trainings, and the parts of the reward."""
+    path = results / "train/grpo/rewards.parquet"
+    differing, steps = data.spread(path)
+    parts = data.rewards(path, REWARD_PARTS)
+    label = "Parts of the reward over training"
     return {
-        "sources": found.sources,
-        "corpus_pages": found.pages,
-        "categories": charts.draw(charts.bars(categories, "category", "tokens"), "CPT tokens by category"),
-        "clusters": charts.draw(charts.bars(sizes, "cluster", "clusters"), "Near-duplicates by size") if sizes else "",
-        "languages": shares(found.languages, "language", 12),
-        "libraries": shares(found.libraries, "library", 20),
+        "trained": data.manifest(results / "train/grpo/manifest.json"),
+        "differing": differing,
+        "training_steps": steps,
+        "cpt": _curve(results / "train/cpt/curve.parquet", LOSS, "loss", "CPT: training loss"),
+        "sft": _curve(results / "train/sft/curve.parquet", LOSS, "loss", "SFT: training loss"),
+        "grpo": charts.lines(parts, "mean over the step's answers", label),
+        "kl": _curve(results / "train/grpo/curve.parquet", {"kl": "KL"}, "KL", "GRPO: KL to the SFT model"),
+        "watched": _curve(
+            results / "train/grpo/watch.parquet",
+            WATCHED,
+            "share of the step's answers",
+            "GRPO: shares of answers, and how far the judge is from the rules",
+        ),
+        "lengths": _curve(
+            results / "train/grpo/watch.parquet", {"tokens": "mean length"}, "tokens", "GRPO: mean length of answers"
+        ),
     }
 
 
-def _chart_curve(path: Path, names: dict[str, str], title: str) -> str:
+def _curve(path: Path, names: dict[str, str], unit: str, label: str) -> charts.Chart | None:
     rows = data.curve(path, names)
-    return charts.draw(charts.lines(rows, title, zero=False), title) if rows else ""
-
-
-def _by_domain(tiles: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    out: dict[str, list[dict[str, Any]]] = {}
-    for tile in tiles:
-        out.setdefault(tile["domain"], []).append(tile)
-    return out
+    return charts.lines(rows, unit, label, zero=False) if rows else None

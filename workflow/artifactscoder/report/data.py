@@ -2,134 +2,40 @@
 
 from __future__ import annotations
 
-import heapq
 import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import xxhash
-from numpy.typing import NDArray
-
-from artifactscoder import files, ledger, seeds, tables
+from artifactscoder import tables
 from artifactscoder.config import Config
 from artifactscoder.records import PROCEDURAL
-from artifactscoder.report.accounts import shards
+from artifactscoder.report import packs
+from artifactscoder.report.accounts import Account
 
 Rows = list[dict[str, Any]]
-BEST, BORDER, WORST = 24, 8, 8
 
 
-@dataclass
-class Scores:
-    """What the scored pages show together, and the ones for the gallery. `levels` counts single votes."""
-
-    pages: int = 0
-    votes: int = 0
-    makers: Counter[str] = field(default_factory=Counter)
-    judges: Counter[str] = field(default_factory=Counter)
-    levels: dict[str, Counter[float]] = field(default_factory=dict)
-    percents: list[float] = field(default_factory=list)
-    gallery: dict[str, Rows] = field(default_factory=dict)
-
-
-def scores(config: Config, results: Path) -> Scores:
-    """One pass over sft/score: level counts by dimension, percentages, and the pages of the gallery."""
-    slugs = [dimension["slug"] for dimension in seeds.dimensions(config)]
-    out = Scores(levels={slug: Counter() for slug in slugs})
-    selected = set(tables.column(results / "sft/select/sft_train.parquet", "id"))
-    small = ["id", "group", "percent", "maker", "judge", "votes"]
-    best: dict[str, list[tuple[float, str]]] = {}
-    worst: list[tuple[float, str]] = []
-    border: list[tuple[float, str]] = []
-    for path in shards(results / "sft/score"):
-        for row in tables.rows(path, small, batch=2000):
-            out.pages += 1
-            out.makers[row["maker"]] += 1
-            out.judges[row["judge"]] += 1
-            out.percents.append(row["percent"])
-            for vote in json.loads(row["votes"]):
-                out.votes += 1
-                for slug, score in vote["scores"].items():
-                    out.levels[slug][score] += 1
-            if row["id"] in selected:
-                best.setdefault(row["group"], []).append((-row["percent"], row["id"]))
-            worst.append((row["percent"], row["id"]))
-            border.append((abs(row["percent"] - config.sft.select.min_percent), row["id"]))
-            if len(worst) > 10_000:  # only the ends are shown
-                worst, border = heapq.nsmallest(WORST, worst), heapq.nsmallest(BORDER, border)
-    chosen = {
-        "best": _spread(best),
-        "borderline": [id_ for _, id_ in heapq.nsmallest(BORDER, border)],
-        "lowest": [id_ for _, id_ in heapq.nsmallest(WORST, worst)],
-    }
-    out.gallery = _cards(config, results, chosen, slugs, selected)
-    return out
-
-
-def _spread(best: dict[str, list[tuple[float, str]]]) -> list[str]:
-    """The best page of different tasks, from every category in turn, at most BEST."""
-    queues: list[list[str]] = []
-    for rows in best.values():
-        by_task: dict[str, str] = {}
-        for _, id_ in sorted(rows):
-            by_task.setdefault(id_.rpartition("/")[0], id_)
-        queues.append(list(by_task.values()))
-    rounds = range(max(map(len, queues), default=0))
-    return [queue[i] for i in rounds for queue in queues if i < len(queue)][:BEST]
-
-
-def _cards(
-    config: Config, results: Path, chosen: dict[str, list[str]], slugs: list[str], selected: set[str]
-) -> dict[str, Rows]:
-    wanted = {id_ for ids in chosen.values() for id_ in ids}
-    cards: dict[str, dict[str, Any]] = {}
-    for path in shards(results / "sft/score"):
-        if not wanted.intersection(tables.column(path, "id")):
-            continue
-        for row in tables.rows(path, batch=64):
-            if row["id"] in wanted:
-                cards[row["id"]] = {
-                    "id": row["id"],
-                    "prompt": row["prompt"],
-                    "percent": row["percent"],
-                    "maker": row["maker"],
-                    "selected": row["id"] in selected,
-                    "picture": files.data_url(row["screenshot"]),
-                    "html": row["html"],
-                    "scores": [(slug, row[f"score:{slug}"]) for slug in slugs],
-                    "reasons": json.loads(row["reasons"]),
-                }
-    return {name: [cards[id_] for id_ in ids if id_ in cards] for name, ids in chosen.items()}
-
-
-def coverage(config: Config, results: Path) -> tuple[Rows, Rows]:
-    """Selected pages for each of the 80 categories, and for each (category that ran, kind)."""
-    by_category: Counter[str] = Counter()
-    by_kind: Counter[tuple[str, str]] = Counter()
-    for row in tables.rows(results / "sft/select/sft_train.parquet", ["category", "kind"], batch=5000):
-        by_category[row["category"]] += 1
-        by_kind[(row["category"], row["kind"])] += 1
-    everything = config.model_copy(update={"sft": config.sft.model_copy(update={"categories": "all"})})
-    running = {row["slug"] for row in seeds.categories(config)}
-    tiles = [
-        {
-            "slug": row["slug"],
-            "name": row["name"],
-            "domain": row["domain"],
-            "pages": by_category[row["slug"]],
-            "runs": row["slug"] in running,
-        }
-        for row in seeds.categories(everything)
-    ]
-    kinds = [
-        {"category": row["slug"], "kind": kind["slug"], "pages": by_kind[(row["slug"], kind["slug"])]}
-        for row in seeds.categories(config)
-        for kind in seeds.variants(config)
-    ]
-    return tiles, kinds
+def failures(results: Path, books: list[Account], models: list[str]) -> Rows:
+    """Pages that did not render, or ran into a script error where one is enough: rows of step, cause, pages."""
+    found: Counter[tuple[str, str]] = Counter()
+    for account in books:
+        for (_, reason), count in account.reasons.items():
+            if reason.startswith("not_rendered_") or reason == "script_error":
+                found[account.step, reason.removeprefix("not_rendered_")] += count
+    for model in models:
+        for row in tables.rows(results / f"eval/render/{model}.parquet", ["rendered", "reason"], batch=1000):
+            if not row["rendered"]:
+                found[f"eval/render, {model}", row["reason"]] += 1
+    for row in tables.rows(results / "train/grpo/rewards.parquet", ["status", "i_render", "reason"], batch=5000):
+        if row["status"] == "ok" and row["i_render"] == 0:
+            found["train/grpo", row["reason"]] += 1
+    total: Counter[str] = Counter()
+    for (_, cause), count in found.items():
+        total[cause] += count
+    ordered = sorted(found.items(), key=lambda item: (-total[item[0][1]], item[0]))
+    return [{"step": step, "cause": cause, "pages": count} for (step, cause), count in ordered]
 
 
 def judges(path: Path) -> dict[str, Any]:
@@ -170,20 +76,6 @@ def corpus(results: Path) -> Corpus:
         out.languages.update(found["languages"])
         out.libraries.update(found["libraries"])
     return out
-
-
-def clusters(folder: Path) -> Counter[int]:
-    """How many clusters of near-duplicates there are of each size, the kept page counted, by the ledgers of a dedup.
-
-    A kept page is known by 64 bits of its id's digest: 8 bytes a dropped page, whatever the corpus.
-    """
-    twins: list[NDArray[np.uint64]] = [np.empty(0, np.uint64)]
-    for table in shards(folder):
-        rows = tables.rows(ledger.beside(table), ["status", "detail"], batch=5000)
-        ids = (row["detail"].partition(" like ")[2] for row in rows if row["status"] == "rejected")
-        twins.append(np.fromiter((xxhash.xxh3_64_intdigest(id_.encode()) for id_ in ids if id_), np.uint64))
-    _, sizes = np.unique(np.concatenate(twins), return_counts=True)
-    return Counter((sizes + 1).tolist())
 
 
 def curve(path: Path, names: dict[str, str]) -> Rows:
@@ -244,8 +136,8 @@ def evaluation(results: Path) -> list[dict[str, Any]]:
     return out
 
 
-def side_by_side(config: Config, results: Path, most: int = 6) -> Rows:
-    """For a few held-out tasks: the last picture and the score of each model's answer."""
+def side_by_side(config: Config, results: Path, folder: Path, most: int = 6) -> Rows:
+    """For a few held-out tasks: the last picture (written to `folder`) and the score of each model's answer."""
     by_task: dict[str, dict[str, Any]] = {}
     for model in config.eval.models:
         points = {
@@ -257,14 +149,10 @@ def side_by_side(config: Config, results: Path, most: int = 6) -> Rows:
             if key not in by_task and len(by_task) >= most:
                 continue
             task = by_task.setdefault(key, {"id": key, "prompt": row["prompt"], "answers": []})
-            task["answers"].append(
-                {
-                    "model": model,
-                    "reason": row["reason"],
-                    "points": points.get(row["id"]),
-                    "picture": files.data_url(row["screenshots"][-1]) if row["screenshots"] else "",
-                }
-            )
+            name = f"answers/{list(by_task).index(key)}-{len(task['answers'])}"
+            picture = packs.picture(folder, name, row["screenshots"][-1]) if row["screenshots"] else ""
+            answer = {"model": model, "reason": row["reason"], "points": points.get(row["id"]), "picture": picture}
+            task["answers"].append(answer)
     return list(by_task.values())
 
 
