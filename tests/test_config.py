@@ -82,3 +82,11 @@ def test_written_configuration_reads_back_to_the_same(tmp_path: Path) -> None:
     config = configs.load([CONFIG, Path("profiles/demo/recipe.yaml")])
     configs.write(config, tmp_path / "config.yaml")
     assert configs.load([tmp_path / "config.yaml"]) == config
+
+
+def test_a_configuration_read_again_is_the_same_to_the_last_digit(configure, tmp_path) -> None:
+    """Journals name requests and renderings by digests of settings, so 10 and 10.0 would be two."""
+    config = configure()
+    configs.write(config, tmp_path / "config.yaml")
+    again = configs.load([tmp_path / "config.yaml"])
+    assert json.dumps(again.model_dump(mode="json")) == json.dumps(config.model_dump(mode="json"))

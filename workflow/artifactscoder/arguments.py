@@ -104,6 +104,10 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     }),
     "jobs": ("--jobs", {"type": int, "default": 8, "help": "jobs at once that start a server of their own (8)"}),
     "json": ("--json", {"action": "store_true", "help": "as JSON"}),
+    "record": ("id", {"metavar": "ID", "help": "id of a table, or train/NAME/STEP"}),
+    "run_results": ("--results", {
+        "type": Path, "default": Path("results"), "help": "results of a run, with its config.yaml (results)",
+    }),
     "once": ("--once", {"action": "store_true", "help": "print once and end"}),
     "yes": ("--yes", {"action": "store_true", "help": "really remove; else it is only said what would go"}),
     "profile": ("--profile", {"type": Path, "default": Path("profiles/slurm"), "help": "profile (profiles/slurm)"}),

@@ -166,6 +166,10 @@ COMMANDS: dict[str, Command] = {
         "cluster.watch", "once", lambda m, c, a: m.run(c, a.once), "all shards under way, live: rate, tokens, cost"
     ),
     "status": Command("cluster.status", "", lambda m, c, a: m.run(c), "what runs now, how far, and what failed last"),
+    "trace": Command(
+        "trace", "record run_results json", lambda m, c, a: m.run(a.results, a.id, a.json),
+        "a record's whole life, each step proven from the journal",
+    ),
     "demo": Command("demo", "snakemake", lambda m, c, a: m.run(a.snakemake), "the whole line on this machine, offline"),
     "render serve": Command(
         "render.serve", "browsers host port rendezvous", lambda m, c, a: _serve(m, c, a), "the HTTP render service"
@@ -192,7 +196,7 @@ COMMANDS: dict[str, Command] = {
     "config yaml": Command("config", "", lambda m, c, a: _yaml(c), "the configuration as commented YAML"),
     "config schema": Command("config", "", lambda m, c, a: _schema(m), "the JSON schema of the configuration"),
 }  # fmt: skip
-NO_CONFIG = {"config keys", "config schema", "demo", "preflight"}
+NO_CONFIG = {"config keys", "config schema", "demo", "preflight", "trace"}
 
 
 def _tiny_model(module: Any, config: Any, args: Any) -> None:

@@ -89,6 +89,17 @@ async def run(config: Config, source: Path, shard: int, output: Path) -> Ledger:
         )
 
 
+def place(listed: list[dict[str, Any]], id_: str) -> int | None:
+    """The number of a row among those of all files, by its id; None for an id of none."""
+    first = 0
+    for entry in listed:
+        head, _, number = id_.rpartition("/")
+        if head == f"websight/{slug(Path(entry['path']).stem)}" and number.isdigit() and int(number) < entry["rows"]:
+            return first + int(number)
+        first += entry["rows"]
+    return None
+
+
 def between(listed: list[dict[str, Any]], start: int, end: int, pictures: bool) -> Iterator[Row]:
     """Rows `start` to `end` of all files in their order; row groups outside are not read."""
     wanted = [TEXT_COLUMN, IDEA, *([IMAGE] if pictures else [])]

@@ -80,6 +80,11 @@ async def answered(config: Config, client: Client, name: str, row: Row) -> list[
     return [Outcome(full["id"], usage=usage, row=full)]
 
 
+def decoded_usage(tokens: int) -> Usage:
+    """What an answer that transformers decoded is in the accounts."""
+    return Usage(attempts=1, tokens_out=tokens)
+
+
 def batch_key(config: Config, model: str, asked: list[list[Message]]) -> str:
     """The journal's key of a batch that transformers decodes; `model`: the folder's fingerprint.
 
@@ -110,7 +115,7 @@ async def _decoded(config: Config, input: Path, path: Path, name: str, output: P
                 for row, (text, count, finish) in zip(part, entry["answers"], strict=True):
                     full = with_answer(row, name, text, finish, count)
                     ledger.enter([full["id"]])
-                    ledger.leave(full["id"], "ok", usage=Usage(attempts=1, tokens_out=count))
+                    ledger.leave(full["id"], "ok", usage=decoded_usage(count))
                     writer.write(full)
                     progress.step()
             ledger.close()
