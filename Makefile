@@ -71,10 +71,18 @@ bench-dedup: setup-test ## near-duplicates against datasketch, rensa, datatrove 
 	  && .venv-dedup/bin/pip install -q --no-deps text-dedup==0.4.0; }
 	@PYTHONPATH= python bench/dedup.py --peers .venv-dedup/bin/python
 
-audit: setup ## draw the rulegraph of the demo into docs/
-	@snakemake demo --profile profiles/demo --rulegraph dot > docs/rulegraph.dot
-	@python -c "from pathlib import Path; from artifactscoder.report import rulegraph; \
-	  Path('docs/rulegraph.svg').write_text(rulegraph.draw(Path('docs/rulegraph.dot')))"
+# What is drawn and reported on: RUN="all --profile slurm" for a run of one's own.
+RUN ?= demo --profile profiles/demo
+audit: setup ## pictures of the workflow, Snakemake's report, an RO-Crate, what the last two runs differ in: results/audit/
+	@mkdir -p results/audit
+	@snakemake $(RUN) --rulegraph dot > results/audit/rulegraph.dot
+	@snakemake $(RUN) --filegraph > results/audit/filegraph.dot
+	@artifactscoder audit pictures --rulegraph results/audit/rulegraph.dot --filegraph results/audit/filegraph.dot \
+	  --output results/audit
+	@cp $(foreach name,rulegraph cpt sft rl train eval,results/audit/$(name).svg) docs/pictures/
+	@snakemake $(RUN) --quiet all --report results/audit/snakemake.html && echo results/audit/snakemake.html
+	@artifactscoder audit crate
+	@[ $$(ls results/audit/[0-9]*.json | wc -l) -lt 2 ] || artifactscoder audit diff
 
 lock: ## resolve envs/*.in again (needs uv)
 	@envs/lock.sh

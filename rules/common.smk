@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(workflow.basedir).parent
@@ -18,6 +19,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 mends.mend_sigterm()
+
+BEGAN = time.time()  # of this run: what is made later was made by it
 
 try:
     CONFIG = configs.from_dict(config, "the configuration")

@@ -108,6 +108,11 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "run_results": ("--results", {
         "type": Path, "default": Path("results"), "help": "results of a run, with its config.yaml (results)",
     }),
+    "audited": ("runs", {
+        "nargs": "*", "type": Path, "metavar": "RUN", "help": "two runs: files of RESULTS/audit, or results folders",
+    }),
+    "dot": ("--rulegraph", {"type": Path, "required": True, "help": "what `snakemake --rulegraph dot` prints"}),
+    "filegraph": ("--filegraph", {"type": Path, "help": "what `snakemake --filegraph` prints"}),
     "once": ("--once", {"action": "store_true", "help": "print once and end"}),
     "yes": ("--yes", {"action": "store_true", "help": "really remove; else it is only said what would go"}),
     "profile": ("--profile", {"type": Path, "default": Path("profiles/slurm"), "help": "profile (profiles/slurm)"}),

@@ -170,6 +170,17 @@ COMMANDS: dict[str, Command] = {
         "trace", "record run_results json", lambda m, c, a: m.run(a.results, a.id, a.json),
         "a record's whole life, each step proven from the journal",
     ),
+    "audit diff": Command(
+        "audit.diff", "audited run_results json", lambda m, c, a: m.run(a.results, a.runs, a.json),
+        "what two runs differ in, and what that made again",
+    ),
+    "audit pictures": Command(
+        "audit.pictures", "dot filegraph folder", lambda m, c, a: m.run(a.rulegraph, a.filegraph, a.folder),
+        "the workflow and each stage of it, drawn (SVG)",
+    ),
+    "audit crate": Command(
+        "audit.crate", "run_results", lambda m, c, a: m.run(a.results), "the whole run described as an RO-Crate"
+    ),
     "demo": Command("demo", "snakemake", lambda m, c, a: m.run(a.snakemake), "the whole line on this machine, offline"),
     "render serve": Command(
         "render.serve", "browsers host port rendezvous", lambda m, c, a: _serve(m, c, a), "the HTTP render service"
@@ -196,7 +207,9 @@ COMMANDS: dict[str, Command] = {
     "config yaml": Command("config", "", lambda m, c, a: _yaml(c), "the configuration as commented YAML"),
     "config schema": Command("config", "", lambda m, c, a: _schema(m), "the JSON schema of the configuration"),
 }  # fmt: skip
-NO_CONFIG = {"config keys", "config schema", "demo", "preflight", "trace"}
+NO_CONFIG = {
+    "config keys", "config schema", "demo", "preflight", "trace", "audit diff", "audit pictures", "audit crate",
+}  # fmt: skip
 
 
 def _tiny_model(module: Any, config: Any, args: Any) -> None:
