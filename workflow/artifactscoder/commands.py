@@ -181,6 +181,11 @@ COMMANDS: dict[str, Command] = {
     "audit crate": Command(
         "audit.crate", "run_results", lambda m, c, a: m.run(a.results), "the whole run described as an RO-Crate"
     ),
+    "publish": Command(
+        "publish", "published run_results licence push to prefix public",
+        lambda m, c, a: m.run(a.results, a.names, a.licence, a.push, a.to, a.prefix, a.public),
+        "datasets and models as folders with cards; to the Hub by --push",
+    ),
     "demo": Command("demo", "snakemake", lambda m, c, a: m.run(a.snakemake), "the whole line on this machine, offline"),
     "render serve": Command(
         "render.serve", "browsers host port rendezvous", lambda m, c, a: _serve(m, c, a), "the HTTP render service"
@@ -209,6 +214,7 @@ COMMANDS: dict[str, Command] = {
 }  # fmt: skip
 NO_CONFIG = {
     "config keys", "config schema", "demo", "preflight", "trace", "audit diff", "audit pictures", "audit crate",
+    "publish",
 }  # fmt: skip
 
 
