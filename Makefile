@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 DEMO_ROLES := workflow data render train
-TEST_ROLES := $(DEMO_ROLES) serve dev
+TEST_ROLES := $(DEMO_ROLES) serve dev docs
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Packages are installed uncompiled; what is used is compiled once, on its first use.
 unexport PYTHONDONTWRITEBYTECODE
