@@ -48,7 +48,7 @@ GROUPS = {
     "reward": "the reward of one page, part by part",
     "images": "the Apptainer images: build those missing, list all",
     "journal": "answers, tokens and cost by step; remove what no step asks for any more",
-    "config": "every key and its meaning; the configuration as YAML; its JSON schema",
+    "config": "every key and its meaning; the configuration as YAML; docs/config.md; the JSON schema",
 }
 
 
@@ -62,9 +62,8 @@ def _overview() -> str:
     lines.append("")
     for name in dict.fromkeys(name.split()[0] for name in COMMANDS if name.split()[0] not in STAGES):
         parts = [other.split()[1] for other in COMMANDS if other.startswith(f"{name} ")]
-        lines.append(
-            f"  {' '.join([name, '|'.join(parts)]).strip():<30}{GROUPS.get(name) or (_summary(name) if name in COMMANDS else '')}"
-        )
+        what = GROUPS.get(name) or (_summary(name) if name in COMMANDS else "")
+        lines.append(f"  {' '.join([name, '|'.join(parts)]).strip():<30}{what}")
     return (
         "usage: artifactscoder STAGE STEP [options]     artifactscoder STAGE [STEP] --help\n\n"
         "From seed categories to a front-end code model. Each step reads files and writes files; the workflow\n"

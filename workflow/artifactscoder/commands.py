@@ -210,11 +210,12 @@ COMMANDS: dict[str, Command] = {
     ),
     "config keys": Command("config", "", lambda m, c, a: _keys(m), "every key, its default and meaning"),
     "config yaml": Command("config", "", lambda m, c, a: _yaml(c), "the configuration as commented YAML"),
+    "config reference": Command("config", "", lambda m, c, a: _reference(m), "every key as a page: docs/config.md"),
     "config schema": Command("config", "", lambda m, c, a: _schema(m), "the JSON schema of the configuration"),
 }  # fmt: skip
 NO_CONFIG = {
-    "config keys", "config schema", "demo", "preflight", "trace", "audit diff", "audit pictures", "audit crate",
-    "publish",
+    "config keys", "config reference", "config schema", "demo", "preflight", "trace", "publish",
+    "audit diff", "audit pictures", "audit crate",
 }  # fmt: skip
 
 
@@ -297,6 +298,12 @@ def _keys(module: Any) -> None:
     from artifactscoder.config.reference import lines
 
     print("\n".join(lines(module.Config)))
+
+
+def _reference(module: Any) -> None:
+    from artifactscoder.config.reference import page
+
+    print(page(module.Config), end="")
 
 
 def _yaml(config: Any) -> None:
