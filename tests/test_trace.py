@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
 
@@ -184,6 +186,29 @@ def test_a_row_that_was_taken_out_is_noticed(run: Config) -> None:
         assert any("table and ledger agree" in doubt for doubt in traced(run, id_).doubts)
     finally:
         path.write_bytes(was)
+
+
+def test_a_record_that_vanished_from_table_and_ledger_alike_is_noticed(run: Config) -> None:
+    path = run.results / "sft/rules/game-puzzle.parquet"
+    was = {path: path.read_bytes(), beside(path): beside(path).read_bytes()}
+    id_ = tables.column(path, "id")[0]
+    try:
+        for each in was:
+            held = pq.read_table(each)
+            pq.write_table(held.filter(pa.compute.not_equal(held["id"], id_)), each)
+        assert any("is in the ledger" in doubt for doubt in traced(run, id_).doubts)
+    finally:
+        for each, data in was.items():
+            each.write_bytes(data)
+
+
+def test_what_has_not_run_yet_is_no_doubt(run: Config) -> None:
+    values = run.model_dump(mode="json")
+    shutil.copytree(run.results, run.results.parent / "half", dirs_exist_ok=True)
+    shutil.rmtree(run.results.parent / "half/sft/score")
+    values["results"] = str(run.results.parent / "half")
+    found = traced(configs.from_dict(values, "test"), ids(run, "sft/score")[0])
+    assert found.doubts == [] and found.stops[-1].step == "sft/score" and found.stops[-1].status == "none"
 
 
 def test_another_sample_s_row_in_the_training_set_is_noticed_by_the_manifest(run: Config) -> None:

@@ -8,7 +8,7 @@ prompt, a setting or an earlier table that is not what it was leads to a request
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -66,7 +66,7 @@ class Check:
 
 @dataclass
 class Stop:
-    """A record at one step. `status`: that of the ledger, or `none` where it never came."""
+    """A record at one step. `status`: that of the ledger, or `none` where it never came (the step has not run)."""
 
     step: str
     id: str
@@ -206,12 +206,18 @@ class Book:
             agree = (row is not None) == (line is not None and line["status"] == "ok")
             stop.check("table and ledger agree", agree, f"{stop.status} in the ledger, {_there(row)} in the table")
             stop.status = "ok" if row is not None and line is None else stop.status
+        elif path.exists() or beside(path).exists():
+            stop.check("what came from the step before is in the ledger", False, f"{path} knows nothing of it")
         return stop, row
 
     async def again(
         self, stop: Stop, row: Row | None, work: Awaitable[list[Outcome]], clients: Sequence[Recalled] = ()
     ) -> None:
-        """Do a step over again for one record, and compare."""
+        """Do a step over again for one record that came to it, and compare."""
+        if stop.status == "none":
+            if isinstance(work, Coroutine):
+                work.close()
+            return
         claim = (
             "row and ledger are what the recorded answer gives" if clients else "row and ledger are what the step gives"
         )
