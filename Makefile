@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Packages are installed uncompiled; what is used is compiled once, on its first use.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-test demo test check bench bench-llm bench-dedup audit lock containers containers-cpu clean test-kill test-train \
+.PHONY: help setup setup-test demo test check docs test-docs bench bench-llm bench-dedup audit lock containers containers-cpu clean test-kill test-train \
   test-render test-vllm cluster-up cluster-down test-cluster test-cluster-smoke
 
 help: ## list the commands
@@ -52,12 +52,19 @@ test-cluster-smoke: setup-test ## of those, the demo's whole line once; skipped 
 	  tests/cluster/up.sh && artifactscoder images build cpu > /dev/null && \
 	  python -m pytest -n 0 -m smoke; code=$$?; tests/cluster/down.sh; exit $$code
 
-check: setup-test ## formatting, lint and types
+check: setup-test ## formatting, lint, types, and the links of the docs
 	ruff format --check workflow tests bench
 	ruff check workflow tests bench
 	mypy
 	snakefmt --check workflow/Snakefile rules
 	REFERENCE_API_KEY=unused snakemake --lint
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+
+docs: setup-test ## the documentation as a site, every link checked: site/index.html
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict && echo site/index.html
+
+test-docs: setup-test ## docs/howto.md, run as it is written (a minute)
+	@python -m pytest -n 0 -m slow tests/test_howto.py
 
 bench: setup-test ## every benchmark, quick
 	@for file in bench/*.py; do python $$file --quick || exit; done
