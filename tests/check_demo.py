@@ -12,6 +12,7 @@ import statistics
 import sys
 from pathlib import Path
 
+from artifactscoder import config as configs
 from artifactscoder import tables, trace
 
 TRAIN = Path("results/train")
@@ -39,7 +40,7 @@ def main() -> int:
     if not gain["last"] - gain["first"] > gain["chance"]:
         wrong.append("the reward of grpo rose by no more than chance explains")
     for id_ in random.sample(every_id(), 10):
-        found = asyncio.run(trace.trace(trace.of_run(Path("results")), id_))
+        found = asyncio.run(trace.trace(configs.of_run(Path("results")), id_))
         print(f"trace {id_} ({found.kind}): {found.checked} checks, {len(found.doubts)} do not hold")
         wrong += found.doubts
     print(*wrong, sep="\n")

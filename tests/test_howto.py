@@ -22,10 +22,10 @@ JUDGE = "http://judge.example.org:8000/v1"
 
 ACCOUNTS = """
 from pathlib import Path
-from artifactscoder import trace
+from artifactscoder import config as configs
 from artifactscoder.report import accounts
 
-found = accounts.collect(trace.of_run(Path("results")), Path("results"))
+found = accounts.collect(configs.of_run(Path("results")), Path("results"))
 print(*[f"{one.step} {one.problems}" for one in found if one.step == "look/elements"])
 """
 

@@ -18,9 +18,11 @@ import pytest
 import small_run
 from artifactscoder import cli, tables, trace
 from artifactscoder import config as configs
+from artifactscoder.audit import record as audit_record
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 from artifactscoder.ledger import beside
+from artifactscoder.llm import prompts
 from artifactscoder.tables import Row
 from artifactscoder.trace import text
 from artifactscoder.trace.book import Stop
@@ -263,6 +265,37 @@ def test_a_seed_that_changed_since_is_said_to_be_so(run: Config, tmp_path: Path)
     assert len(doubts) == 1, doubts
     doubt = doubts[0]
     assert doubt.startswith("sft/tasks") and "not what it was when the step ran" in doubt
+
+
+def test_a_prompt_that_changed_since_the_last_run_is_named(
+    run: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after an edit of workflow/prompts: the step has not run again yet."""
+    results = tmp_path / "results"
+    shutil.copytree(run.results, results)
+    record = {"began": 1.0, "ended": 2.0, "well": True, "place": "/", "jobs": {}}
+    (results / "audit").mkdir()
+    (results / "audit/20261130T000000Z.json").write_text(json.dumps({**record, **audit_record.depends(run)}))
+    shutil.copytree(prompts.FOLDER, tmp_path / "prompts")
+    path = tmp_path / "prompts/sft_code.txt"
+    path.write_text(path.read_text().replace("### user\n", "### user\nPlease.\n"))
+    monkeypatch.setattr(prompts, "FOLDER", tmp_path / "prompts")
+    prompts.load.cache_clear()
+    try:
+        assert cli.main(["trace", ids(run, "sft/score")[0], "--results", str(results)]) == 1
+    finally:
+        prompts.load.cache_clear()
+    said = capsys.readouterr().out
+    assert "DOES NOT HOLD  sft/code: " in said and "changed since the last run: prompt sft_code\n" in said
+
+
+def test_results_that_were_moved_are_traced_where_they_are(run: Config, tmp_path: Path) -> None:
+    shutil.copytree(run.results, tmp_path / "elsewhere")
+    id_ = tables.column(run.results / "sft/select/sft_train.parquet", "id")[0]
+    assert cli.main(["trace", id_, "--results", str(tmp_path / "elsewhere")]) == 0
+    changed(tmp_path / "elsewhere/sft/select/sft_train.parquet", id_, answer_of)
+    doubts = traced(configs.of_run(tmp_path / "elsewhere"), id_).doubts
+    assert [doubt.split(": ")[0] for doubt in doubts] == ["sft/select", "train/sft"]
 
 
 def test_a_step_of_cpt_names_the_documents_that_it_read(run: Config) -> None:

@@ -47,10 +47,7 @@ COMPLETED, FAILED = "http://schema.org/CompletedActionStatus", "http://schema.or
 
 def run(results: Path) -> None:
     """Write the crate of the run in `results`."""
-    path = results / "config.yaml"
-    if not path.exists():
-        raise UserError(f"there is no file {path}, which a run writes; give its folder by --results")
-    build(configs.load([path]), results)
+    build(configs.of_run(results), results)
     print(results / "ro-crate-metadata.json")
 
 
@@ -155,7 +152,7 @@ def _steps(crate: ROCrate, results: Path) -> None:
 
 def _actions(crate: ROCrate, results: Path, workflow: Entity, given: list[Entity], made: list[Entity]) -> None:
     """An action a run; the last one stands for what is there now."""
-    records = [record.load(path) for path in record.every(results)]
+    records = [record.load(path) for path in record.every(results)] or record.before_records(results)
     actions = []
     for one in records:
         began = {path for job in one["jobs"].values() if job["ended"] >= one["began"] for path in job["outputs"]}
@@ -170,7 +167,7 @@ def _actions(crate: ROCrate, results: Path, workflow: Entity, given: list[Entity
             action["result"] = mine
         actions.append(action)
     if not actions:
-        raise UserError(f"{results}/audit holds no record of a run; `snakemake` leaves one when it has made something")
+        raise UserError(f"there is no record of a run in {results}/audit, and Snakemake knows of none in this folder")
     crate.root_dataset["mentions"] = actions
 
 

@@ -26,6 +26,7 @@ from artifactscoder.train import runs
 
 Record = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[3]
+METADATA = Path(".snakemake/metadata")
 CODE = ("workflow/**/*.py", "rules/*.smk", "workflow/Snakefile", "workflow/artifactscoder/**/*.j2")
 
 
@@ -39,16 +40,29 @@ def folder(config: Config) -> Path:
     return config.results / "audit"
 
 
-def write(config: Config, began: float, well: bool, metadata: Path = Path(".snakemake/metadata")) -> Path | None:
+def write(config: Config, began: float, well: bool, metadata: Path = METADATA) -> Path | None:
     """Write the record of a run that began at `began` [Unix time]; None, and no file, where it made nothing."""
     made = jobs(metadata, str(config.results))
     if not any(job["ended"] >= began for job in made.values()):
         return None
-    name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(began))
+    name = _name(began)
     record = {"name": name, "began": began, "ended": time.time(), "well": well, "place": str(Path.cwd())}
     path = folder(config) / f"{name}.json"
     files.write_bytes(path, json.dumps({**record, **depends(config), "jobs": made}, indent=1).encode())
     return path
+
+
+def before_records(results: Path, metadata: Path = METADATA) -> list[Record]:
+    """One run, as Snakemake's own records have it, for results that no run left a record of; none if it has none."""
+    made = jobs(metadata, str(results))
+    if not made:
+        return []
+    began, ended = min(job["began"] for job in made.values()), max(job["ended"] for job in made.values())
+    return [{"name": _name(began), "began": began, "ended": ended, "well": True, "jobs": made}]
+
+
+def _name(began: float) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(began))
 
 
 def depends(config: Config) -> Record:

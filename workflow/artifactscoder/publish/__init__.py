@@ -33,10 +33,7 @@ def run(
     public: bool = False,
 ) -> None:
     """Prepare the folders of `names`, or of all there is, and push them where that is asked."""
-    path = results / "config.yaml"
-    if not path.exists():
-        raise UserError(f"there is no file {path}, which a run writes; give its folder by --results")
-    config = configs.load([path])
+    config = configs.of_run(results)
     for name in names:
         if name not in NAMES:
             raise UserError(f"there is nothing called '{name}' to publish; there are {', '.join(NAMES)}")

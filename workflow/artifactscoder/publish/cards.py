@@ -78,7 +78,7 @@ def model(config: Config, name: str, licence: str) -> str:
     """The card of the model after the training `name`."""
     demo, told = config.train.tiny_model is not None, training(config, name)
     of = f"ArtifactsCoder after {NAMES[name]}"
-    table = _evaluation(config, name)
+    table = _evaluation(config)
     data = ModelCardData(
         license=licence,
         language=["en"],
@@ -216,7 +216,7 @@ def _curve(path: Path, name: str) -> dict[str, float | str]:
     return {"of": name, "first": statistics.fmean(values[:tenth]), "last": statistics.fmean(values[-tenth:])}
 
 
-def _evaluation(config: Config, name: str) -> list[dict[str, Any]]:
+def _evaluation(config: Config) -> list[dict[str, Any]]:
     path = config.results / "eval/table.parquet"
     return list(tables.rows(path)) if path.exists() else []
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from artifactscoder import config as configs
+from artifactscoder.audit import record
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 from artifactscoder.trace import answers, cpt, rl, sft, text, train
@@ -47,11 +48,12 @@ KINDS: tuple[Kind, ...] = (
 
 @dataclass
 class Trace:
-    """The way of one record."""
+    """The way of one record. `since`: where there is a doubt, prompts and seeds that changed after the last run."""
 
     id: str
     kind: str
     stops: list[Stop] = field(default_factory=list)
+    since: list[str] = field(default_factory=list)
 
     @property
     def doubts(self) -> list[str]:
@@ -65,7 +67,8 @@ class Trace:
     def to_dict(self) -> dict[str, Any]:
         """Fit for JSON."""
         stops = [stop.to_dict() for stop in self.stops]
-        return {"id": self.id, "kind": self.kind, "proven": not self.doubts, "doubts": self.doubts, "stops": stops}
+        return {"id": self.id, "kind": self.kind, "proven": not self.doubts, "doubts": self.doubts,
+                "changed_since": self.since, "stops": stops}  # fmt: skip
 
 
 async def trace(config: Config, id_: str) -> Trace:
@@ -76,6 +79,7 @@ async def trace(config: Config, id_: str) -> Trace:
                 found = Trace(id_, kind, await stops(book, id_))
             if kind != "checkpoint" and all(stop.status == "none" for stop in found.stops if stop.id == id_):
                 raise UserError(f"no table below {config.results} holds '{id_}'; its column `id` has those there are")
+            found.since = _changed(config) if found.doubts else []
             return found
     raise UserError(
         f"'{id_}' is the id of nothing in {config.results}: give one of a table's column `id`, or train/NAME/STEP; "
@@ -83,22 +87,32 @@ async def trace(config: Config, id_: str) -> Trace:
     )
 
 
-def of_run(results: Path) -> Config:
-    """The configuration that a run kept beside its results."""
-    path = results / "config.yaml"
-    if not path.exists():
-        raise UserError(f"there is no file {path}, which a run writes; give its folder by --results")
-    return configs.load([path])
+def _changed(config: Config) -> list[str]:
+    """Prompts and seeds that are not what they were at the end of the last run that left a record."""
+    records = record.every(config.results)
+    if not records:
+        return []
+    then, now = record.load(records[-1]), record.depends(config)
+    prompts = [f"prompt {name}" for name, digest in now["prompts"].items() if then["prompts"].get(name) != digest]
+    seeds = [
+        f"{path}: {line}"
+        for path, lines in now["seeds"].items()
+        for line, digest in lines.items()
+        if then["seeds"].get(path, {}).get(line) != digest
+    ]
+    return prompts + seeds
 
 
 async def run(results: Path, id_: str, as_json: bool) -> int:
     """Print the way of `id_`; returns 0 where all of it holds, else 1."""
-    found = await trace(of_run(results), id_)
+    found = await trace(configs.of_run(results), id_)
     if as_json:
         print(json.dumps(found.to_dict(), ensure_ascii=False, indent=1))
     else:
         print(text.lines(found.id, found.kind, found.stops))
         for doubt in found.doubts:
             print(f"DOES NOT HOLD  {doubt}")
+        if found.since:
+            print(f"changed since the last run: {', '.join(found.since[:12])}{' …' if len(found.since) > 12 else ''}")
         print(f"{found.checked} checks, " + (f"{len(found.doubts)} do not hold" if found.doubts else "all hold"))
     return 1 if found.doubts else 0

@@ -167,7 +167,12 @@ def _packed(book: Book, page: Row, shard: str, made: Stop) -> list[Stop]:
     number = tables.column(beside(name), "id").index(page["id"])
     reader = indexed.Reader(name)
     held = reader.tokens[int(reader.starts[number]) : int(reader.starts[number + 1])]
-    [(_, ids, detail)] = pack.Encoder(book.config, train.base(book.config))([row])
+    try:
+        encoder = pack.Encoder(book.config, train.base(book.config))
+    except UserError as error:
+        stop.check("its tokens are made again", False, str(error))
+        return out
+    [(_, ids, detail)] = encoder([row])
     stop.facts |= {"document": number, "tokens": len(held), "of": len(reader)}
     stop.check("the tokens are those of the page", np.array_equal(held, ids), "the page's tokens are others")
     stop.check("the ledger says so", (line["tokens_out"], line["detail"]) == (len(ids), detail), str(line["detail"]))

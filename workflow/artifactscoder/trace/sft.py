@@ -143,7 +143,12 @@ def _selected(book: Book, row: Row) -> list[Stop]:
     stop, chosen = book.stop("sft/select", path, row["id"])
     if stop.status == "none":
         return [stop]
-    size = tokens.count(tokens.load(train.base(config)), [f"{settings.system}\n{row['prompt']}\n{row['html']}"])[0]
+    try:
+        tokenizer = tokens.load(train.base(config))
+    except UserError as error:
+        stop.check("its tokens are counted again", False, str(error))
+        return [stop]
+    size = tokens.count(tokenizer, [f"{settings.system}\n{row['prompt']}\n{row['html']}"])[0]
     stop.facts |= {"percent": row["percent"], "tokens": size}
     reason = "below_min_percent" if row["percent"] < settings.min_percent else ""
     reason = reason or ("too_many_tokens" if size > settings.max_tokens else "")

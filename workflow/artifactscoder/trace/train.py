@@ -48,7 +48,7 @@ def stop(book: Book, name: str) -> Stop:
     out.facts |= {"started_from": told["model"]["path"], "settings": told["settings"]}
     data = told["data"] if name == "grpo" else {"": told["data"]}
     for part, one in data.items():
-        file, what = Path(one["path"]), f"{part} data".strip()
+        file, what = here(book, one["path"]), f"{part} data".strip()
         out.facts |= {what: str(file), f"sha256 of {what}": one["sha256"]}
         _file(out, f"the {what} is what was trained on", file, one["sha256"])
         if "tokens" in one and file.exists():
@@ -56,8 +56,15 @@ def stop(book: Book, name: str) -> Stop:
             there = [path for path in files if not path.exists()]
             same = not there and edges(files) == one["tokens"]
             out.check("the token files are what was trained on", same, f"{(there or files)[0]} and others are not")
-    _model(out, "it started from the model that stands there", told["model"])
+    _model(out, "it started from the model that stands there", here(book, told["model"]["path"]), told["model"])
     return out
+
+
+def here(book: Book, path: str) -> Path:
+    """A file or folder that a manifest names, in the results that are traced: they may have been moved since."""
+    parts = Path(path).parts
+    places = (book.results.joinpath(*parts[-n:]) for n in (3, 2))
+    return next((place for place in places if place.exists()), Path(path))
 
 
 def _file(out: Stop, claim: str, file: Path, digest: str) -> None:
@@ -68,8 +75,7 @@ def _file(out: Stop, claim: str, file: Path, digest: str) -> None:
         out.check(claim, found == digest, f"{file} has sha256 {found[:12]}, the manifest says {digest[:12]}")
 
 
-def _model(out: Stop, claim: str, said: dict[str, str]) -> None:
-    folder = Path(said["path"])
+def _model(out: Stop, claim: str, folder: Path, said: dict[str, Any]) -> None:
     if not (folder / "config.json").exists():
         out.check(claim, False, f"{folder} is not there")
     else:
@@ -85,7 +91,7 @@ def export(book: Book, name: str) -> Stop:
         out.status = "none"
         return out
     out.facts |= {key: told[key] for key in ("run", "final_step", "parameters", "fingerprint")}
-    _model(out, "the weights are those that were exported", {"path": str(folder), "fingerprint": told["fingerprint"]})
+    _model(out, "the weights are those that were exported", folder, told)
     of = manifest(book.results / "train" / name / "manifest.json") or {}
     out.check("it is the model of that training", told["run"] == of.get("run"), f"{told['run']}, not {of.get('run')}")
     return out
@@ -134,7 +140,7 @@ def _step(book: Book, name: str, number: int) -> Stop:
     if name == "grpo":
         _rewarded(book, out, number, found[0]["score"])
     elif name == "cpt":
-        out.facts["windows"] = _windows(told, number)
+        out.facts["windows"] = _windows(here(book, told["data"]["path"]), told, number)
     else:
         size = told["settings"]["batch_size"]
         out.facts["samples"] = f"{size} of {told['samples']}, {number * size} with those of the steps before"
@@ -155,10 +161,10 @@ def _rewarded(book: Book, out: Stop, number: int, score: float) -> None:
         out.check("the curve's score is the mean of the recorded rewards", same, f"{score:.4f}, and {mean:.4f}")
 
 
-def _windows(told: dict[str, Any], number: int) -> list[dict[str, Any]]:
+def _windows(path: Path, told: dict[str, Any], number: int) -> list[dict[str, Any]]:
     """The windows that a step of CPT read, and the documents in them."""
     settings = told["settings"]
-    mixture = windows.read(Path(told["data"]["path"]))
+    mixture = windows.read(path)
     sources, places = windows.order(mixture, told["windows"], settings["seed"])
     size, out = settings["batch_size"], []
     for place in range((number - 1) * size, number * size):
