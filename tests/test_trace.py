@@ -23,6 +23,7 @@ from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 from artifactscoder.ledger import beside
 from artifactscoder.llm import prompts
+from artifactscoder.records import DROPPED
 from artifactscoder.tables import Row
 from artifactscoder.trace import text
 from artifactscoder.trace.book import Stop
@@ -249,6 +250,26 @@ def test_weights_that_are_not_those_exported_are_noticed(run: Config) -> None:
         assert any(doubt.startswith("train/export: the weights") for doubt in traced(run, "train/sft").doubts)
     finally:
         path.write_bytes(was)
+
+
+def test_an_altered_reference_to_another_record_is_noticed_and_no_crash(run: Config) -> None:
+    """A prompt's template, a page's twin: ids that lead nowhere."""
+    id_ = tables.column(run.results / "cpt/code/games-play-00.parquet", "id")[0]
+    prompts_, dropped = (
+        run.results / "cpt/prompts/games-play-00.parquet",
+        run.results / "cpt/dedup/pairs/dropped.parquet",
+    )
+    was = {path: path.read_bytes() for path in (prompts_, dropped)}
+    try:
+        changed(prompts_, id_, edit("template", "templates/0999/01"))
+        assert any(doubt.startswith("cpt/prompts: the prompt is") for doubt in traced(run, id_).doubts)
+        prompts_.write_bytes(was[prompts_])
+        for twin in ("games-play/99/99/001", "websight/nowhere/0000001"):
+            tables.write(dropped, DROPPED, [{"id": id_, "twin": twin, "jaccard": 0.9, "reason": "near_duplicate"}])
+            assert any(doubt.startswith("cpt/dedup: its twin stands") for doubt in traced(run, id_).doubts)
+    finally:
+        for path, data in was.items():
+            path.write_bytes(data)
 
 
 def test_a_seed_that_changed_since_is_said_to_be_so(run: Config, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,12 +85,9 @@ def _against_the_tree(stop: Stop, one: Outcome) -> Outcome:
 async def _template(book: Book, id_: str) -> Stop:
     stop, row = book.stop("cpt/templates", book.table("cpt/templates", "templates"), id_)
     teacher = await book.client("cpt/templates", "all", "teacher")
-    number = id_.split("/")[1]
-    if stop.status == "none" or not number.isdigit():
-        raise UserError(f"there is no template '{id_}'; see {stop.table}")
 
     async def work() -> list[Outcome]:
-        found = await templates.batch(book.config, teacher, int(number))
+        found = await templates.batch(book.config, teacher, int(id_.split("/")[1]))
         late = stop.reason in ("not_needed", "near_duplicate")  # what other batches decided
         return [rejected(one, stop.reason, stop.detail) if late and one.id == id_ else one for one in found]
 
@@ -137,15 +135,17 @@ async def _websight(book: Book, id_: str) -> list[Stop]:
     if found is None:
         raise UserError(f"there is no row '{id_}' in the files that {source} lists")
     number, total = found, sum(file["rows"] for file in listed)
-    shards = config.cpt.websight.shards
-    shard = next(n for n in range(shards) if total * n // shards <= number < total * (n + 1) // shards)
-    name = f"{shard:04d}"
+    name = _shard_of(book, listed, number)
     teacher = await book.client("cpt/websight", name, "teacher")
     coder = await book.client("cpt/websight", name, "coder")
-    row = next(websight.between(listed, number, number + 1, teacher.settings.vision))
     seed = Stop("seed", id_, str(source), facts={"row": number, "of": total})
     stop, page = book.stop("cpt/websight", book.table("cpt/websight", f"websight-{name}"), id_)
-    await book.again(stop, page, websight.page(config, teacher, coder, row), [teacher, coder])
+    try:
+        row = next(websight.between(listed, number, number + 1, teacher.settings.vision))
+    except UserError as error:
+        stop.check("the row of WebSight is there", False, str(error))
+    else:
+        await book.again(stop, page, websight.page(config, teacher, coder, row), [teacher, coder])
     return [seed, stop] if page is None else [seed, stop, *_packed(book, page, f"websight-{name}", stop)]
 
 
@@ -194,19 +194,18 @@ def _mixed(book: Book, shard: str) -> Stop:
     return stop
 
 
+def _shard_of(book: Book, listed: list[dict[str, Any]], number: int) -> str:
+    """The WebSight shard of a row, by its number among those of all files."""
+    total, shards = sum(file["rows"] for file in listed), book.config.cpt.websight.shards
+    return next(f"{n:04d}" for n in range(shards) if total * n // shards <= number < total * (n + 1) // shards)
+
+
 def _table_of(book: Book, id_: str) -> Path:
-    """Where the page of an id stands."""
+    """Where the page of an id stands, if there is one."""
     if id_.startswith("websight/"):
         listed = json.loads((book.results / "cpt/websight/source.json").read_text())["files"]
-        number, total, shards = (
-            websight.place(listed, id_),
-            sum(f["rows"] for f in listed),
-            book.config.cpt.websight.shards,
-        )
-        for n in range(shards):
-            if number is not None and total * n // shards <= number < total * (n + 1) // shards:
-                return book.table("cpt/websight", f"websight-{n:04d}")
-        raise UserError(f"there is no row '{id_}' in WebSight's files")
+        return book.table("cpt/websight", f"websight-{_shard_of(book, listed, websight.place(listed, id_) or 0)}")
     root, leaf = id_.split("/")[0], id_.rpartition("/")[0]
     leaves = [row["id"] for row in tables.rows(book.table("cpt/tree", root), NODE.names) if row["leaf"]]
-    return book.table("cpt/code", f"{root}-{leaves.index(leaf) % book.config.cpt.prompts.shards:02d}")
+    shard = leaves.index(leaf) % book.config.cpt.prompts.shards if leaf in leaves else 0
+    return book.table("cpt/code", f"{root}-{shard:02d}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from artifactscoder import seeds, tables
 from artifactscoder.config import Config
+from artifactscoder.errors import UserError
 from artifactscoder.eval import generate, judge, render, score, tasks
 from artifactscoder.html.extract import extract
 from artifactscoder.llm import folder
@@ -76,7 +77,10 @@ def _task(book: Book, id_: str) -> tuple[Stop, Row | None]:
     source = one.path or book.results / "rl/parquet/rl_val.parquet"
     stop.facts["source"] = str(source)
     if row is not None:
-        found = next((r for r in tasks.rows(config, name, one, source) if r["id"] == id_), None)
+        try:
+            found = next((r for r in tasks.rows(config, name, one, source) if r["id"] == id_), None)
+        except UserError:
+            found = None
         expected = {**(found or {}), "set": name, "system": config.sft.select.system}
         claim = "the task is that of its source"
         stop.check(claim, *(differing(row, expected) if found else (False, f"it is not in {source}")))

@@ -19,7 +19,8 @@ from artifactscoder.trace.book import Book, Stop, differing
 
 def takes(config: Config, id_: str) -> bool:
     """Whether an id is a task's or a variant's."""
-    return id_.split("/")[0] in seeds.subcategories(config) and len(id_.split("/")) in (3, 4)
+    parts = id_.split("/")
+    return parts[0] in seeds.subcategories(config) and len(parts) in (3, 4) and parts[2].isdigit()
 
 
 async def stops(book: Book, id_: str) -> list[Stop]:
