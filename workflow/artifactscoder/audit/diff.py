@@ -60,8 +60,8 @@ class Difference:
 
 
 def compare(a: Record, b: Record) -> Difference:
-    """What changed from run `a` to run `b`. In one folder, made again is what began after `a` ended; of two folders,
-    what was made of something else."""
+    """What changed from run `a` to run `b`. In one folder, made again is what began at another time than in `a`; of two
+    folders, what was made of something else."""
     out = Difference(a["name"], b["name"], len(b["jobs"]), list(_changes(a, b)))
     out.gone = sorted(a["jobs"].keys() - b["jobs"].keys())
     one_place = a["place"] == b["place"]
@@ -69,7 +69,7 @@ def compare(a: Record, b: Record) -> Difference:
 
     def remade(name: str) -> bool:
         old, new = a["jobs"].get(name), b["jobs"][name]
-        return old is None or (new["began"] > old["ended"] if one_place else _unlike(old, new))
+        return old is None or (new["began"] != old["began"] if one_place else _unlike(old, new))
 
     made = {name for name in b["jobs"] if remade(name)}
     for name in sorted(made, key=lambda name: (b["jobs"][name]["began"], name)):
