@@ -35,8 +35,8 @@ def configured(folder: Path, **more: Any) -> Config:
             "categories": CATEGORIES,
             "subcategories": 2,
             "tasks": {"per_subcategory": 2},
-            "variants": {"kinds": ["layout", "minimalist", "real-time"]},
-            "select": {"min_percent": 50, "keep": 14},
+            "variants": {"kinds": ["layout", "real-time"]},
+            "select": {"min_percent": 50, "keep": 10},
         },
         "cpt": {
             "websight": {"shards": 1, "sample": 3},
@@ -48,7 +48,7 @@ def configured(folder: Path, **more: Any) -> Config:
         "rl": {"prompts": {"count": 8, "families": ["dashboards", "forms"]}, "parquet": {"validation": 0.25}},
         "eval": {"models": ["base"], "sampling": {"temperature": 0.0, "max_tokens": 24}, "interactions": 1},
         "train": {"tiny_model": {"vocab": 640, "layers": 1, "hidden": 32, "heads": 2, "kv_heads": 1}},
-        "render": {"width": 480, "height": 320},
+        "render": {"width": 480, "height": 320, "first_ms": 1000},
     }
     return configs.from_dict({**values, **more}, "the test's configuration")
 
@@ -125,7 +125,7 @@ def _trained(config: Config, results: Path, base: Path) -> None:
     for name, of in data.items():
         settings = getattr(config.train, name)
         told = {"step": name, "run": f"run-{name}", "final_step": 2, "model": model, "data": of}
-        facts = {"windows": 8, "length": 256} if name == "cpt" else {"samples": 14, "epochs": 1.0}
+        facts = {"windows": 8, "length": 256} if name == "cpt" else {"samples": 10, "epochs": 1.0}
         told |= {"settings": settings.model_dump(mode="json") | {"batch_size": 4}, "seconds": 1.0, **facts}
         runs.write_manifest(results / "train" / name / "manifest.json", told)
         export = results / "train" / name / "export"

@@ -77,8 +77,12 @@ def test_each_run_leaves_a_record_and_two_say_what_made_what_run_again(
         said = capsys.readouterr().out
         assert "changed: nothing" in said and "made again: 1 of 2 jobs" in said
 
+        rows[0]["brief"] += " Changed after the last run."
+        seeds.write_text("".join(json.dumps(row) + "\n" for row in rows))
         assert cli.main(["audit", "crate"]) == 0
         crate = ROCrate(folder / "results")
+        said = crate.mainEntity["description"]
+        assert said == f"Changed since the last run: {seeds}: {rows[0]['id']}."
         actions = crate.root_dataset["mentions"]
         assert len(actions) == 4 and all(action["instrument"].id == crate.mainEntity.id for action in actions)
 

@@ -67,7 +67,7 @@ def build(config: Config, results: Path) -> ROCrate:
         for url, (name, version) in PROFILES.items()
     ]
     crate.root_dataset["conformsTo"] = profiles
-    workflow = _workflow(crate, results)
+    workflow = _workflow(crate, config, results)
     given = [_file(crate, results, "config.yaml", "The configuration of this run, all files merged.")]
     given += _folder_files(crate, results, "audit/workflow/workflow/seeds", "seed")
     given += _folder_files(crate, results, "audit/workflow/workflow/prompts", "prompt")
@@ -92,7 +92,8 @@ def _copy(results: Path) -> None:
             shutil.copy(source, place)
 
 
-def _workflow(crate: ROCrate, results: Path) -> Entity:
+def _workflow(crate: ROCrate, config: Config, results: Path) -> Entity:
+    """The workflow as it stands now; what of it was another at the last run is said."""
     path = "audit/workflow/workflow/Snakefile"
     workflow = crate.add_workflow(results / path, path, main=True, lang="snakemake", gen_cwl=False)
     workflow["name"] = "ArtifactsCoder"
@@ -107,6 +108,8 @@ def _workflow(crate: ROCrate, results: Path) -> Entity:
         _file(crate, results, str(path.relative_to(results))) for path in sorted(results.glob("audit/workflow/rules/*"))
     ]
     workflow["hasPart"] = parts
+    if changed := record.changed_since(config):
+        workflow["description"] = f"Changed since the last run: {', '.join(changed)}."
     return workflow
 
 

@@ -161,6 +161,20 @@ def _decoded(name: Path) -> str | None:
         return None
 
 
+def changed_since(config: Config) -> list[str]:
+    """Prompts, seeds and rules that are not what they were at the end of the last run that left a record."""
+    records = every(config.results)
+    if not records:
+        return []
+    then, now = load(records[-1]), depends(config)
+    rules = {name: digest for name, digest in now["code"].items() if not name.endswith(".py")}
+    changed = [f"prompt {name}" for name, digest in now["prompts"].items() if then["prompts"].get(name) != digest]
+    for path, lines in now["seeds"].items():
+        was = then["seeds"].get(path, {})
+        changed += [f"{path}: {line}" for line, digest in lines.items() if was.get(line) != digest]
+    return changed + [name for name, digest in rules.items() if then["code"].get(name) != digest]
+
+
 def load(path: Path) -> Record:
     """A record by its file, or the last one of a results folder."""
     if path.is_dir():

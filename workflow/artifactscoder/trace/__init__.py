@@ -79,28 +79,12 @@ async def trace(config: Config, id_: str) -> Trace:
                 found = Trace(id_, kind, await stops(book, id_))
             if kind != "checkpoint" and all(stop.status == "none" for stop in found.stops if stop.id == id_):
                 raise UserError(f"no table below {config.results} holds '{id_}'; its column `id` has those there are")
-            found.since = _changed(config) if found.doubts else []
+            found.since = record.changed_since(config) if found.doubts else []
             return found
     raise UserError(
         f"'{id_}' is the id of nothing in {config.results}: give one of a table's column `id`, or train/NAME/STEP; "
         "`artifactscoder trace --help` shows one of each kind"
     )
-
-
-def _changed(config: Config) -> list[str]:
-    """Prompts and seeds that are not what they were at the end of the last run that left a record."""
-    records = record.every(config.results)
-    if not records:
-        return []
-    then, now = record.load(records[-1]), record.depends(config)
-    prompts = [f"prompt {name}" for name, digest in now["prompts"].items() if then["prompts"].get(name) != digest]
-    seeds = [
-        f"{path}: {line}"
-        for path, lines in now["seeds"].items()
-        for line, digest in lines.items()
-        if then["seeds"].get(path, {}).get(line) != digest
-    ]
-    return prompts + seeds
 
 
 async def run(results: Path, id_: str, as_json: bool) -> int:
