@@ -2,12 +2,12 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 DEMO_ROLES := workflow data render train
-TEST_ROLES := $(DEMO_ROLES) serve dev
+TEST_ROLES := $(DEMO_ROLES) serve dev docs
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Packages are installed uncompiled; what is used is compiled once, on its first use.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-test demo test check bench bench-llm bench-dedup audit lock containers containers-cpu clean test-kill test-train \
+.PHONY: help setup setup-test demo test check docs test-docs bench bench-llm bench-dedup audit lock containers containers-cpu clean test-kill test-train \
   test-render test-vllm cluster-up cluster-down test-cluster test-cluster-smoke
 
 help: ## list the commands
@@ -52,12 +52,19 @@ test-cluster-smoke: setup-test ## of those, the demo's whole line once; skipped 
 	  tests/cluster/up.sh && artifactscoder images build cpu > /dev/null && \
 	  python -m pytest -n 0 -m smoke; code=$$?; tests/cluster/down.sh; exit $$code
 
-check: setup-test ## formatting, lint and types
+check: setup-test ## formatting, lint, types, and the links of the docs
 	ruff format --check workflow tests bench
 	ruff check workflow tests bench
 	mypy
 	snakefmt --check workflow/Snakefile rules
 	REFERENCE_API_KEY=unused snakemake --lint
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+
+docs: setup-test ## the documentation as a site, every link checked: site/index.html
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict && echo site/index.html
+
+test-docs: setup-test ## docs/howto.md, run as it is written (a minute)
+	@python -m pytest -n 0 -m slow tests/test_howto.py
 
 bench: setup-test ## every benchmark, quick
 	@for file in bench/*.py; do python $$file --quick || exit; done
@@ -71,10 +78,18 @@ bench-dedup: setup-test ## near-duplicates against datasketch, rensa, datatrove 
 	  && .venv-dedup/bin/pip install -q --no-deps text-dedup==0.4.0; }
 	@PYTHONPATH= python bench/dedup.py --peers .venv-dedup/bin/python
 
-audit: setup ## draw the rulegraph of the demo into docs/
-	@snakemake demo --profile profiles/demo --rulegraph dot > docs/rulegraph.dot
-	@python -c "from pathlib import Path; from artifactscoder.report import rulegraph; \
-	  Path('docs/rulegraph.svg').write_text(rulegraph.draw(Path('docs/rulegraph.dot')))"
+# What is drawn and reported on: RUN="all --profile slurm" for a run of one's own.
+RUN ?= demo --profile profiles/demo
+audit: setup ## pictures of the workflow, Snakemake's report, an RO-Crate, what the last two runs differ in: results/audit/
+	@mkdir -p results/audit
+	@snakemake $(RUN) --rulegraph dot > results/audit/rulegraph.dot
+	@snakemake $(RUN) --filegraph > results/audit/filegraph.dot
+	@artifactscoder audit pictures --rulegraph results/audit/rulegraph.dot --filegraph results/audit/filegraph.dot \
+	  --output results/audit
+	@cp $(foreach name,rulegraph cpt sft rl train eval,results/audit/$(name).svg) docs/pictures/
+	@snakemake $(RUN) --quiet all --report results/audit/snakemake.html && echo results/audit/snakemake.html
+	@artifactscoder audit crate
+	@[ $$(ls results/audit/[0-9]*.json | wc -l) -lt 2 ] || artifactscoder audit diff
 
 lock: ## resolve envs/*.in again (needs uv)
 	@envs/lock.sh

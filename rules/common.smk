@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(workflow.basedir).parent
@@ -19,6 +20,8 @@ from snakemake.settings.types import DeploymentMethod
 
 guard.no_core_dumps()  # of Snakemake, and of all that it starts here or by Slurm
 mends.mend_sigterm()
+
+BEGAN = time.time()  # of this run: what is made later was made by it
 
 try:
     CONFIG = configs.from_dict(config, "the configuration")

@@ -1,16 +1,29 @@
-"""After `make demo`: whether its models learned. `python tests/check_demo.py` exits with 1 where one did not."""
+"""After `make demo`: whether its models learned, and whether the life of ten random records is proven.
+
+`python tests/check_demo.py` exits with 1 where not.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import statistics
 import sys
 from pathlib import Path
 
-from artifactscoder import tables
+from artifactscoder import config as configs
+from artifactscoder import tables, trace
 
 TRAIN = Path("results/train")
 LOSS = {"cpt": 0.85, "sft": 0.5}  # at most so much is left: the last tenth of the steps against the first
+
+
+def every_id() -> list[str]:
+    """What came to any step of the demo, and the answers that GRPO learned from."""
+    found = {id_ for path in Path("results").rglob("*.ledger.parquet") for id_ in tables.column(path, "id")}
+    rewards = tables.rows(TRAIN / "grpo/rewards.parquet", ["step", "sample"])
+    return sorted(found | {f"train/grpo/{row['step']}/{row['sample']}" for row in rewards})
 
 
 def main() -> int:
@@ -26,6 +39,10 @@ def main() -> int:
     print(f"grpo: reward {gain['first']:.3f} -> {gain['last']:.3f}, of which chance explains {gain['chance']:.3f}")
     if not gain["last"] - gain["first"] > gain["chance"]:
         wrong.append("the reward of grpo rose by no more than chance explains")
+    for id_ in random.sample(every_id(), 10):
+        found = asyncio.run(trace.trace(configs.of_run(Path("results")), id_))
+        print(f"trace {id_} ({found.kind}): {found.checked} checks, {len(found.doubts)} do not hold")
+        wrong += found.doubts
     print(*wrong, sep="\n")
     return int(bool(wrong))
 

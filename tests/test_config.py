@@ -10,7 +10,7 @@ import yaml
 
 from artifactscoder import config as configs
 from artifactscoder import recipe
-from artifactscoder.config.reference import as_yaml
+from artifactscoder.config.reference import as_yaml, lines, page
 from artifactscoder.errors import UserError
 
 CONFIG = Path("config.yaml")
@@ -82,3 +82,19 @@ def test_written_configuration_reads_back_to_the_same(tmp_path: Path) -> None:
     config = configs.load([CONFIG, Path("profiles/demo/recipe.yaml")])
     configs.write(config, tmp_path / "config.yaml")
     assert configs.load([tmp_path / "config.yaml"]) == config
+
+
+def test_a_configuration_read_again_is_the_same_to_the_last_digit(configure, tmp_path) -> None:
+    """Journals name requests and renderings by digests of settings, so 10 and 10.0 would be two."""
+    config = configure()
+    configs.write(config, tmp_path / "config.yaml")
+    again = configs.load([tmp_path / "config.yaml"])
+    assert json.dumps(again.model_dump(mode="json")) == json.dumps(config.model_dump(mode="json"))
+
+
+def test_the_reference_in_the_docs_is_that_of_the_typed_configuration() -> None:
+    text = page(configs.Config)
+    assert Path("docs/config.md").read_text() == text, "artifactscoder config reference > docs/config.md"
+    keys = [line.split(" = ")[0] for line in lines(configs.Config) if " = " in line.split("   ")[0]]
+    assert len(keys) > 300 and all(f"| `{key}` |" in text for key in keys)
+    assert all(line.count("|") - line.count("\\|") == 5 for line in text.splitlines() if line.startswith("|"))

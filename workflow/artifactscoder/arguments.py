@@ -104,6 +104,23 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     }),
     "jobs": ("--jobs", {"type": int, "default": 8, "help": "jobs at once that start a server of their own (8)"}),
     "json": ("--json", {"action": "store_true", "help": "as JSON"}),
+    "record": ("id", {"metavar": "ID", "help": "id of a table, or train/NAME/STEP"}),
+    "run_results": ("--results", {
+        "type": Path, "default": Path("results"), "help": "results of a run, with its config.yaml (results)",
+    }),
+    "audited": ("runs", {
+        "nargs": "*", "type": Path, "metavar": "RUN", "help": "two runs: files of RESULTS/audit, or results folders",
+    }),
+    "dot": ("--rulegraph", {"type": Path, "required": True, "help": "what `snakemake --rulegraph dot` prints"}),
+    "filegraph": ("--filegraph", {"type": Path, "help": "what `snakemake --filegraph` prints"}),
+    "published": ("names", {
+        "nargs": "*", "metavar": "NAME", "help": "dataset-sft, dataset-rl, model-cpt, model-sft, model-grpo (all)",
+    }),
+    "licence": ("--licence", {"default": "", "help": "the Hub's id of a licence: apache-2.0, cc-by-4.0, other ..."}),
+    "push": ("--push", {"action": "store_true", "help": "upload to the Hugging Face Hub; needs HF_TOKEN and --to"}),
+    "to": ("--to", {"default": "", "metavar": "OWNER", "help": "user or organisation of the Hub"}),
+    "prefix": ("--prefix", {"default": "", "help": "what names on the Hub begin with (artifactscoder)"}),
+    "public": ("--public", {"action": "store_true", "help": "visible to all; else only to OWNER"}),
     "once": ("--once", {"action": "store_true", "help": "print once and end"}),
     "yes": ("--yes", {"action": "store_true", "help": "really remove; else it is only said what would go"}),
     "profile": ("--profile", {"type": Path, "default": Path("profiles/slurm"), "help": "profile (profiles/slurm)"}),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ast
 import sys
+import textwrap
 from collections.abc import Coroutine
 from importlib import import_module
 from pathlib import Path
@@ -34,23 +35,49 @@ def _summary(name: str) -> str:
     return COMMANDS[name].summary or STEPS[name.replace(" ", "/")].summary
 
 
-def _overview(only: str = "") -> str:
-    """All subcommands, without the parts of a step (`dedup-pairs`); or those of one stage, with them."""
-    names = [name for name in COMMANDS if name.split()[0] == only or not (only or "-" in name)]
-    width = max(map(len, names))
-    lines: list[str] = []
-    stage, stages = "", {step.split("/")[0] for step in STEPS if "/" in step}
-    for name in names:
-        of = name.split()[0] if name.split()[0] in stages else ""  # what is no step stands together
-        if of != stage or not lines:
-            stage = of
-            lines.append("")
-        lines.append(f"  {name:<{width}}  {_summary(name)}")
+# What a stage does, and what a group of other subcommands does.
+STAGES = {
+    "cpt": "pages and tokens for continual pre-training",
+    "sft": "scored pages for supervised fine-tuning",
+    "rl": "prompts, checklists and reference pages for GRPO",
+    "train": "models, with verl",
+    "eval": "what the models are worth",
+}
+GROUPS = {
+    "audit": "what two runs differ in; pictures of the workflow; the run as an RO-Crate",
+    "render": "the HTTP render service; one page: verdict and pictures",
+    "reward": "the reward of one page, part by part",
+    "images": "the Apptainer images: build those missing, list all",
+    "journal": "answers, tokens and cost by step; remove what no step asks for any more",
+    "config": "every key and its meaning; the configuration as YAML; docs/config.md; the JSON schema",
+}
+
+
+def _overview() -> str:
+    """A line a stage with its steps, and a line for each other subcommand."""
+    lines = []
+    for stage, what in STAGES.items():
+        steps = [name.split()[1] for name in COMMANDS if name.startswith(f"{stage} ") and "-" not in name]
+        lines += [f"  {stage:<10}{what}", *textwrap.wrap(" ".join(steps), 100, initial_indent=" " * 12,
+                  subsequent_indent=" " * 12)]  # fmt: skip
+    lines.append("")
+    for name in dict.fromkeys(name.split()[0] for name in COMMANDS if name.split()[0] not in STAGES):
+        parts = [other.split()[1] for other in COMMANDS if other.startswith(f"{name} ")]
+        what = GROUPS.get(name) or (_summary(name) if name in COMMANDS else "")
+        lines.append(f"  {' '.join([name, '|'.join(parts)]).strip():<30}{what}")
     return (
         "usage: artifactscoder STAGE STEP [options]     artifactscoder STAGE [STEP] --help\n\n"
         "From seed categories to a front-end code model. Each step reads files and writes files; the workflow\n"
-        "(`snakemake -n` shows it) calls them in this order:\n" + "\n".join(lines) + "\n"
+        "(`snakemake -n` shows it) calls them in this order:\n\n" + "\n".join(lines) + "\n"
     )
+
+
+def _stage(only: str) -> str:
+    """All subcommands that begin with one word, each with what it does."""
+    names = [name for name in COMMANDS if name.split()[0] == only]
+    width = max(map(len, names))
+    lines = "\n".join(f"  {name:<{width}}  {_summary(name)}" for name in names)
+    return f"usage: artifactscoder {only} STEP [options]     artifactscoder {only} STEP --help\n\n{lines}\n"
 
 
 def _parser(name: str, command: Command) -> Parser:
@@ -92,8 +119,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         name, rest = _find(argv)
         if not name:
-            stages = {word.split()[0] for word in COMMANDS}
-            print(_overview(rest[0] if rest and rest[0] in stages else ""))
+            print(_stage(rest[0]) if rest and rest[0] in {word.split()[0] for word in COMMANDS} else _overview())
             return 0
         command = COMMANDS[name]
         args = _parser(name, command).parse_args(rest)

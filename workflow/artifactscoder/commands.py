@@ -166,6 +166,26 @@ COMMANDS: dict[str, Command] = {
         "cluster.watch", "once", lambda m, c, a: m.run(c, a.once), "all shards under way, live: rate, tokens, cost"
     ),
     "status": Command("cluster.status", "", lambda m, c, a: m.run(c), "what runs now, how far, and what failed last"),
+    "trace": Command(
+        "trace", "record run_results json", lambda m, c, a: m.run(a.results, a.id, a.json),
+        "a record's whole life, each step proven from the journal",
+    ),
+    "audit diff": Command(
+        "audit.diff", "audited run_results json", lambda m, c, a: m.run(a.results, a.runs, a.json),
+        "what two runs differ in, and what that made again",
+    ),
+    "audit pictures": Command(
+        "audit.pictures", "dot filegraph folder", lambda m, c, a: m.run(a.rulegraph, a.filegraph, a.folder),
+        "the workflow and each stage of it, drawn (SVG)",
+    ),
+    "audit crate": Command(
+        "audit.crate", "run_results", lambda m, c, a: m.run(a.results), "the whole run described as an RO-Crate"
+    ),
+    "publish": Command(
+        "publish", "published run_results licence push to prefix public",
+        lambda m, c, a: m.run(a.results, a.names, a.licence, a.push, a.to, a.prefix, a.public),
+        "datasets and models as folders with cards; to the Hub by --push",
+    ),
     "demo": Command("demo", "snakemake", lambda m, c, a: m.run(a.snakemake), "the whole line on this machine, offline"),
     "render serve": Command(
         "render.serve", "browsers host port rendezvous", lambda m, c, a: _serve(m, c, a), "the HTTP render service"
@@ -190,9 +210,13 @@ COMMANDS: dict[str, Command] = {
     ),
     "config keys": Command("config", "", lambda m, c, a: _keys(m), "every key, its default and meaning"),
     "config yaml": Command("config", "", lambda m, c, a: _yaml(c), "the configuration as commented YAML"),
+    "config reference": Command("config", "", lambda m, c, a: _reference(m), "every key as a page: docs/config.md"),
     "config schema": Command("config", "", lambda m, c, a: _schema(m), "the JSON schema of the configuration"),
 }  # fmt: skip
-NO_CONFIG = {"config keys", "config schema", "demo", "preflight"}
+NO_CONFIG = {
+    "config keys", "config reference", "config schema", "demo", "preflight", "trace", "publish",
+    "audit diff", "audit pictures", "audit crate",
+}  # fmt: skip
 
 
 def _tiny_model(module: Any, config: Any, args: Any) -> None:
@@ -274,6 +298,12 @@ def _keys(module: Any) -> None:
     from artifactscoder.config.reference import lines
 
     print("\n".join(lines(module.Config)))
+
+
+def _reference(module: Any) -> None:
+    from artifactscoder.config.reference import page
+
+    print(page(module.Config), end="")
 
 
 def _yaml(config: Any) -> None:

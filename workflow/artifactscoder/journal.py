@@ -66,10 +66,11 @@ class Paid:
 class Journal:
     """`async with Journal(folder) as journal`: `get(key)` is the recorded entry or None; `put(key, entry)` records."""
 
-    def __init__(self, folder: Path, shared: bool = False) -> None:
-        """`shared`: other processes write in the same folder, so its files are not folded."""
+    def __init__(self, folder: Path, shared: bool = False, frozen: bool = False) -> None:
+        """`shared`: other processes write in the same folder, so its files are not folded. `frozen`: only read."""
         self.folder = Path(folder)
         self.shared = shared
+        self.frozen = frozen
         self.paid = Paid()  # for all that is here, this process' and those before it
         self._before = Paid()
         self._index: dict[str, tuple[int, int, int]] = {}
@@ -84,7 +85,8 @@ class Journal:
         self._said = 0.0
 
     async def __aenter__(self) -> Journal:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.frozen:
+            self.folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(self.folder.glob("*.jsonl")):
             self._read(path)
         self._before = self.paid + Paid()
@@ -138,6 +140,8 @@ class Journal:
 
         `paid`: prompt tokens, answer tokens, money, seconds; for what had to be paid for.
         """
+        if self.frozen:
+            raise RuntimeError(f"{self.folder} is only read here")
         if key in self._index:
             return
         head: Entry = {"key": key, "paid": paid} if paid else {"key": key}
@@ -192,7 +196,7 @@ class Journal:
         paid, path = self.paid, self.folder / PAID
         if self.shared:
             paid, path = paid - self._before, path.with_name(f"{os.uname().nodename}-{os.getpid()}.{PAID}")
-        if paid.answers:
+        if paid.answers and not self.frozen:
             self._said = time.monotonic()
             files.write_bytes(path, orjson.dumps(paid), sync=False)
 
@@ -238,6 +242,6 @@ class Journal:
         if self._flusher is not None:
             await self._flusher
         self._say()
-        if kind is None and not self.shared:
+        if kind is None and not (self.shared or self.frozen):
             self.fold()
         self._close()

@@ -202,6 +202,14 @@ def load(paths: list[Path]) -> Config:
     return from_dict(merged, where=" + ".join(str(path) for path in paths))
 
 
+def of_run(results: Path) -> Config:
+    """The configuration that a run kept in its folder of results, wherever that stands now."""
+    path = results / "config.yaml"
+    if not path.exists():
+        raise UserError(f"there is no file {path}, which a run writes; give its folder by --results")
+    return load([path]).model_copy(update={"results": results})
+
+
 def write(config: Config, path: Path) -> None:
     """Write the whole configuration, defaults included, as YAML that `load` reads back to the same."""
     files.write_bytes(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).encode())

@@ -1,10 +1,11 @@
-"""Every key of the configuration in lines: dotted name, default, meaning."""
+"""Every key of the configuration in words: as lines, as commented YAML, and as a page of the documentation."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import Any, get_args
+from pathlib import PurePath
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
@@ -37,6 +38,93 @@ def _section(annotation: Any) -> type[BaseModel] | None:
 
 def _mapping(annotation: Any) -> bool:
     return getattr(annotation, "__origin__", None) is dict
+
+
+PAGE = """\
+# Configuration
+Every key, its type, its default and its meaning, as the code has them. The recipe at the paper's scale is
+`config.yaml`, which names each of them; a file of your own, given by `--configfile`, needs only what differs. A key
+that is not here is refused, and so is a value of another type. This page is made by
+`artifactscoder config reference > docs/config.md`.
+"""
+
+
+def page(model: type[BaseModel]) -> str:
+    """The page: a table a section."""
+    return PAGE + "\n".join(_tables(model, "", "")) + "\n"
+
+
+def _tables(model: type[BaseModel], prefix: str, about: str) -> Iterator[str]:
+    rows, sections = [], list[tuple[str, type[BaseModel], str]]()
+    for name, field in model.model_fields.items():
+        inner = _section(field.annotation)
+        if inner is None:
+            default = "" if field.is_required() else f"`{_plain(field.get_default(call_default_factory=True))}`"
+            meaning = _cell(field.description or "")
+            rows.append(
+                f"| `{prefix}{name}` | {_cell(_type(field))} | {default or 'none: must be given'} | {meaning} |"
+            )
+        else:
+            dotted = f"{prefix}{name}.NAME." if _mapping(field.annotation) else f"{prefix}{name}."
+            sections.append((dotted, inner, field.description or (inner.__doc__ or "").strip().splitlines()[0]))
+    yield ""
+    yield f"## {prefix.removesuffix('.') or 'At the top'}"
+    if about:
+        yield about
+        yield ""
+    if rows:
+        yield from ("| key | type | default | meaning |", "|---|---|---|---|", *rows)
+    for dotted, inner, meaning in sections:
+        yield from _tables(inner, dotted, meaning)
+
+
+def _type(field: Any) -> str:
+    """A field's type and its bounds, in words."""
+    words = _words(field.annotation)
+    signs = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
+    bounds = [
+        f"{word} {getattr(each, name):g}"
+        for each in field.metadata
+        for name, word in signs.items()
+        if isinstance(getattr(each, name, None), int | float)
+    ]
+    return " ".join([words, *bounds])
+
+
+def _words(annotation: Any) -> str:
+    names = {
+        "int": "whole number",
+        "float": "number",
+        "str": "text",
+        "bool": "true or false",
+        "Path": "path",
+        "Any": "any",
+    }
+    of = get_args(annotation)
+    if annotation is type(None) or annotation is None:
+        return "null"
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in of)
+    if get_origin(annotation) is Annotated:
+        return _words(of[0])
+    if get_origin(annotation) in (list, tuple):
+        return f"list of {_words(of[0])}" if of else "list"
+    if get_origin(annotation) is dict:
+        return f"{_words(of[0])} to {_words(of[1])}"
+    if of:
+        return " or ".join(dict.fromkeys(_words(part) for part in of))
+    return names.get(getattr(annotation, "__name__", ""), getattr(annotation, "__name__", "any"))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, PurePath):
+        value = str(value)
+    text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
+    return _cell(text.removesuffix("\n").removesuffix("\n...").strip())
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 HEAD = """\

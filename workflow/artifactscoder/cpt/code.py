@@ -11,6 +11,7 @@ from artifactscoder import tables
 from artifactscoder.config import Config
 from artifactscoder.ledger import Ledger
 from artifactscoder.llm import generate, pages, prompts
+from artifactscoder.llm.client import Client
 from artifactscoder.llm.generate import Outcome
 from artifactscoder.progress import Progress
 from artifactscoder.records import PAGE
@@ -19,19 +20,20 @@ from artifactscoder.tables import Row
 
 async def run(config: Config, input: Path, shard: str, output: Path) -> Ledger:
     """Ask for a page for every prompt of `input` and write table and ledger."""
-    prompt = prompts.load("cpt_code")
     async with generate.roles(config, "cpt/code", shard, "coder") as [coder]:
-
-        async def work(row: Row) -> list[Outcome]:
-            draft = {"id": row["id"], "group": row["root"], "kind": "tree", "prompt": row["prompt"]}
-            return [await pages.page(coder, prompt.fill(prompt=row["prompt"]), config.cpt.code.sampling, draft)]
-
         return await generate.in_order(
             tables.rows(input, ["id", "root", "prompt"]),
             lambda row: [row["id"]],
-            work,
+            lambda row: page(config, coder, row),
             output,
             PAGE,
             [coder],
             Progress(f"cpt/code {shard}", tables.count(input)),
         )
+
+
+async def page(config: Config, coder: Client, row: Row) -> list[Outcome]:
+    """The page of one prompt."""
+    messages = prompts.load("cpt_code").fill(prompt=row["prompt"])
+    draft = {"id": row["id"], "group": row["root"], "kind": "tree", "prompt": row["prompt"]}
+    return [await pages.page(coder, messages, config.cpt.code.sampling, draft)]

@@ -16,7 +16,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from artifactscoder import tables
@@ -34,8 +34,7 @@ _SIGNS = str.maketrans({"“": '"', "”": '"', "·": "-"})  # those that mark a
 def run(config: Config, tree: Path, templates: Path, shard: int, output: Path) -> Ledger:
     """Write the prompts of shard `shard` of one root."""
     settings = config.cpt.prompts
-    texts = [(row["id"], row["template"].translate(_SIGNS)) for row in tables.rows(templates, TEMPLATE.names)]
-    fillers = _fillers(config.seeds.cpt_fillers)
+    taken, values = texts(tables.rows(templates, TEMPLATE.names)), fillers(config.seeds.cpt_fillers)
     leaves = [row for row in tables.rows(tree, NODE.names) if row["leaf"]]
     if twice := [name for name, n in Counter(topic(leaf["path"]) for leaf in leaves).items() if n > 1]:
         raise UserError(f"{tree} holds {twice[0]} twice; make it again by cpt/tree, which lets a name stand once")
@@ -45,7 +44,7 @@ def run(config: Config, tree: Path, templates: Path, shard: int, output: Path) -
     with tables.Writer(output, PROMPT) as writer:
         for leaf in leaves:
             rng = random.Random(f"{config.seed}/{leaf['id']}")
-            drawn = draw(rng, leaf, texts, fillers, settings.per_leaf)
+            drawn = draw(rng, leaf, taken, values, settings.per_leaf)
             for number, (template, prompt) in enumerate(drawn, 1):
                 id_ = f"{leaf['id']}/{number:03d}"
                 ledger.enter([id_])
@@ -90,7 +89,13 @@ def draw(
             yield id_, prompt
 
 
-def _fillers(path: Path) -> dict[str, list[str]]:
+def texts(rows: Iterable[Row]) -> list[tuple[str, str]]:
+    """(id, text) of templates, without the signs that mark a topic."""
+    return [(row["id"], row["template"].translate(_SIGNS)) for row in rows]
+
+
+def fillers(path: Path) -> dict[str, list[str]]:
+    """The values of each placeholder."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         found = {row["slug"]: [str(value).translate(_SIGNS) for value in row["values"]] for row in rows}

@@ -72,16 +72,16 @@ async def run(config: Config, output: Path) -> Ledger:
     ledger = Ledger(beside(output))
     progress = Progress("cpt/templates", settings.count)
     taken = Taken(settings.threshold)
-    batch = 0
+    number = 0
     async with generate.roles(config, "cpt/templates", "all", "teacher") as [teacher]:
         with tables.Writer(output, TEMPLATE) as writer:
             for _ in range(settings.rounds):
                 missing = settings.count - writer.rows
                 if not missing:
                     break
-                numbers = range(batch, batch + ceil(missing / settings.per_request))
-                batch = numbers.stop
-                for outcomes in await asyncio.gather(*(_batch(config, teacher, n) for n in numbers)):
+                numbers = range(number, number + ceil(missing / settings.per_request))
+                number = numbers.stop
+                for outcomes in await asyncio.gather(*(batch(config, teacher, n) for n in numbers)):
                     ledger.enter(outcome.id for outcome in outcomes)
                     for outcome in outcomes:
                         if outcome.row is not None:
@@ -104,7 +104,8 @@ async def run(config: Config, output: Path) -> Ledger:
     return ledger
 
 
-async def _batch(config: Config, teacher: Client, number: int) -> list[Outcome]:
+async def batch(config: Config, teacher: Client, number: int) -> list[Outcome]:
+    """The templates of one request, one outcome a place; not yet compared with each other."""
     settings = config.cpt.templates
     ids = list(slots(f"templates/{number:04d}", settings.per_request))
     messages = prompts.load("cpt_templates").fill(batch=str(number + 1), count=str(settings.per_request))

@@ -70,7 +70,7 @@ async def run(config: Config, root: str, output: Path) -> Ledger:
                 # All nodes of a level are asked for at once; the endpoint bounds how many are in flight.
                 before = ledger.counts.copy()
                 answers = await asyncio.gather(
-                    *(_children(config, teacher, found[0]["brief"], parent, count) for parent in parents)
+                    *(children(config, teacher, found[0]["brief"], parent, count) for parent in parents)
                 )
                 parents = []
                 for outcomes in answers:
@@ -93,7 +93,8 @@ async def run(config: Config, root: str, output: Path) -> Ledger:
     return ledger
 
 
-async def _children(config: Config, teacher: Client, brief: str, parent: Row, count: int) -> list[Outcome]:
+async def children(config: Config, teacher: Client, brief: str, parent: Row, count: int) -> list[Outcome]:
+    """What is directly below `parent` (id and path), one outcome a place; not yet compared with the whole tree."""
     settings = config.cpt.tree
     ids = list(slots(parent["id"], count))
     messages = prompts.load("cpt_tree").fill(path=" > ".join(parent["path"]), brief=brief, count=str(count))

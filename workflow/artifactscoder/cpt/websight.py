@@ -79,9 +79,9 @@ async def run(config: Config, source: Path, shard: int, output: Path) -> Ledger:
     name = f"{shard:04d}"
     async with generate.roles(config, "cpt/websight", name, "teacher", "coder") as [teacher, coder]:
         return await generate.in_order(
-            _range(listed, start, end, teacher.settings.vision),
+            between(listed, start, end, teacher.settings.vision),
             lambda row: [row["id"]],
-            lambda row: _page(config, teacher, coder, row),
+            lambda row: page(config, teacher, coder, row),
             output,
             PAGE,
             [teacher, coder],
@@ -89,7 +89,18 @@ async def run(config: Config, source: Path, shard: int, output: Path) -> Ledger:
         )
 
 
-def _range(listed: list[dict[str, Any]], start: int, end: int, pictures: bool) -> Iterator[Row]:
+def place(listed: list[dict[str, Any]], id_: str) -> int | None:
+    """The number of a row among those of all files, by its id; None for an id of none."""
+    first = 0
+    for entry in listed:
+        head, _, number = id_.rpartition("/")
+        if head == f"websight/{slug(Path(entry['path']).stem)}" and number.isdigit() and int(number) < entry["rows"]:
+            return first + int(number)
+        first += entry["rows"]
+    return None
+
+
+def between(listed: list[dict[str, Any]], start: int, end: int, pictures: bool) -> Iterator[Row]:
     """Rows `start` to `end` of all files in their order; row groups outside are not read."""
     wanted = [TEXT_COLUMN, IDEA, *([IMAGE] if pictures else [])]
     first = 0
@@ -114,7 +125,8 @@ def _range(listed: list[dict[str, Any]], start: int, end: int, pictures: bool) -
         first = last
 
 
-async def _page(config: Config, teacher: Client, coder: Client, row: Row) -> list[Outcome]:
+async def page(config: Config, teacher: Client, coder: Client, row: Row) -> list[Outcome]:
+    """The page that is made of one row of WebSight."""
     settings = config.cpt.websight
     html = row[TEXT_COLUMN]
     if not html:

@@ -21,7 +21,7 @@ from artifactscoder.eval.tasks import TASKS
 from artifactscoder.journal import Journal
 from artifactscoder.ledger import Ledger, Usage, beside
 from artifactscoder.llm import folder, generate
-from artifactscoder.llm.client import Unusable
+from artifactscoder.llm.client import Client, Unusable
 from artifactscoder.llm.generate import Outcome, unusable
 from artifactscoder.llm.prompts import Message
 from artifactscoder.models import fingerprint
@@ -54,24 +54,10 @@ async def run(config: Config, input: Path, model: Path | None, name: str, output
 async def _asked(config: Config, input: Path, name: str, output: Path) -> Ledger:
     """By an endpoint."""
     async with generate.roles(config, "eval/generate", name, endpoints=[name]) as [client]:
-
-        async def work(row: Row) -> list[Outcome]:
-            messages = conversation(row["system"], row["prompt"])
-            try:
-                answer, usage, _ = await client.ask(messages, config.eval.sampling)
-            except Unusable as trouble:
-                if trouble.status == "failed":
-                    return unusable([f"{name}/{row['id']}"], trouble)
-                finish = "length" if trouble.reason == "truncated" else trouble.reason
-                full = _row(row, name, trouble.text, finish, trouble.usage.tokens_out)
-                return [Outcome(full["id"], usage=trouble.usage, row=full)]
-            full = _row(row, name, answer.text, answer.finish, answer.tokens_out)
-            return [Outcome(full["id"], usage=usage, row=full)]
-
         return await generate.in_order(
             tables.rows(input, TASKS.names),
             lambda row: [f"{name}/{row['id']}"],
-            work,
+            lambda row: answered(config, client, name, row),
             output,
             ANSWER,
             [client],
@@ -79,28 +65,57 @@ async def _asked(config: Config, input: Path, name: str, output: Path) -> Ledger
         )
 
 
+async def answered(config: Config, client: Client, name: str, row: Row) -> list[Outcome]:
+    """The answer of the endpoint to one task."""
+    messages = conversation(row["system"], row["prompt"])
+    try:
+        answer, usage, _ = await client.ask(messages, config.eval.sampling)
+    except Unusable as trouble:
+        if trouble.status == "failed":
+            return unusable([f"{name}/{row['id']}"], trouble)
+        finish = "length" if trouble.reason == "truncated" else trouble.reason
+        full = with_answer(row, name, trouble.text, finish, trouble.usage.tokens_out)
+        return [Outcome(full["id"], usage=trouble.usage, row=full)]
+    full = with_answer(row, name, answer.text, answer.finish, answer.tokens_out)
+    return [Outcome(full["id"], usage=usage, row=full)]
+
+
+def decoded_usage(tokens: int) -> Usage:
+    """What an answer that transformers decoded is in the accounts."""
+    return Usage(attempts=1, tokens_out=tokens)
+
+
+def batch_key(config: Config, model: str, asked: list[list[Message]]) -> str:
+    """The journal's key of a batch that transformers decodes; `model`: the folder's fingerprint.
+
+    The others of a batch belong to what names an answer: their lengths decide the padding.
+    """
+    identity = ["transformers", model, config.eval.sampling.model_dump(), config.seed]
+    batch = hashlib.sha256(orjson.dumps([identity, asked], option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+    return f"decoded/{batch}"
+
+
 async def _decoded(config: Config, input: Path, path: Path, name: str, output: Path) -> Ledger:
     """By transformers."""
-    settings, ledger = config.eval, Ledger(beside(output))
-    identity = ["transformers", fingerprint(path), settings.sampling.model_dump(), config.seed]
+    settings, ledger, weights = config.eval, Ledger(beside(output)), fingerprint(path)
     progress = Progress(f"eval/generate {name}", tables.count(input))
     model: folder.Folder | None = None
     async with Journal(config.journal / "eval/generate" / name) as journal:
         with tables.Writer(output, ANSWER) as writer:
             for part in tables.batches(input, TASKS.names, settings.batch):
                 asked = [conversation(row["system"], row["prompt"]) for row in part]
-                # The others of a batch belong to what names an answer: their lengths decide the padding.
-                batch = hashlib.sha256(orjson.dumps([identity, asked], option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
-                key = f"decoded/{batch}"
+                key = batch_key(config, weights, asked)
                 entry = journal.get(key)
                 if entry is None:
                     model = model or folder.Folder(path)
-                    entry = {"answers": model.answers(asked, settings.sampling, int(batch[:8], 16))}
+                    entry = {
+                        "answers": model.answers(asked, settings.sampling, int(key.removeprefix("decoded/")[:8], 16))
+                    }
                     await journal.put(key, entry)
                 for row, (text, count, finish) in zip(part, entry["answers"], strict=True):
-                    full = _row(row, name, text, finish, count)
+                    full = with_answer(row, name, text, finish, count)
                     ledger.enter([full["id"]])
-                    ledger.leave(full["id"], "ok", usage=Usage(attempts=1, tokens_out=count))
+                    ledger.leave(full["id"], "ok", usage=decoded_usage(count))
                     writer.write(full)
                     progress.step()
             ledger.close()
@@ -108,6 +123,7 @@ async def _decoded(config: Config, input: Path, path: Path, name: str, output: P
     return ledger
 
 
-def _row(task: Row, name: str, text: str, finish: str, count: int) -> Row:
+def with_answer(task: Row, name: str, text: str, finish: str, count: int) -> Row:
+    """The row of a task as the model `name` answered it."""
     kept = {key: value for key, value in task.items() if key != "system"}
     return {**kept, "id": f"{name}/{task['id']}", "model": name, "answer": text, "finish": finish, "tokens": count}

@@ -49,7 +49,7 @@ async def run(config: Config, input: Path, name: str, output: Path) -> Ledger:
         return await generate.in_order(
             tables.rows(input, RENDERED.names, batch=32),
             lambda row: [row["id"]],
-            lambda row: _judged(config, judges, row),
+            lambda row: judged(config, judges, row),
             output,
             JUDGED,
             judges,
@@ -64,7 +64,8 @@ def rendering(row: Row) -> Render | None:
     return Render(Verdict.from_dict(json.loads(row["render"])), row["screenshots"])
 
 
-async def _judged(config: Config, judges: list[Client], row: Row) -> list[Outcome]:
+async def judged(config: Config, judges: list[Client], row: Row) -> list[Outcome]:
+    """One rendering judged by all judges."""
     settings, render = config.reward, rendering(row)
     taken = Extraction(row["html"], row["extracted"])
     found = measure.Taken(taken, "" if render else row["reason"], components.i_rep(row["answer"]), row["tokens"])

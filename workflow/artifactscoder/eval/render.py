@@ -42,31 +42,31 @@ def looked(config: Config) -> RenderOptions:
 
 async def run(config: Config, input: Path, name: str, output: Path, browsers: int) -> Ledger:
     """Render every answer of `input` and write table and ledger."""
-    options = looked(config)
     async with (
         Journal(config.journal / "eval/render" / name) as journal,
-        RenderPool(options, browsers=browsers) as pool,
+        RenderPool(looked(config), browsers=browsers) as pool,
     ):
         recorded = RecordedPool(pool, journal)
-
-        async def work(row: Row) -> list[Outcome]:
-            taken = extract(row["answer"])
-            full = {**row, "html": taken.html, "extracted": taken.kind, "rendered": False, "render": "{}"}
-            if taken.kind in ("none", "truncated"):
-                reason = "no_page" if taken.kind == "none" else "truncated"
-                return [Outcome(row["id"], row={**full, "reason": reason, "screenshots": []})]
-            render = await recorded.render(taken.html)
-            verdict = render.verdict
-            full |= {"rendered": verdict.rendered, "reason": verdict.reason, "screenshots": render.screenshots}
-            return [Outcome(row["id"], row={**full, "render": json.dumps(verdict.to_dict())})]
-
         return await generate.in_order(
             tables.rows(input, ANSWER.names, batch=32),
             lambda row: [row["id"]],
-            work,
+            lambda row: rendered(recorded, row),
             output,
             RENDERED,
             [],
             Progress(f"eval/render {name}", tables.count(input)),
             window=4 * browsers,
         )
+
+
+async def rendered(recorded: RecordedPool, row: Row) -> list[Outcome]:
+    """One answer's page, extracted and rendered."""
+    taken = extract(row["answer"])
+    full = {**row, "html": taken.html, "extracted": taken.kind, "rendered": False, "render": "{}"}
+    if taken.kind in ("none", "truncated"):
+        reason = "no_page" if taken.kind == "none" else "truncated"
+        return [Outcome(row["id"], row={**full, "reason": reason, "screenshots": []})]
+    render = await recorded.render(taken.html)
+    verdict = render.verdict
+    full |= {"rendered": verdict.rendered, "reason": verdict.reason, "screenshots": render.screenshots}
+    return [Outcome(row["id"], row={**full, "render": json.dumps(verdict.to_dict())})]

@@ -17,9 +17,11 @@ from artifactscoder.eval.render import RENDERED
 from artifactscoder.html.directed import directed
 from artifactscoder.ledger import Ledger
 from artifactscoder.llm import generate
+from artifactscoder.llm.client import Client
 from artifactscoder.llm.generate import Outcome
 from artifactscoder.progress import Progress
 from artifactscoder.records import REAL, TEXT, columns
+from artifactscoder.seeds import Seed
 from artifactscoder.sft import score
 from artifactscoder.tables import Row
 
@@ -29,33 +31,37 @@ COMMON = ("id", "model", *LABELS)
 async def run(config: Config, input: Path, name: str, output: Path) -> Ledger:
     """Score every rendering of `input` and write table and ledger."""
     dimensions = seeds.dimensions(config)
-    columns_ = [f"score:{dimension['slug']}" for dimension in dimensions]
-    schema = columns(
-        **dict.fromkeys(COMMON, TEXT), percent=REAL, **dict.fromkeys(columns_, REAL), votes=TEXT, judge=TEXT
-    )
+    levels = dict.fromkeys(_names(dimensions), REAL)
+    schema = columns(**dict.fromkeys(COMMON, TEXT), percent=REAL, **levels, votes=TEXT, judge=TEXT)
     async with generate.roles(config, "eval/score", name, endpoints=config.judges) as judges:
-        nothing = {"percent": 0.0, **dict.fromkeys(columns_, 0.0), "votes": "[]"}
-        nothing["judge"] = ", ".join(dict.fromkeys(judge.maker for judge in judges))
-
-        async def work(row: Row) -> list[Outcome]:
-            render, kept = rendering(row), {key: row[key] for key in COMMON}
-            if render is None or not render.verdict.rendered or _begs(config, row["html"], render.verdict.visible_text):
-                return [Outcome(row["id"], row={**kept, **nothing})]
-            [outcome] = await score.scores(config, judges, dimensions, row, render)
-            if outcome.row is not None:
-                outcome.row = {name: outcome.row[name] for name in schema.names}
-            return [outcome]
-
         return await generate.in_order(
             tables.rows(input, RENDERED.names, batch=32),
             lambda row: [row["id"]],
-            work,
+            lambda row: judged(config, judges, dimensions, row),
             output,
             schema,
             judges,
             Progress(f"eval/score {name}", tables.count(input)),
             per_row=config.sft.score.times * len(score.groups(dimensions, config.sft.score.group)),
         )
+
+
+async def judged(config: Config, judges: list[Client], dimensions: list[Seed], row: Row) -> list[Outcome]:
+    """One rendering judged on all dimensions."""
+    render, kept = rendering(row), {key: row[key] for key in COMMON}
+    judge = ", ".join(dict.fromkeys(judge.maker for judge in judges))
+    if render is None or not render.verdict.rendered or _begs(config, row["html"], render.verdict.visible_text):
+        nothing = {"percent": 0.0, **dict.fromkeys(_names(dimensions), 0.0), "votes": "[]", "judge": judge}
+        return [Outcome(row["id"], row={**kept, **nothing})]
+    [outcome] = await score.scores(config, judges, dimensions, row, render)
+    if outcome.row is not None:
+        taken = ("percent", *_names(dimensions), "votes", "judge")
+        outcome.row = {**kept, **{name: outcome.row[name] for name in taken}}
+    return [outcome]
+
+
+def _names(dimensions: list[Seed]) -> list[str]:
+    return [f"score:{dimension['slug']}" for dimension in dimensions]
 
 
 def _begs(config: Config, html: str, seen: str) -> bool:

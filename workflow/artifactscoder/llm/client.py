@@ -27,7 +27,7 @@ from artifactscoder.llm import drain
 from artifactscoder.llm.budget import Budget
 from artifactscoder.llm.endpoint import open_endpoint
 from artifactscoder.llm.prompts import Message
-from artifactscoder.llm.request import Answer, Refused, Request
+from artifactscoder.llm.request import Answer, Asks, Refused, Request
 
 Form = TypeVar("Form", bound=BaseModel)
 SAMPLE = 1000  # places in the journal for the re-asks of one sample
@@ -53,15 +53,18 @@ def request_key(identity: dict[str, str], request: Request) -> str:
 class Client:
     """One role of the configuration (or the `endpoint` of that name), answering through one journal.
 
-    `asked` counts the requests that went to the endpoint, `recalled` those that the journal answered.
+    `asked` counts the requests that went to the endpoint, `recalled` those that the journal answered. `asks`: who is
+    asked in the endpoint's stead.
     """
 
-    def __init__(self, config: Config, role: str, journal: Journal, endpoint: str = "") -> None:
+    def __init__(
+        self, config: Config, role: str, journal: Journal, endpoint: str = "", asks: Asks | None = None
+    ) -> None:
         self.name, self.settings = (endpoint, config.endpoints[endpoint]) if endpoint else config.endpoint(role)
         self.journal = journal
         self.asked = self.recalled = 0
         self._budget = Budget(config.budget, config.journal, journal)
-        self._endpoint = open_endpoint(self.name, self.settings, journal.folder)
+        self._endpoint = asks or open_endpoint(self.name, self.settings, journal.folder)
 
     @property
     def maker(self) -> str:

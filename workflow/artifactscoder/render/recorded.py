@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Protocol
 
 from artifactscoder.journal import Journal
 from artifactscoder.render import mirror
-from artifactscoder.render.page import Render
-from artifactscoder.render.pool import RenderPool
+from artifactscoder.render.page import Render, RenderOptions
 
 VERSION = 2  # raised when the engine sees pages differently
+
+
+class Renders(Protocol):
+    """What renders: a RenderPool, or what stands in its place."""
+
+    options: RenderOptions
+
+    async def render(self, html: str) -> Render: ...
 
 
 class RecordedPool:
     """A RenderPool behind a journal."""
 
-    def __init__(self, pool: RenderPool, journal: Journal) -> None:
+    def __init__(self, pool: Renders, journal: Journal) -> None:
         self.pool = pool
         self.journal = journal
         held = mirror.load().digest if pool.options.mirror else None

@@ -19,6 +19,7 @@ from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 from artifactscoder.ledger import Ledger, beside
 from artifactscoder.records import RL_PROMPT
+from artifactscoder.tables import Row
 
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 SCHEMA = pa.schema(
@@ -65,24 +66,27 @@ def run(config: Config, prompts: Path, valid: Path, train: Path, val: Path) -> L
             writer = val_rows if split == "val" else train_rows
             ledger.enter([row["id"]])
             ledger.leave(row["id"], "ok", detail=split)
-            writer.write(
-                {
-                    "data_source": "artifactscoder",
-                    "prompt": [
-                        {"role": "system", "content": config.sft.select.system},
-                        {"role": "user", "content": row["prompt"]},
-                    ],
-                    "ability": "html",
-                    "reward_model": {"style": "rule", "ground_truth": page["html"]},
-                    "extra_info": {
-                        "index": writer.rows,
-                        "id": row["id"],
-                        "task": row["task"],
-                        "split": split,
-                        "prompt": row["prompt"],
-                        "checklist": row["checklist"],
-                    },
-                }
-            )
+            writer.write(set_row(config, row, page["html"], split, writer.rows))
         ledger.close()
     return ledger
+
+
+def set_row(config: Config, prompt: Row, html: str, split: str, index: int) -> Row:
+    """The row of a set, in verl's schema; `index`: its place there."""
+    return {
+        "data_source": "artifactscoder",
+        "prompt": [
+            {"role": "system", "content": config.sft.select.system},
+            {"role": "user", "content": prompt["prompt"]},
+        ],
+        "ability": "html",
+        "reward_model": {"style": "rule", "ground_truth": html},
+        "extra_info": {
+            "index": index,
+            "id": prompt["id"],
+            "task": prompt["task"],
+            "split": split,
+            "prompt": prompt["prompt"],
+            "checklist": prompt["checklist"],
+        },
+    }

@@ -12,6 +12,7 @@ from artifactscoder import tables
 from artifactscoder.config import Config
 from artifactscoder.ledger import Ledger
 from artifactscoder.llm import generate, pages, prompts
+from artifactscoder.llm.client import Client
 from artifactscoder.llm.generate import Outcome
 from artifactscoder.progress import Progress
 from artifactscoder.records import PAGE
@@ -20,21 +21,21 @@ from artifactscoder.tables import Row
 
 async def run(config: Config, input: Path, output: Path) -> Ledger:
     """Ask for a reference page for every prompt of `input` and write table and ledger."""
-    prompt = prompts.load("rl_reference")
     async with generate.roles(config, "rl/reference", "all", "reference") as [reference]:
-
-        async def work(row: Row) -> list[Outcome]:
-            checklist = "\n".join(f"- {item['title']}" for item in json.loads(row["checklist"]))
-            messages = prompt.fill(prompt=row["prompt"], checklist=checklist)
-            draft = {"id": row["id"], "group": row["family"], "kind": row["stack"], "prompt": row["prompt"]}
-            return [await pages.page(reference, messages, config.rl.reference.sampling, draft)]
-
         return await generate.in_order(
             tables.rows(input, ["id", "family", "stack", "prompt", "checklist"]),
             lambda row: [row["id"]],
-            work,
+            lambda row: page(config, reference, row),
             output,
             PAGE,
             [reference],
             Progress("rl/reference", tables.count(input)),
         )
+
+
+async def page(config: Config, reference: Client, row: Row) -> list[Outcome]:
+    """The reference page of one prompt."""
+    checklist = "\n".join(f"- {item['title']}" for item in json.loads(row["checklist"]))
+    messages = prompts.load("rl_reference").fill(prompt=row["prompt"], checklist=checklist)
+    draft = {"id": row["id"], "group": row["family"], "kind": row["stack"], "prompt": row["prompt"]}
+    return [await pages.page(reference, messages, config.rl.reference.sampling, draft)]

@@ -21,33 +21,41 @@ from artifactscoder.render import RecordedPool, RenderOptions, RenderPool
 from artifactscoder.tables import Row
 
 
+def looked(config: Config) -> RenderOptions:
+    """How pages are looked at."""
+    return RenderOptions(**config.render.model_dump(), screenshots=1)
+
+
 async def run(config: Config, input: Path, output: Path, browsers: int) -> Ledger:
     """Check and render every reference page and write table and ledger."""
-    options = RenderOptions(**config.render.model_dump(), screenshots=1)
-    async with Journal(config.journal / "rl/valid/all") as journal, RenderPool(options, browsers=browsers) as pool:
+    async with (
+        Journal(config.journal / "rl/valid/all") as journal,
+        RenderPool(looked(config), browsers=browsers) as pool,
+    ):
         recorded = RecordedPool(pool, journal)
-
-        async def work(row: Row) -> list[Outcome]:
-            detail = ""
-            if config.mask:
-                row, detail = mask.masked(row, ["prompt", "html", "answer"])
-            broken = next(validate.check(row["html"], row["extracted"], config.sft.rules), None)
-            if broken:
-                return [Outcome(row["id"], "rejected", *broken)]
-            verdict = (await recorded.render(row["html"])).verdict
-            if not verdict.rendered:
-                return [Outcome(row["id"], "rejected", f"not_rendered_{verdict.reason}")]
-            if verdict.script_errors:
-                return [Outcome(row["id"], "rejected", "script_error", verdict.script_errors[0])]
-            return [Outcome(row["id"], detail=detail, row=row)]
-
         return await generate.in_order(
             tables.rows(input, PAGE.names, batch=32),
             lambda row: [row["id"]],
-            work,
+            lambda row: page(config, recorded, row),
             output,
             PAGE,
             [],
             Progress("rl/valid", tables.count(input)),
             window=4 * browsers,
         )
+
+
+async def page(config: Config, recorded: RecordedPool, row: Row) -> list[Outcome]:
+    """The outcome of one reference page: masked, checked, rendered."""
+    detail = ""
+    if config.mask:
+        row, detail = mask.masked(row, ["prompt", "html", "answer"])
+    broken = next(validate.check(row["html"], row["extracted"], config.sft.rules), None)
+    if broken:
+        return [Outcome(row["id"], "rejected", *broken)]
+    verdict = (await recorded.render(row["html"])).verdict
+    if not verdict.rendered:
+        return [Outcome(row["id"], "rejected", f"not_rendered_{verdict.reason}")]
+    if verdict.script_errors:
+        return [Outcome(row["id"], "rejected", "script_error", verdict.script_errors[0])]
+    return [Outcome(row["id"], detail=detail, row=row)]

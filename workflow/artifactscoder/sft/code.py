@@ -12,6 +12,7 @@ from artifactscoder import tables
 from artifactscoder.config import Config
 from artifactscoder.ledger import Ledger
 from artifactscoder.llm import generate, pages, prompts
+from artifactscoder.llm.client import Client
 from artifactscoder.llm.generate import Outcome
 from artifactscoder.progress import Progress
 from artifactscoder.records import PAGE
@@ -20,20 +21,20 @@ from artifactscoder.tables import Row
 
 async def run(config: Config, input: Path, shard: str, output: Path) -> Ledger:
     """Ask for a page for every variant of `input` and write table and ledger."""
-    prompt = prompts.load("sft_code")
-
     async with generate.roles(config, "sft/code", shard, "coder") as [coder]:
-
-        async def work(row: Row) -> list[Outcome]:
-            draft = {"id": row["id"], "group": row["category"], "kind": row["kind"], "prompt": row["prompt"]}
-            return [await pages.page(coder, prompt.fill(prompt=row["prompt"]), config.sft.code.sampling, draft)]
-
         return await generate.in_order(
             tables.rows(input, ["id", "category", "kind", "prompt"]),
             lambda row: [row["id"]],
-            work,
+            lambda row: page(config, coder, row),
             output,
             PAGE,
             [coder],
             Progress(f"sft/code {shard}", tables.count(input)),
         )
+
+
+async def page(config: Config, coder: Client, row: Row) -> list[Outcome]:
+    """The page of one variant."""
+    messages = prompts.load("sft_code").fill(prompt=row["prompt"])
+    draft = {"id": row["id"], "group": row["category"], "kind": row["kind"], "prompt": row["prompt"]}
+    return [await pages.page(coder, messages, config.sft.code.sampling, draft)]

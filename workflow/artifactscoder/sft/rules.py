@@ -16,8 +16,10 @@ from artifactscoder import tables
 from artifactscoder.config import Config
 from artifactscoder.html import mask, validate
 from artifactscoder.ledger import Ledger, beside
+from artifactscoder.llm.generate import Outcome
 from artifactscoder.progress import Progress
 from artifactscoder.records import PAGE
+from artifactscoder.tables import Row
 
 
 def run(config: Config, input: Path, output: Path) -> Ledger:
@@ -27,16 +29,22 @@ def run(config: Config, input: Path, output: Path) -> Ledger:
     with tables.Writer(output, PAGE) as writer:
         for row in tables.rows(input, PAGE.names):
             ledger.enter([row["id"]])
-            detail = ""
-            if config.mask:
-                row, detail = mask.masked(row, ["prompt", "html", "answer"])
-            broken = next(validate.check(row["html"], row["extracted"], config.sft.rules), None)
-            if broken:
-                ledger.leave(row["id"], "rejected", *broken)
-            else:
-                ledger.leave(row["id"], "ok", detail=detail)
-                writer.write(row)
+            outcome = checked(config, row)
+            ledger.leave(row["id"], outcome.status, outcome.reason, outcome.detail)
+            if outcome.row is not None:
+                writer.write(outcome.row)
             progress.step()
         ledger.close()
     progress.end(ledger.summary())
     return ledger
+
+
+def checked(config: Config, row: Row) -> Outcome:
+    """The outcome of one page: masked, then checked."""
+    detail = ""
+    if config.mask:
+        row, detail = mask.masked(row, ["prompt", "html", "answer"])
+    broken = next(validate.check(row["html"], row["extracted"], config.sft.rules), None)
+    if broken:
+        return Outcome(row["id"], "rejected", *broken)
+    return Outcome(row["id"], detail=detail, row=row)

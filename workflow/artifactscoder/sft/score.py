@@ -64,6 +64,11 @@ def spread(votes: list[Scores]) -> float | None:
     return statistics.fmean(statistics.pstdev(vote[slug] for vote in votes) for slug in votes[0])
 
 
+def looked(config: Config) -> RenderOptions:
+    """How pages are looked at."""
+    return RenderOptions(**config.render.model_dump(), screenshots=max(1, config.sft.score.screenshots))
+
+
 async def run(config: Config, input: Path, shard: str, output: Path, browsers: int) -> Ledger:
     """Render and judge every page of `input` and write table and ledger."""
     rows = tables.rows(input, PAGE.names, batch=32)
@@ -76,16 +81,15 @@ async def judged(
     """Render and judge `count` pages through the journal of (step, shard); write table and ledger."""
     dimensions = seeds.dimensions(config)
     settings = config.sft.score
-    options = RenderOptions(**config.render.model_dump(), screenshots=max(1, settings.screenshots))
     async with (
         generate.roles(config, step, shard, endpoints=config.judges) as judges,
-        RenderPool(options, browsers=browsers) as pool,
+        RenderPool(looked(config), browsers=browsers) as pool,
     ):
         recorded = RecordedPool(pool, judges[0].journal)
         return await generate.in_order(
             rows,
             lambda row: [row["id"]],
-            lambda row: _page(config, judges, recorded, dimensions, row),
+            lambda row: page(config, judges, recorded, dimensions, row),
             output,
             scored(dimension["slug"] for dimension in dimensions),
             judges,
@@ -106,9 +110,10 @@ class _Reply:
     trouble: Unusable | None = None
 
 
-async def _page(
+async def page(
     config: Config, judges: list[Client], pool: RecordedPool, dimensions: list[Seed], row: Row
 ) -> list[Outcome]:
+    """The outcome of one page: rendered, then judged."""
     render = await pool.render(row["html"])
     verdict = render.verdict
     if not verdict.rendered:

@@ -46,7 +46,7 @@ async def run(config: Config, category: str, output: Path) -> Ledger:
         return await generate.in_order(
             rows,
             lambda row: list(slots(row["id"], settings.per_subcategory)),
-            lambda row: _subcategory(config, teacher, found[0]["name"], row),
+            lambda row: subcategory(config, teacher, found[0]["name"], row),
             output,
             TASK,
             [teacher],
@@ -54,7 +54,8 @@ async def run(config: Config, category: str, output: Path) -> Ledger:
         )
 
 
-async def _subcategory(config: Config, teacher: Client, category: str, row: Row) -> list[Outcome]:
+async def subcategory(config: Config, teacher: Client, category: str, row: Row) -> list[Outcome]:
+    """The tasks of one subcategory of the category named so, one outcome a place."""
     settings = config.sft.tasks
     ids = list(slots(row["id"], settings.per_subcategory))
     outcomes = {id_: Outcome(id_, "rejected", "missing") for id_ in ids}

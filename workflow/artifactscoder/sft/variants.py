@@ -38,7 +38,7 @@ async def run(config: Config, input: Path, shard: str, output: Path) -> Ledger:
         return await generate.in_order(
             tables.rows(input, ["id", "category", "title", "description"]),
             lambda row: [f"{row['id']}/{kind['slug']}" for kind in kinds],
-            lambda row: _task(config, teacher, kinds, row),
+            lambda row: task(config, teacher, kinds, row),
             output,
             VARIANT,
             [teacher],
@@ -46,7 +46,8 @@ async def run(config: Config, input: Path, shard: str, output: Path) -> Ledger:
         )
 
 
-async def _task(config: Config, teacher: Client, kinds: list[Seed], row: Row) -> list[Outcome]:
+async def task(config: Config, teacher: Client, kinds: list[Seed], row: Row) -> list[Outcome]:
+    """The variants of one task, one outcome a kind."""
     settings = config.sft.variants
     ids = [f"{row['id']}/{kind['slug']}" for kind in kinds]
     messages = prompts.load("sft_variants").fill(

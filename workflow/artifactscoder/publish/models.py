@@ -1,0 +1,72 @@
+"""An exported model as a folder of its own: its files, a card, the licences, a manifest without this machine's paths.
+
+Weights are linked, not copied, where the file system can; the licence files of the base model come along.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from artifactscoder.config import Config
+from artifactscoder.errors import UserError
+from artifactscoder.models import fingerprint
+from artifactscoder.publish import cards, secrets
+
+TRAINED = ("cpt", "sft", "grpo")
+TEXTS = (".json", ".jinja", ".md", ".txt", ".py")
+LICENCES = ("LICENSE*", "LICENCE*", "NOTICE*")
+LARGEST = 64 << 20  # bytes of a text file that is searched: a tokenizer of 200K words has 20 MB
+
+
+def source(config: Config, name: str) -> Path:
+    """The folder of an exported model."""
+    return config.results / "train" / name / "export"
+
+
+def there(config: Config, name: str) -> bool:
+    """Whether the model is there."""
+    return (source(config, name) / "manifest.json").exists()
+
+
+def prepare(config: Config, name: str, licence: str, target: Path) -> None:
+    """Write the folder of a model. Raises UserError where it is not the one that was exported."""
+    folder = source(config, name)
+    told = json.loads((folder / "manifest.json").read_text())
+    if fingerprint(folder) != told["fingerprint"]:
+        raise UserError(
+            f"{folder} is not the model that its manifest names: a file was changed since; run train_export again"
+        )
+    draft = target.with_name(f".{target.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    search = secrets.Search(config)
+    try:
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.name != "manifest.json":
+                _link(path, draft / path.name)
+        (draft / "manifest.json").write_text(json.dumps(cards.training(config, name), indent=1) + "\n")
+        (draft / "README.md").write_text(cards.model(config, name, licence))
+        if config.train.tiny_model is None:
+            for pattern in LICENCES:
+                for path in Path(str(config.train.base)).glob(pattern):
+                    shutil.copy(path, draft / path.name)
+        cards.put_licence(draft, licence)
+        for path in sorted(draft.iterdir()):
+            # A tokenizer's words are no texts of anybody.
+            if path.suffix in TEXTS and path.name != "tokenizer.json" and path.stat().st_size < LARGEST:
+                search.text(path.name, path.read_text(encoding="utf-8", errors="replace"))
+        search.refuse(target.name, "take it out of the file that is named")
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _link(path: Path, target: Path) -> None:
+    try:
+        os.link(path.resolve(), target)
+    except OSError:
+        shutil.copy(path, target)
