@@ -7,7 +7,7 @@ request, gives a page 3 s of its own time and says what it saw. The reference's 
  4 a browser   the headline: in training hundreds of pages are asked for at once, and the reference takes all that come.
                Its waiting for one page is filled with the work of others; in ours three of four wait their turn
  1 a browser   what one page costs, nothing hidden. Of heavy pages the processor's part is most, and Chromium's own
-               floor, measured below, is most of that, so here no service can be three times as fast as another
+               floor, measured below, is most of that, so here nobody can be three times as fast as the reference
 Then, with one browser and no service, of both sizes:
  ours       the pool itself
  floor      Chromium alone: tab, navigation, load, one frame encoded; no virtual time, no figures, no verdict
