@@ -44,6 +44,7 @@ def configuration(folder: Path, quick: bool) -> Path:
     values = configs.load([ROOT / "config.yaml"]).model_dump(mode="json")
     values["results"] = str(folder / "results")
     values["sft"]["tasks"]["per_subcategory"] = 1 if quick else 3
+    values["report"]["pages"] = 60_000
     values["sft"]["subcategories"] = 10 if quick else 25
     path = folder / "config.yaml"
     configs.write(configs.from_dict(values, "the bench's"), path)

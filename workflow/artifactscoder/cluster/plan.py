@@ -81,6 +81,8 @@ def files(config: Config) -> dict[str, int]:
             others += 2 * settings.jobs + 2 + each[f"{stage}/dedup"]
     cpt = 2 * each["cpt/pack"] + 1  # an index and statistics a shard, and the mixture
     jobs = tables + signatures + others + each["cpt/pack"] + 1 - 4 - sum(each[step] for step in GATHERED)
+    shown = min(config.report.pages, pages(config)["sft"])  # a picture each, and code and life, 40 in a file
+    beside = shown + shown // 30 + 3 * each["sft/code"] + 50
     ranks = [(t.world_size, t.keep_checkpoints + 1) for t in config.train.trainers]
     outputs = (
         2 * (tables - sum(each[step] for step in GATHERED)) + signatures + others + cpt + 20
@@ -92,6 +94,7 @@ def files(config: Config) -> dict[str, int]:
         "benchmarks": jobs + 10,
         "journals": sum(each[step] for step in JOURNALS),
         "checkpoints and models": sum((3 * world + 10) * kept for world, kept in ranks) + 80,
+        "of the report": beside,
         "Snakemake's records": outputs,
     }
 

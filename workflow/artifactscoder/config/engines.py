@@ -282,10 +282,10 @@ class ReportSettings(Section):
     """The page over a whole run; docs/report.md."""
 
     pages: int = Field(
-        60_000,
+        4000,
         ge=0,
-        description="Scored pages shown with code and picture (some 50 KB each beside the report): all, or where there "
-        "are more a third each of the best, the nearest to sft.select.min_percent and the worst.",
+        description="Scored pages shown with code and picture (a file and some 50 KB each beside the report; all others "
+        "with scores and life): a third each of the best, the nearest to sft.select.min_percent and the worst.",
     )
 
 
