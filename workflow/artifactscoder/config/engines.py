@@ -284,8 +284,8 @@ class ReportSettings(Section):
     pages: int = Field(
         4000,
         ge=0,
-        description="Scored pages shown with code and picture (a file and some 50 KB each beside the report; all others "
-        "with scores and life): a third each of the best, the nearest to sft.select.min_percent and the worst.",
+        description="Scored pages shown with code and picture (a file and some 50 KB each beside the report; all "
+        "others with scores and life): a third each of the best, the nearest to sft.select.min_percent and the worst.",
     )
 
 
