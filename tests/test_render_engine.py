@@ -272,6 +272,7 @@ def test_a_picture_that_a_workers_drawing_did_not_reach_is_no_verdict(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_at_least_95_of_100_pages_give_the_same_pixels_beside_a_busy_core() -> None:
     command = [sys.executable, "bench/determinism.py"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
