@@ -262,7 +262,7 @@ async def single(size: str, pages: list[str], rounds: int) -> float:
     options = RenderOptions(**SIZE, timeout_s=60)
     series = {name: Series() for name in ("ours", "floor", "playwright")}
     browser = await Browser.start(chromium.find(), 1500)
-    async with RenderPool(options, 1) as pool, playwright_shoot() as (shoot, peer):
+    async with RenderPool(options, 1) as pool, playwright_shoot() as (shoot, _):
 
         async def ours(html: str) -> None:
             await pool.render(html)
@@ -279,6 +279,14 @@ async def single(size: str, pages: list[str], rounds: int) -> float:
         print(f"{size} pages, one browser\n               pages/s   p50 ms    p99 ms  CPU ms/page  failed")
         for name, one in series.items():
             print(one.row(name), flush=True)
+    await browser.close()
+    return statistics.median(a / b for a, b in zip(series["ours"].rates, series["floor"].rates, strict=True))
+
+
+async def commands() -> None:
+    """What a command costs over our pipes and over Playwright's."""
+    browser = await Browser.start(chromium.find(), 1500)
+    async with playwright_shoot() as (_, peer):
         target = (await browser.post("Target.createTarget", {"url": "about:blank"}))["targetId"]
         session = (await browser.post("Target.attachToTarget", {"targetId": target, "flatten": True}))["sessionId"]
         page = await (await peer.new_context()).new_page()
@@ -290,7 +298,6 @@ async def single(size: str, pages: list[str], rounds: int) -> float:
         }
         print("a command, with the browser's part: " + ", ".join(f"{v:.2f} ms CPU over {k}" for k, v in costs.items()))
     await browser.close()
-    return statistics.median(a / b for a, b in zip(series["ours"].rates, series["floor"].rates, strict=True))
 
 
 async def _command_cost(ask: Callable[[], Awaitable[Any]], count: int = 300) -> float:
@@ -310,6 +317,7 @@ async def measure(quick: bool) -> None:
     forms = dict(list(FORMS.items())[:1]) if quick else FORMS
     ratios = await services(sizes, forms, 1 if quick else 3)
     floors = [await single(size, pages[:: 2 if quick else 1], 1 if quick else 3) for size, pages in sizes.items()]
+    await commands()
     others = tuple(f"_{each}" for each in A_BROWSER[1:])
     headline = {name: value for name, value in ratios.items() if not name.endswith(others)}
     worst = {

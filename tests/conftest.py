@@ -129,3 +129,16 @@ def pages(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium under Playwright, in which a test looks at a page as its reader does."""
+    from playwright.sync_api import sync_playwright  # here: most tests need no browser
+
+    from artifactscoder.render import chromium
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=str(chromium.find()))
+        yield found
+        found.close()

@@ -13,8 +13,9 @@ import yaml
 from rocrate.rocrate import ROCrate
 
 from artifactscoder import cli
-from artifactscoder.audit import diff, pictures, record
+from artifactscoder.audit import diff, record
 from artifactscoder.config import Config
+from artifactscoder.report import rulegraph
 from checkout import ROOT, SMALL, checkout, snakemake
 
 TABLES = [f"results/sft/tasks/{name}.parquet" for name in ("game-puzzle", "tool-calculator")]
@@ -177,8 +178,8 @@ def test_pictures_hold_a_stage_and_what_is_next_to_it(tmp_path: Path) -> None:
 
     assert names("rulegraph") == {"sft_score", "sft_select", "train_sft", "cpt_tree"}
     assert names("sft") == {"sft_score", "sft_select", "train_sft"} and names("cpt") == {"cpt_tree"}
-    once = pictures.svg(pictures.rules(dot))
-    assert once == pictures.svg(pictures.rules(dot)), "the same graph gives the same picture"
+    once = rulegraph.svg(rulegraph.rules(dot))
+    assert once == rulegraph.svg(rulegraph.rules(dot)), "the same graph gives the same picture"
 
 
 def test_what_cannot_be_compared_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page
 
 from artifactscoder.html import repetition, signals, validate
 from artifactscoder.llm.procedural import flaws, ideas
 from artifactscoder.llm.procedural.compose import MAX_LINES, compose
 from artifactscoder.llm.procedural.style import LAYOUTS, PALETTES
 from artifactscoder.llm.procedural.widgets import WIDGETS
-from artifactscoder.render import chromium
 
 SEEDS = Path(__file__).parents[1] / "workflow" / "seeds"
 ROWS = [json.loads(line) for line in (SEEDS / "subcategories.jsonl").read_text().splitlines()]
@@ -46,14 +45,6 @@ class Tab:
         self.shown += 1
         self.page.goto(f"http://page{self.shown}.test/")  # an origin of its own: nothing is stored yet
         return self.errors
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=str(chromium.find()))
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from artifactscoder import config as configs
 from artifactscoder import seeds, tables
 from artifactscoder.config import Config
 from artifactscoder.html import mask
-from artifactscoder.render import chromium
-from artifactscoder.report import accounts, build, funnel, samples
+from artifactscoder.report import accounts, build, funnel, lives, samples
 from finished_run import EMAIL, GRAPH, HOSTILE, Run
 
 CATEGORIES = ["game-puzzle", "tool-calculator"]
@@ -57,14 +56,6 @@ def report(config: Config) -> Path:
         (config.results / "report/rulegraph.dot").write_text(GRAPH)
         build.run(config, config.results, config.results / "report/rulegraph.dot", page)
     return page
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=str(chromium.find()))
-        yield found
-        found.close()
 
 
 Open = Callable[..., Page]
@@ -212,7 +203,7 @@ def test_a_sample_shows_picture_code_scores_and_its_life(config: Config, show: O
     slugs = [slug for slug, *_ in page.evaluate("gallery.settings.dimensions")]
     assert shown == [column(config, "sft/score", f"score:{slug}")[first] for slug in slugs]
     steps = dialog.locator(".life b").all_text_contents()
-    assert steps == ["seeds", *funnel.BY_TASK, *funnel.BY_PAGE, "sft_train.parquet"]
+    assert steps == ["seeds", *lives.OF_TASK, *lives.OF_PAGE, lives.SELECT, "sft_train.parquet"]
     assert requests[first] in dialog.locator(".life").text_content()
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.closest('li')?.textContent").find(first) > 0, "back to its card"

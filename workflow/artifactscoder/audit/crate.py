@@ -8,7 +8,6 @@ model made says so. Nothing but the descriptions and that copy is written.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from pathlib import Path
@@ -24,6 +23,7 @@ from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 from artifactscoder.recipe import STEPS
 from artifactscoder.records import PROCEDURAL
+from artifactscoder.train import runs
 
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),
@@ -98,7 +98,7 @@ def _workflow(crate: ROCrate, config: Config, results: Path) -> Entity:
     workflow = crate.add_workflow(results / path, path, main=True, lang="snakemake", gen_cwl=False)
     workflow["name"] = "ArtifactsCoder"
     workflow["license"] = {"@id": LICENCE}
-    commit, versions = record.runs.commit(), record.runs.versions()
+    commit, versions = runs.commit(), runs.versions()
     workflow["version"] = commit or versions.get("artifactscoder", "")
     workflow["softwareRequirements"] = [
         crate.add(ContextEntity(crate, f"#{name}", {"@type": "SoftwareApplication", "name": name, "version": version}))
@@ -116,9 +116,7 @@ def _workflow(crate: ROCrate, config: Config, results: Path) -> Entity:
 def _file(crate: ROCrate, results: Path, name: str, description: str = "") -> Entity:
     """A file of the results, with its size and digest."""
     path = results / name
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    said: dict[str, Any] = {"name": name, "contentSize": str(path.stat().st_size), "sha256": digest}
+    said: dict[str, Any] = {"name": name, "contentSize": str(path.stat().st_size), "sha256": runs.sha256(path)}
     return crate.add_file(path, name, properties=said | ({"description": description} if description else {}))
 
 

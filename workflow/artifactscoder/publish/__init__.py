@@ -17,8 +17,7 @@ from pathlib import Path
 from artifactscoder import config as configs
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
-from artifactscoder.publish import datasets, hub, models
-from artifactscoder.records import PROCEDURAL
+from artifactscoder.publish import cards, datasets, hub, models
 
 NAMES = (*(f"dataset-{name}" for name in datasets.MADE), *(f"model-{name}" for name in models.TRAINED))
 
@@ -38,12 +37,12 @@ def run(
         if name not in NAMES:
             raise UserError(f"there is nothing called '{name}' to publish; there are {', '.join(NAMES)}")
     token = hub.must_be_able(to) if push else ""
-    if push and not (licence or _procedural(config)):
+    if push and not (licence or cards.procedural(config)):
         raise UserError(
             "say under which licence this is published, by --licence: the pages are answers of "
             f"{', '.join(makers(config))}, whose terms have a say in it"
         )
-    licence = licence or ("apache-2.0" if _procedural(config) else "unknown")
+    licence = licence or ("apache-2.0" if cards.procedural(config) else "unknown")
     folders = [prepare(config, name, licence) for name in names or NAMES if names or there(config, name)]
     if not folders:
         raise UserError(f"{results} holds nothing to publish yet; `snakemake data` makes the sets, `grpo` the models")
@@ -74,7 +73,3 @@ def prepare(config: Config, name: str, licence: str) -> Path:
 def makers(config: Config) -> list[str]:
     """Who makes and judges pages in this configuration."""
     return sorted({config.endpoints[name].label for name in config.roles.model_dump().values()})
-
-
-def _procedural(config: Config) -> bool:
-    return makers(config) == [PROCEDURAL]

@@ -21,14 +21,13 @@ from artifactscoder.config import Config
 from artifactscoder.ledger import beside
 from artifactscoder.llm import prompts
 from artifactscoder.records import PROCEDURAL
+from artifactscoder.report import lives
 
 HERE = Path(__file__).parent
-REPOSITORY = Path(__file__).resolve().parents[3]
 STEPS = {
-    "sft": ("sft/tasks", "sft/distinct_tasks", "sft/variants", "sft/decontaminate", "sft/distinct_variants", "sft/code",
-            "sft/dedup", "sft/rules", "sft/score", "sft/select"),
+    "sft": (*lives.OF_TASK, *lives.OF_PAGE, lives.SELECT),
     "rl": ("rl/prompts", "rl/reference", "rl/valid", "rl/parquet"),
-}  # fmt: skip
+}
 NAMES = {"cpt": "continual pre-training", "sft": "supervised fine-tuning", "grpo": "GRPO"}
 CHAIN = ("cpt", "sft", "grpo")
 
@@ -36,7 +35,7 @@ CHAIN = ("cpt", "sft", "grpo")
 def put_licence(folder: Path, licence: str) -> None:
     """This project's licence text, where it is published under the same."""
     if licence == "apache-2.0" and not (folder / "LICENSE").exists():
-        shutil.copy(REPOSITORY / "LICENSE", folder / "LICENSE")
+        shutil.copy(record.ROOT / "LICENSE", folder / "LICENSE")
 
 
 def dataset(config: Config, name: str, licence: str, rows: dict[str, int]) -> str:

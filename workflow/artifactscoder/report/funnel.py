@@ -9,12 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from artifactscoder.report.accounts import Account
+from artifactscoder.report.lives import OF_PAGE, OF_TASK, SELECT
 
-BY_TASK = ("sft/tasks", "sft/distinct_tasks")
-BY_PAGE = (
-    "sft/variants", "sft/decontaminate", "sft/distinct_variants", "sft/code", "sft/dedup", "sft/rules", "sft/score",
-    "sft/select",
-)  # fmt: skip
 SEEDS, SET = "seeds", "SFT set"
 
 
@@ -31,13 +27,13 @@ class Flow:
 def flows(books: list[Account], kinds: int) -> list[Flow]:
     """Flows of all steps that ran, in order. `kinds`: pages asked for a task."""
     known = {account.step: account for account in books}
-    steps = [step for step in (*BY_TASK, *BY_PAGE) if step in known]
+    steps = [step for step in (*OF_TASK, *OF_PAGE, SELECT) if step in known]
     out: list[Flow] = []
     for step, before in zip(steps, [SEEDS, *steps], strict=False):
-        each = kinds if step in BY_TASK else 1
+        each = kinds if step in OF_TASK else 1
         out.append(Flow(before, step, known[step].entered * each))
         for (status, reason), count in known[step].reasons.most_common():
             out.append(Flow(step, f"{step.removeprefix('sft/')}: {reason or status}", count * each, status))
-    if steps and steps[-1] == "sft/select":
-        out.append(Flow("sft/select", SET, known["sft/select"].counts["ok"]))
+    if steps and steps[-1] == SELECT:
+        out.append(Flow(SELECT, SET, known[SELECT].counts["ok"]))
     return out

@@ -13,37 +13,47 @@ from artifactscoder.errors import UserError
 COLOURS = {
     "cpt": "#e6f0ea", "sft": "#e4ecf7", "rl": "#fbf0df", "train": "#f1e6f4", "eval": "#f8e4e4", "other": "#eef0f3",
 }  # fmt: skip
+_TARGETS = {"all", "demo", "config"}
 
 
-def draw(dot: Path) -> str:
-    """SVG of the graph, without the XML head, scalable; targets that only collect are left out."""
-    text = dot.read_text()
+def read(dot: Path) -> pygraphviz.AGraph:
+    """The graph in a file into which Snakemake has printed it."""
+    text = dot.read_text() if dot.exists() else ""
     start = text.find("digraph")
     if start < 0:
         raise UserError(f"{dot} holds no graph; run `snakemake all --rulegraph dot` and look at what it says")
-    graph = pygraphviz.AGraph(text[start:])
+    return pygraphviz.AGraph(text[start:])
+
+
+def rules(dot: Path, background: str = "white", margin: str = "0.1") -> pygraphviz.AGraph:
+    """The rulegraph in this project's colours, without the targets that only collect."""
+    graph = read(dot)
     for node in list(graph.nodes()):
         name = str(node.attr["label"]).split("\\n")[0]
-        if name in ("all", "demo", "config"):
+        if name in _TARGETS:
             graph.remove_node(node)
             continue
-        stage = name.split("_")[0]
+        colour = COLOURS.get(name.split("_")[0], COLOURS["other"])
         node.attr.update(
-            label=name,
-            shape="box",
-            style="filled,rounded",
-            fillcolor=COLOURS.get(stage, COLOURS["other"]),
-            color="#5b6774",
-            penwidth="0.8",
-            fontname="Helvetica",
-            fontsize="13",
-            margin="0.14,0.06",
-        )
+            label=name, shape="box", style="filled,rounded", fillcolor=colour,
+            color="#5b6774", penwidth="0.8", fontname="Helvetica", fontsize="13", margin="0.14,0.06",
+        )  # fmt: skip
     for edge in graph.edges():
         edge.attr.update(color="#8793a0", penwidth="1.1", arrowsize="0.7")
-    graph.graph_attr.update(bgcolor="transparent", rankdir="TB", nodesep="0.18", ranksep="0.32", margin="0")
+    graph.graph_attr.update(bgcolor=background, rankdir="TB", nodesep="0.18", ranksep="0.32", margin=margin)
+    return graph
+
+
+def svg(graph: pygraphviz.AGraph) -> str:
+    """The graph drawn: SVG without the XML head and comments."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Graphviz on fonts
-        svg = graph.draw(format="svg", prog="dot").decode()
-    svg = svg[svg.index("<svg") :]
-    return re.sub(r'<svg width="[^"]*" height="[^"]*"', '<svg class="rulegraph"', svg, count=1)
+        text = graph.draw(format="svg", prog="dot").decode()
+    text = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL)
+    return text[text.index("<svg") :]
+
+
+def draw(dot: Path) -> str:
+    """SVG of the rulegraph for the report: as wide as there is room, on its background."""
+    text = svg(rules(dot, "transparent", "0"))
+    return re.sub(r'<svg width="[^"]*" height="[^"]*"', '<svg class="rulegraph"', text, count=1)

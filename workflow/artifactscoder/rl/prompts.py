@@ -44,6 +44,19 @@ def drawn(tasks: list[Seed], stacks: list[Seed], seed: str) -> list[tuple[Seed, 
     ]
 
 
+def filled(template: prompts.Prompt, family: Seed, task: Seed, stack: Seed, checklist: str) -> Row:
+    """The row of a task in a stack, before masking."""
+    fields = {"title": task["title"], "brief": task["brief"], "stack": stack["instruction"]}
+    return {
+        "id": f"{family['slug']}/{task['slug']}/{stack['slug']}",
+        "family": family["slug"],
+        "task": f"{family['slug']}/{task['slug']}",
+        "stack": stack["slug"],
+        "prompt": template.fill(**fields)[1]["content"],
+        "checklist": checklist,
+    }
+
+
 def run(config: Config, output: Path) -> Ledger:
     """Write the prompts."""
     families, stacks = seeds.rl_families(config), seeds.tech_stacks(config)
@@ -67,22 +80,12 @@ def run(config: Config, output: Path) -> Ledger:
                 if len(rows) == share:
                     break
                 id_ = f"{family['slug']}/{task['slug']}/{stack['slug']}"
-                fields = {"title": task["title"], "brief": task["brief"], "stack": stack["instruction"]}
                 ledger.enter([id_])
-                prompt = template.fill(**fields)[1]["content"]
-                if overlap := benchmarks.overlap(prompt):
+                row = filled(template, family, task, stack, checklist)
+                if overlap := benchmarks.overlap(row["prompt"]):
                     ledger.leave(id_, "rejected", "contaminated", overlap)
                     continue
-                rows.append(
-                    {
-                        "id": id_,
-                        "family": family["slug"],
-                        "task": f"{family['slug']}/{task['slug']}",
-                        "stack": stack["slug"],
-                        "prompt": prompt,
-                        "checklist": checklist,
-                    }
-                )
+                rows.append(row)
             for row in sorted(rows, key=lambda row: row["id"].split("/")):
                 row, detail = mask.masked(row, ["prompt"]) if config.mask else (row, "")
                 ledger.leave(row["id"], "ok", detail=detail)

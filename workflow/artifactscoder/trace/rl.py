@@ -8,7 +8,7 @@ from artifactscoder import seeds, tables
 from artifactscoder.config import Config
 from artifactscoder.html import mask
 from artifactscoder.llm import prompts
-from artifactscoder.records import RL_PROMPT
+from artifactscoder.rl import prompts as drawn
 from artifactscoder.rl import reference, valid
 from artifactscoder.rl.parquet import set_row
 from artifactscoder.tables import Row
@@ -63,13 +63,8 @@ def _filled(config: Config, id_: str) -> Row:
     of = next(row for row in seeds.rl_families(config) if row["slug"] == family)
     brief = next(row for row in of["tasks"] if row["slug"] == task)
     way = next(row for row in seeds.tech_stacks(config) if row["slug"] == stack)
-    fields = {"title": brief["title"], "brief": brief["brief"], "stack": way["instruction"]}
-    row = {
-        "id": id_, "family": family, "task": f"{family}/{task}", "stack": stack,
-        "prompt": prompts.load("rl_task").fill(**fields)[1]["content"],
-        "checklist": json.dumps([*seeds.rl_universal(config), *of["checklist"]], ensure_ascii=False),
-    }  # fmt: skip
-    assert set(row) == set(RL_PROMPT.names)
+    checklist = json.dumps([*seeds.rl_universal(config), *of["checklist"]], ensure_ascii=False)
+    row = drawn.filled(prompts.load("rl_task"), of, brief, way, checklist)
     return mask.masked(row, ["prompt"])[0] if config.mask else row
 
 
