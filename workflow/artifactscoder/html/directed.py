@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 
 MOST = 10  # quotes kept
-PREFIX = 3  # bytes; no word that a passage begins with has fewer
+PREFIX = 4  # bytes of a word that are looked for first; no word that a passage begins with has fewer than three
 TRIES = 300  # places of one word that are looked at
 
 _ANY = r"(?:[^\W_]+[\W_]+){0,%d}?"
@@ -146,13 +146,15 @@ _BEGIN[[_code(word) & 0xFFFF for words, _ in _PATTERNS for word in words]] = Tru
 
 
 def _begun(folded: str) -> set[int]:
-    """The first bytes of the words that may stand in a text, as numbers; so most words need not be searched."""
-    data = np.frombuffer(folded.encode("utf-8", "surrogatepass"), dtype=np.uint8)
-    if len(data) < PREFIX:
+    """The first three and four bytes of the words that may stand in a text, as numbers; most then need no search."""
+    data = np.frombuffer(folded.encode("utf-8", "surrogatepass") + b"\0\0", dtype=np.uint8)
+    if len(data) <= PREFIX:
         return set()
-    pairs = data[:-2] | data[1:-1].astype(np.uint16) << 8
+    pairs = data[:-3] | data[1:-2].astype(np.uint16) << 8
     places = np.flatnonzero(_BEGIN.take(pairs))
-    return set(np.unique(pairs[places] | data[places + 2].astype(np.uint32) << 16).tolist())
+    third, fourth = (data[places + offset].astype(np.uint32) for offset in (2, 3))
+    fours = np.unique(pairs[places] | third << 16 | fourth << 24)
+    return {*fours.tolist(), *(fours & 0xFFFFFF).tolist()}
 
 
 def fold(text: str) -> str:

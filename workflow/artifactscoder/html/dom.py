@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-_UNSEEN = "head, title, script, style, template, noscript, [hidden]"
+_UNSEEN = ("head", "title", "script", "style", "template", "noscript")
 _WORD = re.compile(r"[^\W\d_]{2,}|\d+", re.UNICODE)
 
 # Implicit ARIA roles (HTML-AAM) of the elements that carry structure or interaction.
@@ -67,13 +68,20 @@ class Page:
 class Tree:
     """The nodes of a page in document order, comments among them and texts that are more than white space.
 
-    `names`: of each node (`-text`, `div`). `texts`: what each text node says, empty for other nodes.
+    `names`: of each node (`-text`, `div`). `texts`: what each text node says, empty for other nodes. `kinds`: the names
+    that there are.
     """
 
     root: LexborNode
     nodes: list[LexborNode]
     names: list[str]
     texts: list[str]
+    kinds: frozenset[str]
+
+    def named(self, *names: str) -> list[LexborNode]:
+        """The elements of these names, in document order; a selector takes twice the time."""
+        wanted = self.kinds.intersection(names)
+        return [node for node, name in zip(self.nodes, self.names, strict=True) if name in wanted] if wanted else []
 
 
 def parse(html: str) -> Page:
@@ -90,35 +98,38 @@ def tree(html: str) -> Tree | None:
     nodes = list(root.traverse(include_text=True, skip_empty=True))
     names = [node.tag or "" for node in nodes]
     texts = [node.text_content or "" if name == "-text" else "" for node, name in zip(nodes, names, strict=True)]
-    return Tree(root, nodes, names, texts)
+    return Tree(root, nodes, names, texts, frozenset(names))
 
 
 def read(tree: Tree, attributes: bool = True) -> Page:
     """The same from the nodes. `attributes`: whether their names are counted, which takes a quarter of the time."""
     page = Page()
-    skipped = below(tree.root, _UNSEEN)
+    marked = [(node, node.attributes) for node in tree.root.css("[hidden], [role]")]  # a selector looks at every node
+    unseen = tree.named(*_UNSEEN)
+    skipped = below([*unseen, *(node for node, given in marked if "hidden" in given)])
     said = [text for node, text in zip(tree.nodes, tree.texts, strict=True) if text and node.mem_id not in skipped]
     page.text = " ".join(" ".join(said).split())
     page.words = words_of(page.text)
-    other = {name for name in set(tree.names) if name[:1] in ("-", "!")}
+    other = {name for name in tree.kinds if name[:1] in ("-", "!")}
     page.tags = [name for name in tree.names if name not in other]
     if attributes:
         elements = (n for n, name in zip(tree.nodes, tree.names, strict=True) if name not in other)
         page.attributes = Counter(chain.from_iterable([node.attributes for node in elements]))
     # Most elements have the role of their name; the few that may have another are looked at.
-    told = tree.root.css("[role], input")
+    told = {node.mem_id: (node.tag or "", given) for node, given in marked if "role" in given}
+    told |= {node.mem_id: ("input", node.attributes) for node in tree.named("input")}
     plain = Counter(page.tags)
-    plain.subtract(node.tag or "" for node in told)
+    plain.subtract(name for name, _ in told.values())
     for name, count in plain.items():
         if count and (role := ROLES.get(name)):
             page.roles[role] += count
-    page.roles.update(role for node in told if (role := _role(node.tag or "", node.attributes)))
-    for node in tree.root.css("script, style"):
+    page.roles.update(role for name, given in told.values() if (role := _role(name, given)))
+    for node in unseen:
         if node.tag == "style":
             page.styles.append(node.text(deep=True))
-        elif source := node.attributes.get("src"):
+        elif node.tag == "script" and (source := node.attributes.get("src")):
             page.external.append(source)
-        else:
+        elif node.tag == "script":
             page.scripts.append(node.text(deep=True))
     return page
 
@@ -142,10 +153,10 @@ def too_deep(html: str, limit: int = DEEPEST) -> bool:
     return False
 
 
-def below(root: LexborNode, selector: str) -> set[int]:
-    """The `mem_id` of every node at or below those that a selector finds, each looked at once."""
+def below(nodes: Iterable[LexborNode]) -> set[int]:
+    """The `mem_id` of every node at or below these, each looked at once."""
     found: set[int] = set()
-    for node in root.css(selector):
+    for node in nodes:
         if node.mem_id not in found:
             found.update(inner.mem_id for inner in node.traverse(include_text=True))
     return found
@@ -153,14 +164,12 @@ def below(root: LexborNode, selector: str) -> set[int]:
 
 def words_of(text: str) -> Counter[str]:
     """How often each word stands in a text, in lower case."""
-    found: Counter[str] = Counter()
+    found: dict[str, int] = {}
     for piece, count in Counter(text.lower().split()).items():  # most pieces stand often, and most are one word
-        if piece.isdecimal() or (piece.isalpha() and len(piece) > 1):
-            found[piece] += count
-        else:
-            for word in _WORD.findall(piece):
-                found[word] += count
-    return found
+        whole = piece.isdecimal() or (piece.isalpha() and len(piece) > 1)
+        for word in (piece,) if whole else _WORD.findall(piece):
+            found[word] = found.get(word, 0) + count
+    return Counter(found)
 
 
 def _role(tag: str, attributes: dict[str, str | None]) -> str | None:

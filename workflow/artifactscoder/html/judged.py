@@ -28,8 +28,7 @@ LONGEST_LABEL = 80  # of an attribute that only describes
 BLOB = 400  # letters and digits in a row: nobody reads them
 LONGEST_CONTENT = 20  # of a text that a style sheet generates: icons and quotation marks are shorter
 
-_NEVER = "noscript"
-_SPECIAL = "script, style, option, title, textarea, desc"
+_SPECIAL = ("script", "style", "option", "title", "textarea", "desc")
 _REMOVED = frozenset({"-comment", "template", "meta"})
 _KEPT_META = frozenset({"viewport", "color-scheme", "theme-color"})
 _LABELS = frozenset(
@@ -77,8 +76,8 @@ def reading(
     root = tree.root
     shown = None if seen is None else " ".join(seen.split())
     unseen = set() if shown is not None and whole else _hidden(root)
-    never = dom.below(root, _NEVER)
-    special = dom.below(root, _SPECIAL)
+    never = dom.below(tree.named("noscript"))
+    special = dom.below(tree.named(*_SPECIAL))
     apart, plain = special | never, "" if suspect or shown is None else shown
     hidden = comments = cursor = 0
     for node, text in zip(tree.nodes, tree.texts, strict=True):
@@ -112,7 +111,7 @@ def reading(
             node.replace_with(f"[{len(words)} characters that are not visible]")
         elif suspect and len(words) > 12 and any(directed.spans(directed.fold(words))):
             node.replace_with("[text to a judge]")
-    for node, tag in zip(tree.nodes, tree.names, strict=True) if _REMOVED & set(tree.names) else ():
+    for node, tag in zip(tree.nodes, tree.names, strict=True) if _REMOVED & tree.kinds else ():
         if tag == "-comment":
             comments += len(node.comment_content or "")
             node.decompose()
@@ -143,7 +142,7 @@ def _has_blob(text: str) -> bool:
 
 def _hidden(root: LexborNode) -> set[int]:
     """The nodes at or below elements that an attribute or an inline style hides."""
-    found = dom.below(root, "[hidden], [inert], [aria-hidden=true]")
+    found = dom.below(root.css("[hidden], [inert], [aria-hidden=true]"))
     for node in root.css("[style]"):
         if node.mem_id not in found and _HIDING.search(node.attributes.get("style") or ""):
             found.update(inner.mem_id for inner in node.traverse(include_text=True))
