@@ -26,20 +26,22 @@ def read(dot: Path) -> pygraphviz.AGraph:
 
 
 def rules(dot: Path, background: str = "white", margin: str = "0.1") -> pygraphviz.AGraph:
-    """The rulegraph in this project's colours, without the targets that only collect."""
-    graph = read(dot)
-    for node in list(graph.nodes()):
-        name = str(node.attr["label"]).split("\\n")[0]
-        if name in _TARGETS:
-            graph.remove_node(node)
-            continue
-        colour = COLOURS.get(name.split("_")[0], COLOURS["other"])
-        node.attr.update(
-            label=name, shape="box", style="filled,rounded", fillcolor=colour,
-            color="#5b6774", penwidth="0.8", fontname="Helvetica", fontsize="13", margin="0.14,0.06",
+    """The rulegraph in this project's colours, without the targets that only collect.
+
+    Snakemake numbers rules anew in each run; here they go by their names, so that the same rules are the same picture.
+    """
+    found = read(dot)
+    names = {node: str(node.attr["label"]).split("\\n")[0] for node in found.nodes()}
+    graph = pygraphviz.AGraph(directed=True)
+    for name in sorted({*names.values()} - _TARGETS):
+        graph.add_node(
+            name, label=name, shape="box", style="filled,rounded", color="#5b6774", penwidth="0.8",
+            fillcolor=COLOURS.get(name.split("_")[0], COLOURS["other"]), fontname="Helvetica", fontsize="13",
+            margin="0.14,0.06",
         )  # fmt: skip
-    for edge in graph.edges():
-        edge.attr.update(color="#8793a0", penwidth="1.1", arrowsize="0.7")
+    for start, end in sorted({(names[start], names[end]) for start, end in found.edges()}):
+        if not _TARGETS & {start, end}:
+            graph.add_edge(start, end, color="#8793a0", penwidth="1.1", arrowsize="0.7")
     graph.graph_attr.update(bgcolor=background, rankdir="TB", nodesep="0.18", ranksep="0.32", margin=margin)
     return graph
 
