@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from artifactscoder import config as configs
 from artifactscoder import tables
+from artifactscoder.cluster.profile import Profile
 from artifactscoder.config import Config
 from artifactscoder.records import PAGE
 
@@ -142,3 +147,50 @@ def browser() -> Iterator[Any]:
         found = playwright.chromium.launch(executable_path=str(chromium.find()))
         yield found
         found.close()
+
+
+@pytest.fixture
+def profile(tmp_path: Path):
+    """Writes a profile; keywords are its keys, `_` for `-`."""
+
+    def write(**values: object) -> Profile:
+        (tmp_path / "profile").mkdir(exist_ok=True)
+        text = yaml.safe_dump({key.replace("_", "-"): value for key, value in values.items()})
+        (tmp_path / "profile/config.yaml").write_text(text)
+        return Profile(tmp_path / "profile")
+
+    return write
+
+
+@pytest.fixture
+def settings(configure):
+    """The small configuration of the other tests; keywords overlay it key by key, as a second file would."""
+
+    def make(url: str = "", **sections: object) -> Config:
+        values = configure(url).model_dump(mode="json")
+        configs._overlay(values, sections)
+        return configs.from_dict(values)
+
+    return make
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        good = self.headers.get("Authorization") in (None, "Bearer good") and self.path == "/v1/models"
+        self.send_response(200 if good else 401)
+        self.end_headers()
+        self.wfile.write(json.dumps({"data": [{"id": "test"}]}).encode())
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    http = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{http.server_port}/v1"
+    http.shutdown()
+    thread.join()
+    http.server_close()

@@ -4,61 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-import yaml
 
 from artifactscoder import config as configs
 from artifactscoder.cluster import checks, disk_checks, endpoint_checks, plan, preflight, slurm, slurm_checks
 from artifactscoder.cluster import images as containers
-from artifactscoder.cluster.profile import Profile, number
-from artifactscoder.config import Config
+from artifactscoder.cluster.profile import Profile
 from artifactscoder.errors import UserError
-
-SINFO = """cn01|cpu|idle|16|64000|(null)
-cn02|cpu|drained*|16|64000|(null)
-gn01|gpu|mixed|64|512000|gpu:h100:4(S:0-1)
-gn02|gpu|idle|64|512000|gpu:h100:4(S:0-1),shard:h100:8(S:0)
-"""
-SHOW = (
-    "PartitionName=cpu AllowGroups=ALL AllowAccounts=ALL AllowQos=ALL MaxTime=1-00:00:00 Nodes=cn[01-02] State=UP\n"
-    "PartitionName=gpu AllowGroups=ALL AllowAccounts=ml,lab DenyAccounts=bad MaxTime=12:00:00 State=UP\n"
-    "PartitionName=old AllowGroups=root AllowAccounts=ALL MaxTime=UNLIMITED Nodes=cn01 State=DOWN\n"
-)
-LITTLE = {"mem_mb": 500, "gpu": 0, "cpus_per_task": 1, "slurm_partition": "cpu", "runtime": 10}
-SMALL = {rule: LITTLE for rule in ("train_cpt", "train_sft", "train_grpo", "train_export", "eval_generate")}
-SLURM = {"executor": "slurm", "default-resources": {"slurm_account": "lab", "slurm_partition": "cpu"}}
-
-
-@pytest.fixture
-def profile(tmp_path: Path):
-    """Writes a profile; keywords are its keys, `_` for `-`."""
-
-    def write(**values: object) -> Profile:
-        (tmp_path / "profile").mkdir(exist_ok=True)
-        text = yaml.safe_dump({key.replace("_", "-"): value for key, value in values.items()})
-        (tmp_path / "profile/config.yaml").write_text(text)
-        return Profile(tmp_path / "profile")
-
-    return write
-
-
-@pytest.fixture
-def settings(configure):
-    """The small configuration of the other tests; keywords overlay it key by key, as a second file would."""
-
-    def make(url: str = "", **sections: object) -> Config:
-        values = configure(url).model_dump(mode="json")
-        configs._overlay(values, sections)
-        return configs.from_dict(values)
-
-    return make
+from slurm_answers import SHOW, SINFO, SLURM, SMALL
 
 
 def marks(findings: Iterator[checks.Finding]) -> list[str]:
@@ -70,106 +26,6 @@ def red(findings: Iterator[checks.Finding]) -> str:
     (only,) = [str(f) for f in findings if f.mark == "FAIL"]
     assert "-> " in only
     return only
-
-
-# What is read
-
-
-def test_nodes_partitions_and_jobs_are_read() -> None:
-    nodes = slurm.read_nodes(SINFO)
-    assert [n.gpus for n in nodes] == [0, 0, 4, 4] and [n.usable for n in nodes] == [True, False, True, True]
-    partitions = slurm.read_partitions(SHOW)
-    assert (partitions["cpu"].minutes, partitions["gpu"].minutes, partitions["old"].minutes) == (1440, 720, None)
-    assert partitions["gpu"].accounts == {"ml", "lab"} and partitions["cpu"].accounts is None
-    (job,) = slurm.read_jobs("7_3|PENDING|Resources|cpu|0:00|uuid|/w|rule_sft_code_wildcards_a|b\n")
-    assert (job.id, job.reason, job.comment) == ("7_3", "Resources", "rule_sft_code_wildcards_a|b")
-
-
-@pytest.mark.parametrize(
-    ("gres", "count"), [("(null)", 0), ("gpu:8", 8), ("gpu:h100:8(S:0-1)", 8), ("gpu", 1), ("gpu:a:2,gpu:b:2", 4)]
-)
-def test_gpus_of_a_gres(gres: str, count: int) -> None:
-    assert slurm.gpus(gres) == count
-
-
-@pytest.mark.parametrize(
-    ("text", "minutes"), [("1-00:00:00", 1440), ("30", 30), ("10:30", 10.5), ("2:00:00", 120), ("1-2", 1560)]
-)
-def test_minutes_of_slurms_times(text: str, minutes: float) -> None:
-    assert slurm.minutes(text) == minutes and slurm.minutes("UNLIMITED") is None
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [(4, 4), ("4000 * attempt", 4000), ("min(2 ** 3, 9)", None), ("max(1, 2) // attempt", 2), ("-3 + 5", 2)],
-)
-def test_expressions_are_worked_out_for_the_first_attempt(text: object, value: float | None) -> None:
-    assert number(text) == value
-
-
-def test_an_expression_is_never_run(tmp_path: Path) -> None:
-    for text in (f"open('{tmp_path}/x', 'w')", "__import__('os').getpid()", "input.size_mb * 2", "1 / 0", "'a' * 9"):
-        assert number(text) is None
-    assert not (tmp_path / "x").exists()
-
-
-@pytest.mark.parametrize("form", ["mapping", "texts"])
-def test_both_forms_of_a_profile_ask_the_same(profile, form: str, settings) -> None:
-    resources = {
-        "train_sft": {
-            "slurm_partition": "gpu",
-            "gpu": 8,
-            "nodes": 2,
-            "mem_mb": "500 * attempt",
-            "cpus_per_task": 12,
-            "runtime": "2h",
-        }
-    }
-    if form == "mapping":
-        made = profile(**SLURM, set_resources=resources, set_threads={"sft_score": 3})
-    else:
-        texts = [f"train_sft:{key}={value}" for key, value in resources["train_sft"].items()]
-        defaults = [f"{key}={value}" for key, value in SLURM["default-resources"].items()]
-        made = profile(executor="slurm", default_resources=defaults, set_resources=texts, set_threads=["sft_score=3"])
-    (ask,) = [ask for ask in made.asks(settings()) if ask.rule == "train_sft"]
-    assert (ask.partition, ask.nodes, ask.gpus, ask.cpus, ask.memory_mb, ask.minutes) == ("gpu", 2, 4, 12, 500, 120)
-    (ask,) = [ask for ask in made.asks(settings()) if ask.rule == "sft_score"]
-    assert (ask.partition, ask.cpus, ask.memory_mb) == ("cpu", 3, 16000)  # the last as the rule itself says
-
-
-def test_a_rule_that_starts_a_server_asks_for_its_share_of_a_gpu_node(profile, settings) -> None:
-    node = {"slurm_partition": "gpu", "gpu": 8, "mem_mb": "800000 * attempt", "cpus_per_task": 32, "runtime": "12h"}
-    made = profile(**SLURM, set_resources={"train_sft": node, "sft_code": {"runtime": 600}})
-    own = {"kind": "vllm", "path": "org/m", "model": "m", "gpus": 2}
-    asks = {ask.rule: ask for ask in made.asks(settings(endpoints={"own": own}, roles={"coder": "own"}))}
-    code = asks["sft_code"]
-    assert (code.partition, code.gpus, code.cpus, code.memory_mb, code.minutes) == ("gpu", 2, 8, 200_000, 600)
-    assert asks["cpt_code"].minutes == 720 and asks["cpt_websight"].gpus == 2
-    assert (asks["sft_tasks"].partition, asks["sft_tasks"].gpus, asks["sft_tasks"].memory_mb) == ("cpu", 0, 2000)
-
-
-def test_a_launched_training_counts_gpus_a_node_and_its_render_nodes(profile, settings) -> None:
-    values = {
-        "slurm_partition": "gpu",
-        "gpu": 8,
-        "nodes": 2,
-        "render_partition": "cpu",
-        "render_nodes": 3,
-        "render_cpus": 5,
-    }
-    made = profile(**SLURM, set_resources={"train_grpo": values}, config=["launcher=slurm"])
-    asks = {ask.rule: ask for ask in made.asks(settings(launcher="slurm"))}
-    assert asks["train_grpo"].gpus == 8
-    assert (asks["train_grpo (render)"].nodes, asks["train_grpo (render)"].cpus) == (3, 5)
-
-
-def test_the_profile_of_the_checkout_is_understood(settings) -> None:
-    path = Path("profiles/slurm")
-    if not path.is_dir():
-        pytest.skip("no profiles/slurm in this checkout")
-    made = Profile(path)
-    assert made.slurm and made.config([]).launcher == "slurm"
-    assert all(ask.partition and ask.cpus and ask.memory_mb for ask in made.asks(made.config([])))
 
 
 # The cluster, from recorded answers
@@ -311,28 +167,6 @@ def test_what_jobs_read_is_looked_for_inside_a_container(
     assert f"{found.mark} {found.detail}".startswith(line)
     if found.mark == "FAIL":
         assert "--bind" in found.remedy
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        good = self.headers.get("Authorization") in (None, "Bearer good") and self.path == "/v1/models"
-        self.send_response(200 if good else 401)
-        self.end_headers()
-        self.wfile.write(json.dumps({"data": [{"id": "test"}]}).encode())
-
-    def log_message(self, *words: object) -> None:
-        pass
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    http = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{http.server_port}/v1"
-    http.shutdown()
-    thread.join()
-    http.server_close()
 
 
 def test_endpoints_are_asked_and_their_troubles_named(server: str, profile, settings, monkeypatch) -> None:
@@ -549,106 +383,3 @@ def test_red_lines_are_the_same_words_without_the_network(profile, settings, mon
     made = profile(cores=1)
     (line,) = preflight.red_lines(config, made.path.parent)
     assert line.startswith("FAIL  model") and "-> download the model" in line
-
-
-# The real ones
-
-
-@pytest.fixture
-def real(running_slurm, profile, tmp_path: Path, server: str):
-    """Runs the command against the Slurm that is up; keywords change the profile's defaults or the configuration."""
-    base = tmp_path / "base"
-    base.mkdir()
-    for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        (base / name).write_text("{}")
-    partition = next(node.partition for node in slurm.nodes() if node.usable and not node.gpus)
-    account = next(iter(slurm.associations()), ("",))[0]
-    small = {rule: {**LITTLE, "slurm_partition": partition, "slurm_account": account} for rule in SMALL}
-    threads = {rule: 1 for rule in (*small, "sft_score", "rl_valid", "eval_render")}
-
-    def ask(
-        results: Path | None = None, url: str = server, compute: bool = False, images: str = "", **changes: object
-    ) -> tuple[int, str]:
-        resources = {"slurm_partition": partition, "slurm_account": account, **changes}
-        made = profile(
-            executor="slurm",
-            default_resources=resources,
-            set_resources=small,
-            set_threads=threads,
-            software_deployment_method="apptainer" if images else "none",
-        )
-        values = yaml.safe_load(Path("config.yaml").read_text())
-        values["endpoints"] = {"it": {"kind": "api", "url": url, "model": "test", "key_env": "TEST_KEY"}}
-        values["roles"] = dict.fromkeys(values["roles"], "it")
-        values["train"]["base"] = str(base)
-        for trainer in ("cpt", "sft", "grpo"):
-            values["train"][trainer].update(device="cpu", engine="fsdp2")
-        values["train"]["grpo"].update(rollout="hfcpu", router_replay="none")
-        values["sft"]["categories"], values["cpt"]["tree"]["children"] = ["game-puzzle"], [2, 2]
-        values["images"]["folder"] = images
-        values["results"] = str(results or tmp_path / "results")
-        values["journal"] = str(results or tmp_path / "journal")
-        (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
-        done = subprocess.run(
-            [sys.executable, "-m", "artifactscoder.cli", "preflight", "--profile", str(made.path.parent),
-             "--config", str(tmp_path / "config.yaml"), *(["--from-compute"] if compute else [])],
-            capture_output=True, text=True, env={"TEST_KEY": "good", **os.environ}, timeout=200,
-        )  # fmt: skip
-        assert not done.stderr, done.stderr
-        return done.returncode, done.stdout
-
-    return ask
-
-
-@pytest.mark.cluster
-def test_on_a_real_cluster_a_sound_run_is_green_also_from_a_compute_node(real) -> None:
-    code, text = real(compute=True)
-    assert code == 0 and "agrees with this machine" in text and "from " in text and "FAIL" not in text, text
-
-
-@pytest.mark.cluster
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"slurm_account": "nobody"}, "'nobody' is no account of"),
-        ({"slurm_partition": "nowhere"}, "there is no partition 'nowhere'"),
-        ({"slurm_partition": "small", "gpu": 8}, "small has 1 of 4 GPUs, 64 CPUs, 512000 MB"),
-        ({"url": "http://127.0.0.1:9/v1"}, "nothing listens there"),
-    ],
-)
-def test_on_a_real_cluster_a_mistake_is_named(real, changes: dict[str, object], sentence: str) -> None:
-    code, text = real(**changes)
-    assert code == 1 and sentence in text and "-> " in text, text
-
-
-@pytest.mark.cluster
-def test_on_a_real_cluster_key_and_shard_are_named(real, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("TEST_KEY", "")
-    (tmp_path / "base/model.safetensors").unlink()
-    code, text = real()
-    assert code == 1 and "TEST_KEY is not set" in text and "lacks model.safetensors" in text, text
-
-
-@pytest.mark.cluster
-def test_on_a_real_cluster_missing_and_stale_images_are_named(real, tmp_path: Path) -> None:
-    (tmp_path / "render-111111111111.sif").write_bytes(b"x")
-    code, text = real(images=str(tmp_path))
-    assert code == 1 and text.count(".sif is not there\n") == 3, text
-    assert "render-111111111111.sif is of an older definition or lock" in text and "-> make containers" in text, text
-
-
-@pytest.mark.cluster
-def test_a_full_disk_is_named(real, tmp_path: Path) -> None:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if (
-        os.geteuid()
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=40", "none", str(folder)]).returncode
-    ):
-        pytest.skip("mounting a small file system needs root")
-    try:
-        (folder / "full").write_bytes(b"x" * (1 << 20))
-        code, text = real(results=folder)
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-    assert code == 1 and "0.0 GB free in" in text and "inodes free in" in text and "make room" in text, text

@@ -9,23 +9,18 @@ import io
 import json
 import os
 import signal
-import stat
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from PIL import Image, ImageChops
 
 from artifactscoder.errors import UserError
 from artifactscoder.render import (
     Render,
-    RenderClient,
     RenderOptions,
     RenderPool,
     RenderUnavailable,
@@ -34,7 +29,7 @@ from artifactscoder.render import (
 )
 from artifactscoder.render import pool as pool_module
 from artifactscoder.render.tab import Shot, Tab
-from render_replica import Replica, gone, marked
+from render_replica import gone, marked
 
 HOSTILE = Path(__file__).parent / "hostile"
 WORKFLOW = Path(chromium.__file__).parents[2]
@@ -402,127 +397,3 @@ def test_what_is_wrong_with_the_machinery_is_no_verdict(monkeypatch: pytest.Monk
         asyncio.run(start(None))
     with pytest.raises(RenderUnavailable):
         asyncio.run(RenderPool(ORDINARY).render(GOOD))
-
-
-OWNER = """
-import asyncio, sys
-from artifactscoder.render import RenderOptions, RenderPool
-async def main():
-    async with RenderPool(RenderOptions(timeout_s=60), browsers=1) as pool:
-        browser = pool._places[0].browser
-        print(browser.marker, browser.profile, flush=True)
-        if sys.argv[1] == "raise":
-            raise ValueError
-        if sys.argv[1] == "hang":
-            await pool.render("<script>while (true) {}</script>")
-asyncio.run(main())
-"""
-
-
-@pytest.mark.parametrize("way", ["return", "raise", "SIGTERM", "SIGKILL"])
-def test_nothing_is_left_behind_on_any_way_out(way: str) -> None:
-    by_signal = way.startswith("SIG")
-    command = [sys.executable, "-c", OWNER, "hang" if by_signal else way]
-    environment = os.environ | {"PYTHONPATH": str(WORKFLOW)}
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as owner:
-        assert owner.stdout is not None
-        marker, profile = owner.stdout.readline().split()
-        if by_signal:
-            time.sleep(0.5)
-            assert marked(marker)
-            owner.send_signal(getattr(signal, way))
-        owner.wait(20)
-    assert gone(marker)
-    end = time.monotonic() + 2
-    while Path(profile).exists() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not Path(profile).exists()
-
-
-# The service and its client
-
-
-def test_a_service_loses_no_page_of_many_and_refuses_strangers(directory: Path) -> None:
-    replica = Replica(directory, browsers=2, queue=4)
-    assert stat.S_IMODE(replica.notice.stat().st_mode) == 0o600
-
-    async def use() -> None:
-        page = {"html": "<h1>page</h1>"}
-        async with RenderClient(rendezvous=directory) as client, aiohttp.ClientSession() as session:
-            pages = [f"<h1>Page {number}</h1>" for number in range(32)]
-            renders = await asyncio.gather(*(client.render(page) for page in pages))
-            assert [render.verdict.visible_text for render in renders] == [f"Page {n}" for n in range(32)]
-            assert all(render.verdict.rendered and len(render.screenshots) == 1 for render in renders)
-
-            async def ask(token: str, body: Any) -> tuple[int, str | None]:
-                headers = {"Authorization": f"Bearer {token}"}
-                async with session.post(replica.url + "/render", json=body, headers=headers) as answer:
-                    await answer.read()
-                    return answer.status, answer.headers.get("Retry-After")
-
-            assert (await ask("wrong", page))[0] == 401
-            async with session.post(replica.url + "/render", json=page) as answer:
-                assert answer.status == 401
-            assert (await ask(replica.token, {"text": "x"}))[0] == 400
-            assert (await ask(replica.token, page | {"options": {"width": -1}}))[0] == 400
-            slow = page | {"options": {"timeout_s": 1}, "html": "<script>while (true) {}</script>"}
-            crowd = await asyncio.gather(*(ask(replica.token, slow) for _ in range(9)))
-            assert sorted(status for status, _ in crowd) == [200] * 6 + [429] * 3
-            assert all(after in ("1", "2", "3") for status, after in crowd if status == 429)
-            async with session.get(replica.url + "/health") as answer:
-                health = await answer.json()
-            assert health.pop("containment").startswith("browsers run as ")
-            assert health == {"status": "ok", "browsers": 2, "capacity": 6, "under_way": 0}
-        async with RenderClient(url=replica.url, token=replica.token) as client:
-            renders = await asyncio.gather(*(client.render("<h1>x</h1>", HASTY) for _ in range(12)))
-            assert all(render.verdict.rendered for render in renders)
-        async with RenderClient(url=replica.url, token="wrong") as client:
-            with pytest.raises(UserError, match="token"):
-                await client.render("<h1>x</h1>")
-
-    asyncio.run(use())
-    markers = replica.markers()
-    assert len(markers) == 2
-    assert replica.stop() == 0
-    assert not replica.notice.exists()
-    assert all(gone(marker, 1) for marker in markers)
-
-
-def test_a_client_outlives_a_service_and_gives_up_only_when_none_is_left(directory: Path) -> None:
-    first = Replica(directory)
-    slow = "<script>let n = 0; for (let i = 0; i < 1e8; i++) n += i % 7</script>" + GOOD
-
-    async def use() -> None:
-        async with RenderClient(rendezvous=directory, patience_s=30) as client:
-            under_way = [asyncio.ensure_future(client.render(slow)) for _ in range(4)]
-            await asyncio.sleep(0.5)
-            await asyncio.to_thread(first.stop, signal.SIGKILL)
-            await asyncio.sleep(1)
-            assert not any(work.done() for work in under_way[1:])
-            second = await asyncio.to_thread(Replica, directory)
-            renders = await asyncio.gather(*under_way)
-            assert all(render.verdict.rendered for render in renders)
-            client.patience_s = 1.5
-            await asyncio.to_thread(second.stop)
-            began = time.monotonic()
-            with pytest.raises(RenderUnavailable):
-                await client.render(GOOD)
-            assert 1.4 < time.monotonic() - began < 6
-
-    asyncio.run(use())
-
-
-def test_a_service_ends_when_its_owner_ends(directory: Path) -> None:
-    replica = Replica(directory)
-    heartbeat = directory / "trainer.json"
-    heartbeat.write_text("{}")
-    time.sleep(1)
-    assert replica.process.poll() is None
-    long_ago = time.time() - 121
-    os.utime(heartbeat, (long_ago, long_ago))
-    assert replica.process.wait(20) == 0
-    (directory / "end").touch()
-    with pytest.raises(AssertionError):
-        Replica(directory)
