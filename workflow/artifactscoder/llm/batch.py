@@ -55,7 +55,7 @@ class BatchEndpoint:
 
     async def __aenter__(self) -> BatchEndpoint:
         headers = api.authorization(self.name, self.settings)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=300)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=api.CONNECT_S, sock_read=300)
         self._session = aiohttp.ClientSession(headers=headers, timeout=timeout)
         for path in sorted(self.folder.glob(f"{self.name}.batch-*.json")):
             for custom in orjson.loads(path.read_bytes())["requests"]:
