@@ -53,6 +53,27 @@ async def test_an_answered_request_is_not_asked_again(configure, tmp_path) -> No
     assert server.received == 2
 
 
+async def test_equal_requests_at_the_same_time_are_asked_once(configure, tmp_path) -> None:
+    arrived = asyncio.Event()
+
+    async def slow(number: int, request: web.Request) -> None:
+        arrived.set()
+        await asyncio.sleep(0.3)
+
+    server = Server(slow)
+    async with server.open() as url, Journal(tmp_path / "j") as journal:
+        async with Client(configure(url), "teacher", journal) as client:
+            answers = await asyncio.gather(*(client.ask(ask_for_tasks(), SAMPLING) for _ in range(5)))
+            assert server.received == client.asked == 1 and all(one == answers[0] for one in answers)
+            arrived.clear()
+            first, *others = [asyncio.create_task(client.ask(ask_for_tasks(5), SAMPLING)) for _ in range(3)]
+            await arrived.wait()
+            first.cancel()
+            answers = await asyncio.gather(*others)
+            assert first.cancelled() and answers[0] == answers[1]
+    assert server.received == client.asked == 3, "one takes the place of the one that was cancelled"
+
+
 async def test_the_address_of_a_server_is_no_part_of_a_request(configure, tmp_path) -> None:
     for _ in range(2):
         server = Server()
