@@ -148,3 +148,15 @@ def test_a_family_needs_no_more_than_its_columns(tmp_path: Path) -> None:
 def test_a_row_that_is_no_object_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="line 1 is not a JSON object"):
         seeds.tech_stacks(with_file("tech_stacks", [["a"]], tmp_path))
+
+
+def test_seeds_and_gold_pages_that_are_not_utf_8_are_one_sentence(tmp_path: Path) -> None:
+    row = {"slug": "g", "page": "g.html", "prompt": "p", "levels": {}}
+    config = with_file("gold", [row], tmp_path)
+    (tmp_path / "g.html").write_bytes("<p>für dich</p>".encode("latin-1"))
+    with pytest.raises(UserError, match=r"gold.jsonl: the page .*g.html is not text in UTF-8"):
+        seeds.gold(config)
+    config = with_file("variants", [], tmp_path)
+    config.seeds.variants.write_bytes("für".encode("latin-1"))
+    with pytest.raises(UserError, match="variants.jsonl is not text in UTF-8"):
+        seeds.variants(config)

@@ -147,6 +147,8 @@ def _lines(path: Path, form: type[_Form]) -> tuple[Seed, ...]:
         raise UserError(
             f"cannot read the seed file {path}: {error.strerror}; correct `seeds:` in the configuration"
         ) from None
+    except UnicodeDecodeError:
+        raise UserError(f"the seed file {path} is not text in UTF-8; save it so") from None
     key = _key(form)
     out: list[Seed] = []
     seen: dict[str, int] = {}
@@ -236,6 +238,8 @@ def gold(config: Config) -> list[Seed]:
             html = (path.parent / row["page"]).read_text(encoding="utf-8")
         except OSError as error:
             raise UserError(f"{path}: cannot read {path.parent / row['page']} ({error.strerror})") from None
+        except UnicodeDecodeError:
+            raise UserError(f"{path}: the page {path.parent / row['page']} is not text in UTF-8; save it so") from None
         out.append({**row, "html": html})
     return out
 
