@@ -20,7 +20,7 @@ from artifactscoder import config as configs
 from artifactscoder import tables
 from artifactscoder.errors import UserError
 from artifactscoder.ledger import beside
-from artifactscoder.llm import batch
+from artifactscoder.llm import batch, prompts
 from artifactscoder.llm.procedural.endpoint import answer
 from artifactscoder.llm.request import Request
 from artifactscoder.sft import tasks
@@ -199,3 +199,22 @@ async def test_batches_outlive_the_job_and_the_next_start_takes_their_answers(co
         server.looks = 1
         ledger = await tasks.run(config, "game-puzzle", output)
     assert ledger.counts["ok"] == 12 and len(server.batches) == 1 and set(server.asked.values()) == {1}
+
+
+async def test_what_is_asked_later_than_its_batch_is_over_gets_the_answer_that_was_paid_for(
+    configure, tmp_path
+) -> None:
+    server = BatchServer(looks=1_000_000)
+    fields = {"category": "Tools", "name": "Timers", "brief": "A timer.", "round": "1", "taken": "none", "count": "4"}
+    messages = prompts.load("sft_tasks").fill(**fields)
+    sampling = {"temperature": 0.5, "top_p": 1.0, "max_tokens": 4000}
+    requests = [Request(messages, sampling, {"type": "object"}, index) for index in range(4)]
+    async with server.open() as url:
+        settings = by_batch(configure, url).endpoints["it"]
+        with pytest.raises(TimeoutError):
+            async with batch.BatchEndpoint("it", settings, tmp_path) as endpoint:
+                await asyncio.wait_for(asyncio.gather(*map(endpoint.ask, requests)), 1)
+        server.looks = 1
+        async with batch.BatchEndpoint("it", settings, tmp_path) as endpoint:
+            answers = [await endpoint.ask(request) for request in requests]
+    assert len(answers) == 4 and len(server.batches) == 1 and set(server.asked.values()) == {1}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 
 import aiohttp
 import pytest
@@ -49,6 +51,27 @@ async def test_an_answered_request_is_not_asked_again(configure, tmp_path) -> No
                 other, _, _ = await client.ask(ask_for_tasks(5), SAMPLING)
                 assert other != first
     assert server.received == 2
+
+
+async def test_equal_requests_at_the_same_time_are_asked_once(configure, tmp_path) -> None:
+    arrived = asyncio.Event()
+
+    async def slow(number: int, request: web.Request) -> None:
+        arrived.set()
+        await asyncio.sleep(0.3)
+
+    server = Server(slow)
+    async with server.open() as url, Journal(tmp_path / "j") as journal:
+        async with Client(configure(url), "teacher", journal) as client:
+            answers = await asyncio.gather(*(client.ask(ask_for_tasks(), SAMPLING) for _ in range(5)))
+            assert server.received == client.asked == 1 and all(one == answers[0] for one in answers)
+            arrived.clear()
+            first, *others = [asyncio.create_task(client.ask(ask_for_tasks(5), SAMPLING)) for _ in range(3)]
+            await arrived.wait()
+            first.cancel()
+            answers = await asyncio.gather(*others)
+            assert first.cancelled() and answers[0] == answers[1]
+    assert server.received == client.asked == 3, "one takes the place of the one that was cancelled"
 
 
 async def test_the_address_of_a_server_is_no_part_of_a_request(configure, tmp_path) -> None:
@@ -165,6 +188,21 @@ async def test_nobody_listening_is_one_sentence(configure, tmp_path) -> None:
     async with Journal(tmp_path / "j") as journal, Client(config, "teacher", journal) as client:
         with pytest.raises(UserError, match="'it' at http://127.0.0.1:9/v1 cannot be reached"):
             await client.ask(ask_for_tasks(), SAMPLING)
+
+
+async def test_a_host_that_swallows_what_it_is_sent_is_not_there(configure, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(api, "CONNECT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        with contextlib.ExitStack() as fillers:
+            for _ in range(2):  # the queue is full: the kernel answers no further SYN
+                filler = fillers.enter_context(socket.socket())
+                filler.setblocking(False)
+                filler.connect_ex(full.getsockname())
+            url = f"http://127.0.0.1:{full.getsockname()[1]}/v1"
+            config = configure(endpoints={"it": {"kind": "api", "url": url, "patience_s": 1, "retries": 0}})
+            async with Journal(tmp_path / "j") as journal, Client(config, "", journal, endpoint="it") as client:
+                with pytest.raises(UserError, match=r"'it' at .* cannot be reached \(no connection in 0.3 s\)"):
+                    await client.ask(ask_for_tasks(), SAMPLING)
 
 
 async def test_a_server_that_comes_up_late_is_waited_for(configure, tmp_path, unused_tcp_port: int) -> None:

@@ -67,6 +67,13 @@ def test_a_mistake_is_one_sentence_that_says_where(change: dict, sentence: str, 
     assert "\n" not in str(error.value)
 
 
+def test_a_configuration_that_is_not_utf_8_is_one_sentence(tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_bytes("# für mich\nseed: 1\n".encode("latin-1"))
+    with pytest.raises(UserError, match="overlay.yaml is not text in UTF-8"):
+        configs.load([CONFIG, overlay])
+
+
 def test_only_what_a_step_depends_on_changes_its_digest() -> None:
     values = yaml.safe_load(CONFIG.read_text())
     before = configs.from_dict(values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from artifactscoder.errors import UserError
 from artifactscoder.journal import Journal
 
 WRITER = """
@@ -102,3 +104,21 @@ async def test_the_first_answer_of_a_request_stays(tmp_path: Path) -> None:
         await journal.put("k", {"answer": 1})
         await journal.put("k", {"answer": 2})
         assert journal.get("k") == {"answer": 1}
+
+
+async def test_a_full_disk_is_one_sentence_for_all_who_still_wait(tmp_path: Path, monkeypatch) -> None:
+    def full(data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async with Journal(tmp_path) as journal:
+        puts = [asyncio.create_task(journal.put(f"k{i}", {"answer": i})) for i in range(3)]
+        with monkeypatch.context() as patch:
+            patch.setattr(journal, "_append", full)
+            await asyncio.sleep(0)
+            puts[0].cancel()
+            ends = await asyncio.wait_for(asyncio.gather(*puts, return_exceptions=True), 10)
+        assert isinstance(ends[0], asyncio.CancelledError)
+        for end in ends[1:]:
+            assert isinstance(end, UserError) and "cannot write the journal" in str(end) and "No space" in str(end)
+        await journal.put("k3", {"answer": 3})
+        assert journal.get("k3") == {"answer": 3}, "what is asked once there is room again is recorded"

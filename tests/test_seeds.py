@@ -83,3 +83,80 @@ def test_a_malformed_seed_is_one_sentence_with_its_line(line: str, sentence: str
     changed = CONFIG.model_copy(update={"seeds": CONFIG.seeds.model_copy(update={"categories": path})})
     with pytest.raises(UserError, match=sentence):
         seeds.categories(changed)
+
+
+def with_file(name: str, rows: list[object], folder: Path) -> configs.Config:
+    path = folder / f"{name}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return CONFIG.model_copy(update={"seeds": CONFIG.seeds.model_copy(update={name: path})})
+
+
+def family(**changes: object) -> dict[str, object]:
+    task = {"slug": "t", "title": "T", "brief": "b"}
+    item = {"id": "i", "title": "I", "description": "d"}
+    return {"slug": "f", "name": "F", "weight": 1, "tasks": [task], "checklist": [item], **changes}
+
+
+ITEM = {"title": "I", "description": "d"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"weight": "x"}, "line 1: 'weight' is \"x\""),
+        ({"weight": -1}, "'weight' is -1"),
+        ({"weight": 0}, "are all 0"),
+        ({"tasks": {"slug": "t"}}, '\'tasks\' is {"slug": "t"}'),
+        ({"tasks": [{"slug": "t", "title": "T"}]}, "line 1 lacks tasks.1.brief"),
+        ({"tasks": 2 * [{"slug": "t", "title": "T", "brief": "b"}]}, "'t' stands there twice"),
+        (
+            {"tasks": [{"slug": "a/b", "title": "T", "brief": "b"}]},
+            "'tasks.1.slug' is \"a/b\": must be lower-case words",
+        ),
+        ({"checklist": [{"id": "i", **ITEM}, ITEM]}, "line 1 lacks checklist.2.id"),
+        ({"checklist": [{"id": "i", **ITEM}, {"id": "i", **ITEM}]}, "'i' stands there twice"),
+        ({"checklist": [{"id": "i", "max": 0, **ITEM}]}, "'checklist.1.max' is 0"),
+        ({"checklist": [{"id": "i", "max": True, **ITEM}]}, "'checklist.1.max' is true"),
+        ({"checklist": [{"id": "universal-01", **ITEM}]}, "'universal-01', which every task has"),
+    ],
+)
+def test_a_mistake_inside_a_task_family_is_one_sentence(changes: dict, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=re.escape(sentence)) as error:
+        seeds.rl_families(with_file("rl_families", [family(**changes)], tmp_path))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("levels", "sentence"),
+    [
+        (["0", "5"], '\'levels\' is ["0", "5"]'),
+        ({"good": "g"}, "'levels.good' is \"good\": must be a number"),
+        ({"5": 1}, "'levels.5' is 1"),
+    ],
+)
+def test_levels_of_a_dimension_are_numbers_with_words(levels: object, sentence: str, tmp_path: Path) -> None:
+    row = {"slug": "d", "name": "D", "question": "q", "levels": levels}
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        seeds.dimensions(with_file("dimensions", [row], tmp_path))
+
+
+def test_a_family_needs_no_more_than_its_columns(tmp_path: Path) -> None:
+    [found] = seeds.rl_families(with_file("rl_families", [family(weight=2, note="mine")], tmp_path))
+    assert found == family(note="mine")
+
+
+def test_a_row_that_is_no_object_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="line 1 is not a JSON object"):
+        seeds.tech_stacks(with_file("tech_stacks", [["a"]], tmp_path))
+
+
+def test_seeds_and_gold_pages_that_are_not_utf_8_are_one_sentence(tmp_path: Path) -> None:
+    row = {"slug": "g", "page": "g.html", "prompt": "p", "levels": {}}
+    config = with_file("gold", [row], tmp_path)
+    (tmp_path / "g.html").write_bytes("<p>für dich</p>".encode("latin-1"))
+    with pytest.raises(UserError, match=r"gold.jsonl: the page .*g.html is not text in UTF-8"):
+        seeds.gold(config)
+    config = with_file("variants", [], tmp_path)
+    config.seeds.variants.write_bytes("für".encode("latin-1"))
+    with pytest.raises(UserError, match="variants.jsonl is not text in UTF-8"):
+        seeds.variants(config)

@@ -169,7 +169,8 @@ class Journal:
                     "make room or mend the file system, then start the same command again"
                 )
                 for _, _, done in group:
-                    done.set_exception(stop)
+                    if not done.done():
+                        done.set_exception(stop)
                 continue
             assert self._own is not None
             for key, line, done in group:

@@ -10,7 +10,9 @@ import json
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
@@ -19,14 +21,135 @@ from artifactscoder.records import SLUG
 Seed = dict[str, Any]
 
 
+def _slug(text: str) -> str:
+    if not SLUG.match(text):
+        raise ValueError("must be lower-case words joined by '-'")
+    return text
+
+
+def _path(text: str) -> str:
+    return "/".join(map(_slug, text.split("/")))
+
+
+def _number(text: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)?", text):
+        raise ValueError("must be a number")
+    return text
+
+
+def _differ(rows: list[Any]) -> list[Any]:
+    """Rows whose first columns differ."""
+    seen: set[str] = set()
+    for row in rows:
+        name = getattr(row, _key(type(row)))
+        if name in seen:
+            raise ValueError(f"{name!r} stands there twice")
+        seen.add(name)
+    return rows
+
+
+def _key(form: type[BaseModel]) -> str:
+    """The column that names a row: its first."""
+    return next(iter(form.model_fields))
+
+
+Slug = Annotated[str, AfterValidator(_slug)]
+Id = Annotated[str, AfterValidator(_path)]
+Level = Annotated[str, AfterValidator(_number)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Form(BaseModel):
+    """What a row must hold; more columns are welcome, and rows are passed on as they stand in the file."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Topic(_Form):
+    slug: Slug
+    name: str
+    brief: str
+
+
+class _Subcategory(_Form):
+    id: Id
+    name: str
+    brief: str
+
+
+class _Wish(_Form):
+    slug: Slug
+    name: str
+    instruction: str
+
+
+class _Dimension(_Form):
+    slug: Slug
+    name: str
+    question: str
+    levels: dict[Level, str]
+
+
+class _Gold(_Form):
+    slug: Slug
+    page: str
+    prompt: str
+    levels: dict[str, Number]
+
+
+class _Task(_Form):
+    slug: Slug
+    title: str
+    brief: str
+
+
+class _Item(_Form):
+    id: str
+    title: str
+    description: str = ""
+    max: Number = Field(1, gt=0, le=1000)
+
+
+class _Universal(_Item):
+    id: Id
+    description: str
+
+
+class _Family(_Form):
+    slug: Slug
+    name: str
+    weight: Number = Field(ge=0)
+    tasks: Annotated[list[_Task], AfterValidator(_differ)]
+    checklist: Annotated[list[_Item], AfterValidator(_differ)]
+
+
+def _mistake(error: ValidationError) -> str:
+    """The first mistake of a row in words; places in lists count from 1."""
+    errors = error.errors()
+    missing = [str(one["loc"][0]) for one in errors if one["type"] == "missing" and len(one["loc"]) == 1]
+    if missing:
+        return f" lacks {', '.join(missing)}"
+    first = errors[0]
+    places = [part + 1 if isinstance(part, int) else part for part in first["loc"] if part != "[key]"]
+    where, words = ".".join(map(str, places)), first["msg"].removeprefix("Value error, ")
+    if not where:
+        return " is not a JSON object"
+    if first["type"] == "missing":
+        return f" lacks {where}"
+    return f": '{where}' is {json.dumps(first['input'], ensure_ascii=False)[:100]}: {words}"
+
+
 @lru_cache(maxsize=32)
-def _lines(path: Path, fields: tuple[str, ...], key: str) -> tuple[Seed, ...]:
+def _lines(path: Path, form: type[_Form]) -> tuple[Seed, ...]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"cannot read the seed file {path}: {error.strerror}; correct `seeds:` in the configuration"
         ) from None
+    except UnicodeDecodeError:
+        raise UserError(f"the seed file {path} is not text in UTF-8; save it so") from None
+    key = _key(form)
     out: list[Seed] = []
     seen: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -36,12 +159,10 @@ def _lines(path: Path, fields: tuple[str, ...], key: str) -> tuple[Seed, ...]:
             row = json.loads(line)
         except ValueError as error:
             raise UserError(f"{path}, line {number} is not JSON ({error})") from None
-        missing = [name for name in fields if not isinstance(row, dict) or name not in row]
-        if missing:
-            raise UserError(f"{path}, line {number} lacks {', '.join(missing)}")
-        parts = str(row[key]).split("/")
-        if not all(SLUG.match(part) for part in parts):
-            raise UserError(f"{path}, line {number}: {key} {row[key]!r} must be lower-case words joined by '-'")
+        try:
+            form.model_validate(row)
+        except ValidationError as error:
+            raise UserError(f"{path}, line {number}{_mistake(error)}") from None
         if row[key] in seen:
             raise UserError(f"{path}, line {number}: {key} {row[key]!r} stands already on line {seen[row[key]]}")
         seen[row[key]] = number
@@ -63,15 +184,15 @@ def _chosen(rows: tuple[Seed, ...], wanted: list[str] | str, what: str) -> list[
 
 def categories(config: Config) -> list[Seed]:
     """The categories that are run, in the file's order."""
-    rows = _lines(config.seeds.categories, ("slug", "name", "brief"), "slug")
+    rows = _lines(config.seeds.categories, _Topic)
     return _chosen(rows, config.sft.categories, "sft.categories")
 
 
 def subcategories(config: Config) -> dict[str, list[Seed]]:
     """Subcategories of every category that is run: slug -> rows in the file's order, cut to the number asked for."""
     by_category: dict[str, list[Seed]] = {row["slug"]: [] for row in categories(config)}
-    known = {row["slug"] for row in _lines(config.seeds.categories, ("slug", "name", "brief"), "slug")}
-    for row in _lines(config.seeds.subcategories, ("id", "name", "brief"), "id"):
+    known = {row["slug"] for row in _lines(config.seeds.categories, _Topic)}
+    for row in _lines(config.seeds.subcategories, _Subcategory):
         category, _, rest = row["id"].partition("/")
         if category not in known or not rest:
             raise UserError(
@@ -88,13 +209,13 @@ def subcategories(config: Config) -> dict[str, list[Seed]]:
 
 def variants(config: Config) -> list[Seed]:
     """The variant kinds that are run."""
-    rows = _lines(config.seeds.variants, ("slug", "name", "instruction"), "slug")
+    rows = _lines(config.seeds.variants, _Wish)
     return _chosen(rows, config.sft.variants.kinds, "sft.variants.kinds")
 
 
 def dimensions(config: Config) -> list[Seed]:
     """The scoring dimensions, each with `weight`."""
-    rows = _lines(config.seeds.dimensions, ("slug", "name", "question", "levels"), "slug")
+    rows = _lines(config.seeds.dimensions, _Dimension)
     weights = config.sft.score.weights
     for name in weights:
         if name not in {row["slug"] for row in rows}:
@@ -107,7 +228,7 @@ def gold(config: Config) -> list[Seed]:
     path = config.seeds.gold
     levels = {row["slug"]: {float(level) for level in row["levels"]} for row in dimensions(config)}
     out = []
-    for row in _lines(path, ("slug", "page", "prompt", "levels"), "slug"):
+    for row in _lines(path, _Gold):
         for name, level in row["levels"].items():
             if name not in levels:
                 raise UserError(f"{path}: {row['slug']} gives '{name}', which {config.seeds.dimensions} does not hold")
@@ -117,13 +238,15 @@ def gold(config: Config) -> list[Seed]:
             html = (path.parent / row["page"]).read_text(encoding="utf-8")
         except OSError as error:
             raise UserError(f"{path}: cannot read {path.parent / row['page']} ({error.strerror})") from None
+        except UnicodeDecodeError:
+            raise UserError(f"{path}: the page {path.parent / row['page']} is not text in UTF-8; save it so") from None
         out.append({**row, "html": html})
     return out
 
 
 def cpt_roots(config: Config) -> list[Seed]:
     """The roots of the topic tree that are grown."""
-    rows = _lines(config.seeds.cpt_roots, ("slug", "name", "brief"), "slug")
+    rows = _lines(config.seeds.cpt_roots, _Topic)
     if len({tuple(re.findall(r"\w+", row["name"].casefold())) for row in rows}) < len(rows):
         raise UserError(f"{config.seeds.cpt_roots} gives two roots the same name; prompts could not tell them apart")
     return _chosen(rows, config.cpt.tree.roots, "cpt.tree.roots")
@@ -131,17 +254,26 @@ def cpt_roots(config: Config) -> list[Seed]:
 
 def rl_families(config: Config) -> list[Seed]:
     """The task families that are run, their weights scaled to sum to 1."""
-    rows = _lines(config.seeds.rl_families, ("slug", "name", "weight", "tasks", "checklist"), "slug")
+    rows = _lines(config.seeds.rl_families, _Family)
+    universal = {item["id"] for item in rl_universal(config)}
+    for row in rows:
+        if both := [item["id"] for item in row["checklist"] if item["id"] in universal]:
+            raise UserError(
+                f"{config.seeds.rl_families}: {row['slug']} has the checklist item {both[0]!r}, which "
+                f"every task has by {config.seeds.rl_universal}"
+            )
     chosen = _chosen(rows, config.rl.prompts.families, "rl.prompts.families")
     total = sum(row["weight"] for row in chosen)
+    if not total:
+        raise UserError(f"the weights of the chosen families of {config.seeds.rl_families} are all 0; raise one")
     return [{**row, "weight": row["weight"] / total} for row in chosen]
 
 
 def rl_universal(config: Config) -> list[Seed]:
     """Checklist items of every RL task."""
-    return list(_lines(config.seeds.rl_universal, ("id", "title", "description"), "id"))
+    return list(_lines(config.seeds.rl_universal, _Universal))
 
 
 def tech_stacks(config: Config) -> list[Seed]:
     """Tech stacks that an RL task is asked for in."""
-    return list(_lines(config.seeds.tech_stacks, ("slug", "name", "instruction"), "slug"))
+    return list(_lines(config.seeds.tech_stacks, _Wish))

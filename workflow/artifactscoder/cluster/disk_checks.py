@@ -140,7 +140,10 @@ def files(config: Config, profile: Profile) -> Iterator[Finding]:
     kinds = file_counts(config, profile)
     total = sum(kinds.values())
     words = f"{total:,} when all is done: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
-    remedy = "lower cpt.prompts.shards and cpt.websight.shards"
+    remedy = (
+        "lower cpt.prompts.shards and cpt.websight.shards before anything is asked: answers are found again by their "
+        "shard, so another number pays again for most of them"
+    )
     if total > TOO_MANY_FILES:
         yield fail("files", words, remedy)
     elif total > MANY_FILES:

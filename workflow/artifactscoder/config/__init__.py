@@ -191,9 +191,12 @@ def load(paths: list[Path]) -> Config:
     merged: dict[str, Any] = {}
     for path in paths:
         try:
-            values = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+            text = path.read_text(encoding="utf-8")
+            values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
         except OSError as error:
             raise UserError(f"cannot read the configuration {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UserError(f"the configuration {path} is not text in UTF-8; save it so") from None
         except yaml.YAMLError as error:
             raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
         if not isinstance(values, dict):

@@ -228,7 +228,12 @@ class WebsightSettings(Section):
     sample: int = Field(
         0, ge=0, description="DEMO ONLY: compose this many stand-in rows procedurally instead of reading `input`."
     )
-    shards: int = Field(32, ge=0, description="Shards; 0 leaves WebSight out.")
+    shards: int = Field(
+        32,
+        ge=0,
+        description="Shards; 0 leaves WebSight out. Answers are found again by their shard: another number asks and "
+        "pays again for most of them.",
+    )
     asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=16_384)
 
@@ -263,7 +268,12 @@ class PromptsSettings(Section):
     """cpt/prompts: leaves times templates."""
 
     per_leaf: int = Field(100, ge=1, description="Prompts drawn for each leaf (paper: 100, 8M in all).")
-    shards: int = Field(4, ge=1, description="Shards per root (25 roots: 100 shards of 80K prompts).")
+    shards: int = Field(
+        4,
+        ge=1,
+        description="Shards per root (25 roots: 100 shards of 80K prompts). Answers of cpt/code are found again by "
+        "their shard: another number asks and pays again for most of them.",
+    )
 
 
 class PackSettings(Section):

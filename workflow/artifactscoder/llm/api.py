@@ -31,6 +31,7 @@ from artifactscoder.llm.stream import Broken, completion
 
 BACKOFF_S = 1.0
 BACKOFF_CAP_S = 60.0
+CONNECT_S = 20.0  # a server that has not taken the connection by then is not there
 
 
 class ApiEndpoint:
@@ -52,7 +53,7 @@ class ApiEndpoint:
             connector=aiohttp.TCPConnector(limit=0, socket_factory=_socket),
             timeout=aiohttp.ClientTimeout(
                 total=self.settings.timeout_s,
-                sock_connect=20,
+                sock_connect=CONNECT_S,
                 sock_read=self.settings.idle_s if self.settings.stream else None,
             ),
         )
@@ -85,6 +86,8 @@ class ApiEndpoint:
                 return answer
             except aiohttp.ClientConnectorError as error:
                 trouble = _Trouble("connection", str(error.os_error.strerror or error), "refused")
+            except aiohttp.ConnectionTimeoutError:
+                trouble = _Trouble("connection", f"no connection in {CONNECT_S:g} s", "refused")
             except TimeoutError as error:
                 silent = self.settings.stream and "reading data" in str(error)
                 limit = self.settings.idle_s if silent else self.settings.timeout_s

@@ -48,13 +48,14 @@ class BatchEndpoint:
         self._queue: deque[tuple[str, bytes]] = deque()
         self._waiting: dict[str, Waiting] = {}  # by custom id
         self._known: dict[str, Path] = {}  # custom id -> file of the batch that holds it
+        self._ready: dict[str, Any] = {}  # custom id -> line of an answer that nobody has asked for yet
         self._watched: set[Path] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_add = 0.0
 
     async def __aenter__(self) -> BatchEndpoint:
         headers = api.authorization(self.name, self.settings)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=300)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=api.CONNECT_S, sock_read=300)
         self._session = aiohttp.ClientSession(headers=headers, timeout=timeout)
         for path in sorted(self.folder.glob(f"{self.name}.batch-*.json")):
             for custom in orjson.loads(path.read_bytes())["requests"]:
@@ -79,18 +80,7 @@ class BatchEndpoint:
         custom = f"{hashlib.sha256(data).hexdigest()[:40]}-{request.index}"
         for attempt in range(1, self.settings.retries + 2):
             start = time.monotonic()
-            waiting: Waiting = asyncio.get_running_loop().create_future()
-            self._waiting[custom] = waiting
-            if path := self._known.pop(custom, None):
-                if path not in self._watched:
-                    self._watched.add(path)
-                    self._spawn(self._resume(path))
-            else:
-                self._queue.append((custom, data))
-                self._last_add = time.monotonic()
-                if len(self._queue) == 1:
-                    self._spawn(self._collect())
-            line = await waiting
+            line = self._ready.pop(custom, None) or await self._line(custom, data)
             status, trouble = (line.get("response") or {}).get("status_code"), str(line.get("error") or line)[:200]
             if status == 200:
                 try:
@@ -100,6 +90,21 @@ class BatchEndpoint:
             if isinstance(status, int) and 400 <= status < 500 and status not in (408, 409, 425, 429):
                 raise Refused(f"http_{status}", trouble, attempt)
         raise Refused(f"http_{status}" if isinstance(status, int) else status or "expired", trouble, attempt)
+
+    async def _line(self, custom: str, data: bytes) -> Any:
+        """The line of a batch's output: of the batch that holds the request, or of a new one."""
+        waiting: Waiting = asyncio.get_running_loop().create_future()
+        self._waiting[custom] = waiting
+        if path := self._known.pop(custom, None):
+            if path not in self._watched:
+                self._watched.add(path)
+                self._spawn(self._resume(path))
+        else:
+            self._queue.append((custom, data))
+            self._last_add = time.monotonic()
+            if len(self._queue) == 1:
+                self._spawn(self._collect())
+        return await waiting
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(self._guarded(work))
@@ -201,12 +206,17 @@ class BatchEndpoint:
         self._deliver(lines, requests)
 
     def _deliver(self, lines: dict[str, Any], requests: list[str]) -> None:
-        """Answers to those who wait; what has none (an expired batch) is handed in again, as another attempt."""
+        """Answers to those who wait; what has none (an expired batch) is handed in again, as another attempt.
+
+        An answer that nobody waits for is kept until it is asked for.
+        """
         for custom in requests:
             self._known.pop(custom, None)
-            waiting = self._waiting.get(custom)
+            waiting = self._waiting.pop(custom, None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(lines.get(custom, {}))
+            elif custom in lines:
+                self._ready[custom] = lines[custom]
 
     async def _call(
         self, method: str, path: str, raw: bool = False, form: Any = None, json: Any = None, adopt: str = ""

@@ -9,6 +9,7 @@ guessed out of text.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from dataclasses import replace
 from types import TracebackType
@@ -53,8 +54,8 @@ def request_key(identity: dict[str, str], request: Request) -> str:
 class Client:
     """One role of the configuration (or the `endpoint` of that name), answering through one journal.
 
-    `asked` counts the requests that went to the endpoint, `recalled` those that the journal answered. `asks`: who is
-    asked in the endpoint's stead.
+    `asked` counts the requests that went to the endpoint, `recalled` those that needed no asking. `asks`: who is asked
+    in the endpoint's stead.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Client:
         self.name, self.settings = (endpoint, config.endpoints[endpoint]) if endpoint else config.endpoint(role)
         self.journal = journal
         self.asked = self.recalled = 0
+        self._under_way: dict[str, asyncio.Future[tuple[Answer, float]]] = {}  # by key: answer and cost
         self._budget = Budget(config.budget, config.journal, journal)
         self._endpoint = asks or open_endpoint(self.name, self.settings, journal.folder)
 
@@ -100,16 +102,7 @@ class Client:
             answer = Answer(**entry["answer"])
             cost = entry["paid"][2] if "paid" in entry else self.settings.cost(answer.tokens_in, answer.tokens_out)
         else:
-            await self._budget.check()
-            self.asked += 1
-            try:
-                answer = await self._endpoint.ask(request)
-            except Refused as refusal:
-                raise Unusable("failed", refusal.reason, str(refusal), Usage(attempts=refusal.attempts)) from None
-            cost = self.settings.cost(answer.tokens_in, answer.tokens_out)
-            paid = (answer.tokens_in, answer.tokens_out, cost, round(answer.seconds, 3))
-            with drain.busy():
-                await self.journal.put(key, {"answer": vars(answer)}, paid)
+            answer, cost = await self._once(key, request)
         usage = Usage(
             attempts=answer.attempts,
             tokens_in=answer.tokens_in,
@@ -128,6 +121,40 @@ class Client:
         if not thoughts(answer.text)[0].strip():
             raise Unusable("rejected", "empty", "the answer is empty", usage)
         return answer, usage, key
+
+    async def _once(self, key: str, request: Request) -> tuple[Answer, float]:
+        """Ask; of equal requests at the same time one goes out, and the others take what becomes of it.
+
+        Where that one is cancelled, another goes out in its stead.
+        """
+        while first := self._under_way.get(key):
+            await asyncio.wait([first])
+            if not first.cancelled():
+                self.recalled += 1
+                return first.result()
+        mine = self._under_way[key] = asyncio.get_running_loop().create_future()
+        try:
+            mine.set_result(await self._paid(key, request))
+        except Exception as error:
+            mine.set_exception(error)
+        finally:
+            del self._under_way[key]
+            mine.cancel()  # without effect, unless this one is cancelled
+        return mine.result()
+
+    async def _paid(self, key: str, request: Request) -> tuple[Answer, float]:
+        """Ask and record."""
+        await self._budget.check()
+        self.asked += 1
+        try:
+            answer = await self._endpoint.ask(request)
+        except Refused as refusal:
+            raise Unusable("failed", refusal.reason, str(refusal), Usage(attempts=refusal.attempts)) from None
+        cost = self.settings.cost(answer.tokens_in, answer.tokens_out)
+        paid = (answer.tokens_in, answer.tokens_out, cost, round(answer.seconds, 3))
+        with drain.busy():
+            await self.journal.put(key, {"answer": vars(answer)}, paid)
+        return answer, cost
 
     async def ask_json(
         self,
