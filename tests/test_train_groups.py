@@ -40,7 +40,7 @@ class Engine:
 
 @pytest.fixture
 def buffer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes the replay buffer of a run whose records stand in `tmp_path`; what it takes out of the queue is forgotten."""
+    """Makes the replay buffer of a run whose records stand in `tmp_path`; no queue is behind it."""
     from verl.trainer.ppo.v1 import replay_buffer
 
     from artifactscoder.train.verl_groups import ScoredGroups
