@@ -1,6 +1,18 @@
 # The report. In: every table and ledger. Out: results/report/index.html, a page, and data/ beside it.
 
 
+# What the rulegraph is drawn of, for it has no input.
+RULES = configs.digest(
+    *(
+        path.read_text()
+        for path in [
+            ROOT / "workflow/Snakefile",
+            *sorted((ROOT / "rules").glob("*.smk")),
+        ]
+    )
+)
+
+
 rule rulegraph:
     output:
         f"{RESULTS}/report/rulegraph.dot",
@@ -8,6 +20,7 @@ rule rulegraph:
         "logs/rulegraph.log",
     params:
         config=CONFIG_FILE,
+        recipe=RULES,
     message:
         "report: the rulegraph, as Snakemake draws it"
     run:

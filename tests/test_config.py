@@ -83,6 +83,10 @@ def test_only_what_a_step_depends_on_changes_its_digest() -> None:
     after = configs.from_dict(values)
     changed = [name for name in recipe.STEPS if recipe.digest(before, name) != recipe.digest(after, name)]
     assert changed == ["sft/score", "eval/score"]
+    values["sft"]["select"]["system"] = "Answer with a page."
+    new = configs.from_dict(values)
+    changed = [name for name in recipe.STEPS if recipe.digest(after, name) != recipe.digest(new, name)]
+    assert changed == ["sft/select", "rl/parquet", "train/tiny_model", "eval/tasks"]
 
 
 def test_written_configuration_reads_back_to_the_same(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from artifactscoder.config import Config
 from artifactscoder.config.trainers import TinyModelSettings
 from artifactscoder.errors import UserError
 from artifactscoder.eval import compare, generate, judge, render, score, table, tasks
-from artifactscoder.ledger import beside
+from artifactscoder.ledger import Ledger, beside
 from artifactscoder.llm import folder
 from artifactscoder.llm.procedural import flaws
 from artifactscoder.llm.procedural.compose import compose
@@ -111,6 +111,16 @@ def tiny(tmp_path: Path) -> Path:
     texts = [f"<!DOCTYPE html>\n<html>\n<p>page {i}</p>\n</html>" for i in range(50)]
     tiny_model.make(texts, tmp_path / "tiny", TinyModelSettings(vocab=640, layers=1, hidden=32, heads=2, kv_heads=1))
     return tmp_path / "tiny"
+
+
+def test_tasks_that_are_there_have_their_accounts_beside_them(configure, tmp_path, monkeypatch) -> None:
+    def killed(ledger: Ledger) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Ledger, "close", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tasks.run(configure(eval={"tasks": SETS, "models": ["base"]}), None, tmp_path / "tasks.parquet")
+    assert not list(tmp_path.glob("*tasks*"))
 
 
 async def test_transformers_lose_the_batch_under_way_to_a_kill_and_answer_the_rest_as_before(

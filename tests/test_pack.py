@@ -19,7 +19,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from artifactscoder import indexed, tables
 from artifactscoder.cpt import fim, mixture, pack
 from artifactscoder.errors import UserError
-from artifactscoder.ledger import beside
+from artifactscoder.ledger import Ledger, beside
 
 PAGE = "<!DOCTYPE html>\n<html><body><h1>Shop {n}</h1>\n<p>Ünïcode, 漢字 🎉 and prices: {n} €</p></body></html>"
 
@@ -71,6 +71,16 @@ def test_any_number_of_processes_writes_the_same_bytes(configure, tmp_path, page
     for end in (".bin", ".idx"):
         assert (tmp_path / f"1{end}").read_bytes() == (tmp_path / f"2{end}").read_bytes()
     assert list(tables.rows(beside(tmp_path / "1"))) == list(tables.rows(beside(tmp_path / "2")))
+
+
+def test_tokens_that_are_there_have_their_accounts_beside_them(configure, tmp_path, pages, model, monkeypatch) -> None:
+    def killed(ledger: Ledger) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Ledger, "close", killed)
+    with pytest.raises(KeyboardInterrupt):
+        pack.run(configure(), pages("in", {"a/1": PAGE.format(n=1)}), model, tmp_path / "out.idx")
+    assert not list(tmp_path.glob("*out*"))
 
 
 def test_fill_in_the_middle_comes_back_as_the_page_and_is_drawn_by_seed_and_id(

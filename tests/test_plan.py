@@ -17,7 +17,7 @@ from artifactscoder import cli, progress, tables
 from artifactscoder import config as configs
 from artifactscoder.cluster import journals, plan, watch
 from artifactscoder.errors import UserError
-from artifactscoder.journal import PAID
+from artifactscoder.journal import PAID, Journal
 from artifactscoder.ledger import beside
 from artifactscoder.llm import drain, forecast
 from artifactscoder.sft import tasks
@@ -169,6 +169,33 @@ async def test_answers_that_nothing_asks_for_any_more_can_be_removed(configure, 
         other = priced(configure, url, sft={"categories": ["tool-calculator"], "subcategories": 1})
         await asyncio.to_thread(journals.prune, other, True)
     assert not (old.journal / "sft/tasks/game-puzzle").exists(), "a shard that is no more has gone"
+
+
+async def test_every_journal_is_counted_and_shards_that_are_no_more_are_told(configure, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(journals, "QUIET_S", 0)
+    config = configure(
+        cpt={"websight": {"shards": 2, "sample": 4}, "prompts": {"shards": 1}},
+        eval={"models": ["base"]},
+    )
+    kept = [
+        "cpt/websight/0001", "cpt/tree/games-play", "cpt/templates/all", "cpt/code/games-play-00",
+        "sft/code/game-puzzle", "rl/valid/all", "eval/judge/base",
+        "generate", "reward/explain", "sft/calibrate/gold", "train/grpo",
+    ]  # fmt: skip
+    gone = [
+        "cpt/websight/0002", "cpt/tree/other", "cpt/code/games-play-01", "sft/code/other", "eval/judge/other",
+    ]  # fmt: skip
+    for name in [*kept, *gone]:
+        async with Journal(config.journal / name, shared=True) as journal:
+            await journal.put("one", {"answer": {}}, (1, 1, 0.0, 0.0))
+    journals.stats(config)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert {"generate", "reward/explain", "sft/calibrate", "train/grpo"} <= {line[0] for line in lines}
+    assert sum(int(line[2]) for line in lines) == sum(int(line[4]) for line in lines) == len(kept) + len(gone)
+    journals.prune(config, True)
+    *told, last = capsys.readouterr().out.splitlines()
+    assert {line.partition(":")[0] for line in told} == set(gone) and f"{len(gone)} shards removed" in last
+    assert {str(path.parent.relative_to(config.journal)) for path in config.journal.rglob("*.jsonl")} == set(kept)
 
 
 def test_the_commands_run_by_hand(tmp_path, capsys) -> None:

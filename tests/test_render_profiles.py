@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from artifactscoder.render import RenderOptions, RenderPool, chromium, profiles
+from artifactscoder.render import RenderOptions, RenderPool, RenderUnavailable, chromium, profiles
+from artifactscoder.render import pool as pool_module
 
 WORKFLOW = Path(chromium.__file__).parents[2]
 MAKER = "from artifactscoder.render import profiles; print(profiles.make())"
@@ -64,6 +67,31 @@ def test_a_pool_deletes_what_dead_owners_left_and_nothing_else(folder: Path) -> 
     assert not dead.exists() and not taken.exists()
     assert {path.name for path in folder.iterdir()} >= {elsewhere.name, link.name, plain.name, mine.name}
     assert (precious / "file").read_text() == "kept"
+
+
+async def test_a_full_temporary_folder_costs_a_pool_neither_its_places_nor_descriptors(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "PING_EVERY", 0.1)
+    refused = 0
+
+    def full() -> Path:
+        nonlocal refused
+        refused += 1
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async with RenderPool(RenderOptions(width=320, height=240, mirror=False), browsers=1) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(profiles, "make", full)
+            os.kill(pool.running()[0].process.pid, signal.SIGKILL)
+            async with asyncio.timeout(20):
+                while refused < 3:
+                    await asyncio.sleep(0.05)
+            open_files = len(os.listdir("/proc/self/fd"))
+            with pytest.raises(RenderUnavailable, match="No space left"):
+                await pool.render("<h1>x</h1>")
+            assert len(os.listdir("/proc/self/fd")) <= open_files
+        assert (await pool.render("<h1>x</h1>")).verdict.rendered
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make folders of other users")

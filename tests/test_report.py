@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import re
 import threading
 from collections import Counter
@@ -17,7 +18,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from artifactscoder import config as configs
-from artifactscoder import seeds, tables
+from artifactscoder import files, seeds, tables
 from artifactscoder.config import Config
 from artifactscoder.html import mask
 from artifactscoder.report import accounts, build, funnel, lives, samples
@@ -365,3 +366,18 @@ def test_scores_that_go_together_are_correlated(config: Config, report: Path, tm
     table = np.array([[row[name] for name in (*names, "percent")] for path in paths for row in tables.rows(path)])
     assert np.allclose(np.array(made.correlations, float), np.corrcoef(table.T), atol=1e-3)
     assert sum(map(sum, made.histogram.values())) == len(table)
+
+
+def test_the_accounts_of_a_shard_of_websight_name_its_rows_alone(
+    configure: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, shards, names = [7, 0, 30, 1], 5, []
+    files.write_bytes(
+        tmp_path / "cpt/websight/source.json",
+        json.dumps({"files": [{"path": f"in/f {i}.parquet", "rows": rows} for i, rows in enumerate(sizes)]}).encode(),
+    )
+    monkeypatch.setattr(accounts, "slug", lambda name: names.append(name) or name.replace(" ", "-"))
+    expect = accounts._expectations(configure(cpt={"websight": {"shards": shards}}), tmp_path)["cpt/websight"]
+    parts = [list(expect(tmp_path / f"websight-{shard:04d}.parquet")) for shard in range(shards)]
+    assert [len(part) for part in parts] == [7, 8, 7, 8, 8] and len(names) <= shards * len(sizes)
+    assert sum(parts, []) == [f"websight/f-{i}/{n:07d}" for i, rows in enumerate(sizes) for n in range(rows)]

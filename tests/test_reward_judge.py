@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from artifactscoder.config import Config, RewardSettings
 from artifactscoder.config import engines as settings_of
@@ -17,12 +20,14 @@ from artifactscoder.errors import UserError
 from artifactscoder.html import directed, dom, judged
 from artifactscoder.journal import Journal
 from artifactscoder.llm.client import Client
-from artifactscoder.render import Render
+from artifactscoder.render import Render, RenderOptions
 from artifactscoder.render.page import Verdict
-from artifactscoder.reward import checklist, components, measure
+from artifactscoder.reward import checklist, components, engine, measure
 from artifactscoder.reward.task import Task
 from attacks import PLEA, PLEAS
 from checkout import ROOT
+from openai_server import Server, completion
+from reward_lab import tokenizer
 
 PAGE = f"""<!DOCTYPE html><html><head><meta name="description" content="{PLEA}"><meta charset="utf-8"><title>T</title>
 <style>/* css comment */ .a::after {{ content: "a long text that a style sheet would add" }}</style></head>
@@ -181,6 +186,43 @@ async def test_an_answer_of_the_judge_stands_for_page_checklist_and_judge(
         assert await ask(client, PAGE + " ", "A page.", 50, b"one", items[0]) == 1
         assert await ask(client, PAGE, "Another page.", 50, b"one", items[0]) == 1
         assert await ask(client, PAGE, "A page.", 50, b"one", {**items[0], "max": 9}) == 1
+
+
+async def test_only_a_judge_that_is_away_is_waited_for(
+    configure: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "RETRY_S", 0.05)
+    page, task = "<html><h1>A</h1></html>", Task("", "A page.", [{"id": "a", "title": "Works"}], "")
+
+    class Renderer:
+        async def render(self, html: str, options: RenderOptions | None = None) -> Render:
+            return Render(Verdict(True, "ok", visible_text="A", text_chars=1, seen={"h1": 1}), [b"shot"])
+
+    async def retries(url: str, patience_s: float) -> float:
+        config = configure(url, reward={"patience_s": patience_s}, journal=str(tmp_path / uuid.uuid4().hex))
+        rewards = engine.RewardEngine(config, tokenizer(tmp_path), Renderer())
+        try:
+            return float((await rewards.score(page, task, "one", tokens=10)).parts["retries"])
+        finally:
+            await rewards.close()
+
+    async def useless(number: int, _: web.Request) -> web.Response:
+        return web.json_response(completion('{"items": []}'))
+
+    async def away(number: int, _: web.Request) -> web.Response | None:
+        return web.Response(status=503) if number <= 3 else None
+
+    for server, said, asked in ((Server(useless), "missing: a", 3), (Server(key="another"), "refuses the key", 1)):
+        async with server.open() as url:
+            with pytest.raises(engine.RewardUnavailable, match=said):
+                await retries(url, 60)
+            assert server.received == asked
+    async with Server(away).open() as url:
+        assert await retries(url, 60) == 1
+    start = time.monotonic()
+    with pytest.raises(engine.RewardUnavailable, match="cannot be reached"):
+        await retries("http://127.0.0.1:9/v1", 3)
+    assert time.monotonic() - start > 3
 
 
 def test_the_example_in_the_documentation_is_a_component() -> None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import small_run
-from artifactscoder import cli, tables, trace
+from artifactscoder import cli, indexed, tables, trace
 from artifactscoder import config as configs
 from artifactscoder.audit import record as audit_record
 from artifactscoder.config import Config
@@ -26,7 +26,9 @@ from artifactscoder.llm import prompts
 from artifactscoder.records import DROPPED
 from artifactscoder.tables import Row
 from artifactscoder.trace import text
+from artifactscoder.trace import train as trace_of_train
 from artifactscoder.trace.book import Stop
+from artifactscoder.train import windows
 
 
 @pytest.fixture(scope="module")
@@ -329,6 +331,31 @@ def test_a_step_of_cpt_names_the_documents_that_it_read(run: Config) -> None:
     assert all(window["documents"] and set(window["documents"]) <= known for window in stop.facts["windows"])
     with pytest.raises(UserError, match="has the steps 1 to 2"):
         traced(run, "train/cpt/3")
+
+
+def test_the_documents_of_a_steps_windows_are_found_with_one_look_into_each_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, length, owner = random.Random(5), 16, list[str]()
+    names = tuple(tmp_path / f"shard-{n}" for n in range(4))
+    for n, name in enumerate(names):
+        sizes = [rng.randint(1, 40) for _ in range(30)]
+        with indexed.Writer(name, 100) as writer:
+            for size in sizes:
+                writer.add([1] * size)
+        ids = [f"{n}/{i}" for i in range(len(sizes))]
+        tables.write(beside(name), pa.schema([("id", pa.string())]), [{"id": id_} for id_ in ids])
+        owner += [id_ for id_, size in zip(ids, sizes, strict=True) for _ in range(size)]
+    source = windows.Source("s", 1.0, names, len(owner))
+    every = range(source.windows(length))
+    looked: list[Path] = []
+    column = tables.column
+    monkeypatch.setattr(tables, "column", lambda path, name: looked.append(path) or column(path, name))
+    found = trace_of_train._documents(source, every, length)
+    assert found == {n: list(dict.fromkeys(owner[n * length : (n + 1) * length])) for n in every}
+    assert looked == [beside(name) for name in names]
+    looked.clear()
+    assert trace_of_train._documents(source, [0], length) == {0: found[0]} and len(looked) == 1
 
 
 def test_the_command_line(run: Config, capsys: pytest.CaptureFixture[str]) -> None:

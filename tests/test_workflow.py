@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,20 @@ def test_after_a_change_of_settings_a_missing_table_is_still_planned_and_made(tm
         assert "Nothing to be done" in snakemake(folder, "-n", *changed, first).stdout
         assert snakemake(folder, *changed, second).returncode == 0 and (folder / second).exists()
         assert "count: 7" in (folder / "results/config.yaml").read_text()
+
+
+def test_the_rulegraph_is_drawn_again_when_the_rules_have_changed_and_only_then(tmp_path: Path) -> None:
+    with checkout(tmp_path) as folder:
+        for name in ("rules", "workflow"):
+            (folder / name).unlink()
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        run = ["--profile", "profiles/demo", "--configfile", "profiles/demo/recipe.yaml"]
+        run += ["--", "results/report/rulegraph.dot"]
+        assert snakemake(folder, *run).returncode == 0
+        assert "Nothing to be done" in snakemake(folder, "-n", *run).stdout
+        with open(folder / "rules/sft.smk", "a") as rules:
+            rules.write('\n\nrule sft_more:\n    output:\n        f"{RESULTS}/sft/more",\n')
+        assert jobs(snakemake(folder, "-n", *run).stdout) == {"rulegraph": 1}
 
 
 def test_a_missing_key_is_named_before_anything_runs(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ class Journal:
     def rewrite(self, keys: Any) -> None:
         """Write the entries of `keys` into one new file and remove the others."""
         target = self.folder / f"{time.time_ns():020d}-{os.uname().nodename}-{os.getpid()}-folded.jsonl"
-        draft = target.with_suffix(".tmp")
+        draft = files.temporary(self.folder / "folded")
         with open(draft, "wb") as file:
             for key in keys:
                 number, offset, length = self._index[key]

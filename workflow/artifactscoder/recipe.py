@@ -87,7 +87,9 @@ STEPS: dict[str, Step] = {
     "rl/parquet": Step(
         "rl_train.parquet and rl_val.parquet, split by task", ("rl.parquet", "seed", "sft.select.system")
     ),
-    "train/tiny_model": Step("demo only: a random small model and its tokenizer", ("train.tiny_model",)),
+    "train/tiny_model": Step(
+        "demo only: a random small model and its tokenizer", ("train.tiny_model", "sft.select.system")
+    ),
     "train/cpt": Step("continual pre-training with verl on packed tokens", ("train.cpt",)),
     "train/sft": Step("supervised fine-tuning with verl", ("train.sft",)),
     "train/grpo": Step(

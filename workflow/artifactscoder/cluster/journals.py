@@ -33,11 +33,9 @@ def stats(config: Config) -> int:
     held = budget.paid(config.journal)
     head = ("step", "shards", "files", "bytes", "answers", "tokens in", "tokens out", "cost", "unused")
     lines = [head]
-    for step in JOURNALS:
-        folders = [folder for folder in (config.journal / step).glob("*") if folder.is_dir()]
+    for step, shards in _journals(config).items():
+        folders = list(shards.values())
         files = [path for folder in folders for path in folder.glob("*.jsonl")]
-        if not files:
-            continue
         one = forecast.held(config, step, held)
         size = sum(path.stat().st_size for path in files)
         lines.append((
@@ -51,6 +49,16 @@ def stats(config: Config) -> int:
     return 0
 
 
+def _journals(config: Config) -> dict[str, dict[str, Path]]:
+    """Every folder that holds answers, by step and shard: the steps of a run first, in their order, then what else
+    asks. Where a step has no shards, the name of its only one is empty."""
+    found: dict[str, dict[str, Path]] = {step: {} for step in JOURNALS}
+    for folder in sorted({path.parent for path in config.journal.rglob("*.jsonl")}):
+        parts = folder.relative_to(config.journal).parts
+        found.setdefault("/".join(parts[:2]), {})["/".join(parts[2:])] = folder
+    return {step: shards for step, shards in found.items() if shards}
+
+
 def unused(folder: Path) -> list[str]:
     """Keys of the answers that the last complete run of a shard did not ask for."""
     try:
@@ -62,22 +70,23 @@ def unused(folder: Path) -> list[str]:
 def prune(config: Config, yes: bool) -> int:
     """Remove unused answers, and shards that are no more; without `yes` say what would go. Returns 0."""
     count = size = 0
-    for step in JOURNALS:
-        for folder in sorted(folder for folder in (config.journal / step).glob("*") if folder.is_dir()):
+    for step, shards in _journals(config).items():
+        for shard, folder in shards.items():
+            name = folder.relative_to(config.journal)
             files = list(folder.glob("*.jsonl"))
             if any(time.time() - path.stat().st_mtime < QUIET_S for path in files):
-                if unused(folder) or _gone(config, step, folder.name):
-                    print(f"{step}/{folder.name}: left alone, it was written within the last {QUIET_S // 60} minutes")
+                if unused(folder) or _gone(config, step, shard):
+                    print(f"{name}: left alone, it was written within the last {QUIET_S // 60} minutes")
                 continue
             before = sum(path.stat().st_size for path in files)
-            if _gone(config, step, folder.name):
-                print(f"{step}/{folder.name}: the shard is not in the configuration any more, {short(before)}B")
+            if _gone(config, step, shard):
+                print(f"{name}: the shard is not in the configuration any more, {short(before)}B")
                 count, size = count + 1, size + before
                 if yes:
                     shutil.rmtree(folder)
             elif stale := unused(folder):
                 what = asyncio.run(_without(folder, set(stale), yes))
-                print(f"{step}/{folder.name}: {len(stale):,} answers, {short(what)}B")
+                print(f"{name}: {len(stale):,} answers, {short(what)}B")
                 count, size = count + 1, size + what
     if not count:
         print("nothing to remove")
@@ -88,11 +97,18 @@ def prune(config: Config, yes: bool) -> int:
 
 def _gone(config: Config, step: str, shard: str) -> bool:
     """Whether no run of the configuration would open this shard's journal."""
-    if step.startswith("sft/"):
+    if step in ("sft/tasks", "sft/variants", "sft/code", "sft/score"):
         return shard not in seeds.subcategories(config)
+    roots = [row["slug"] for row in seeds.cpt_roots(config)]
     if step == "cpt/tree":
-        return shard not in {root["slug"] for root in seeds.cpt_roots(config)}
-    return False
+        return shard not in roots
+    if step == "cpt/code":
+        return shard not in {f"{root}-{number:02d}" for root in roots for number in range(config.cpt.prompts.shards)}
+    if step == "cpt/websight":
+        return shard not in {f"{number:04d}" for number in range(config.cpt.websight.shards)}
+    if step.startswith("eval/"):
+        return shard not in config.eval.models
+    return False  # one folder for all, or opened by hand
 
 
 async def _without(folder: Path, stale: set[str], yes: bool) -> int:

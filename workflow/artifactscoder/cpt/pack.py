@@ -64,7 +64,7 @@ def run(config: Config, input: Path, model: Path, output: Path, processes: int =
                 ledger.enter([id_])
                 ledger.leave(id_, "ok", detail=detail, usage=Usage(tokens_out=len(ids)))
                 progress.step(f", {writer.tokens:,} tokens")
-    ledger.close()
+        ledger.close()  # first: tokens that are there always have their accounts beside them
     progress.end(f"{ledger.summary()}, {writer.tokens:,} tokens")
     return ledger
 

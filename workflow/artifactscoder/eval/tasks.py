@@ -129,6 +129,6 @@ def run(config: Config, val: Path | None, output: Path) -> Ledger:
                 ledger.leave(row["id"], "ok")
                 writer.write({**row, "set": name, "system": config.sft.select.system})
                 progress.step()
-    ledger.close()
+        ledger.close()  # first: a table that is there always has its accounts beside it
     progress.end(ledger.summary())
     return ledger

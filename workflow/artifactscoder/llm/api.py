@@ -25,7 +25,7 @@ import orjson
 from artifactscoder.config import Endpoint
 from artifactscoder.errors import UserError
 from artifactscoder.llm import drain
-from artifactscoder.llm.request import Answer, Refused, Request
+from artifactscoder.llm.request import Answer, Refused, Request, Unreachable
 from artifactscoder.llm.servers import Servers, Verdict
 from artifactscoder.llm.stream import Broken, completion
 
@@ -113,7 +113,7 @@ class ApiEndpoint:
                 attempt -= 1
                 silent_for = self._servers.silent_for()
                 if silent_for is not None and silent_for >= self.settings.patience_s:
-                    raise UserError(
+                    raise Unreachable(
                         f"endpoint '{self.name}' at {', '.join(self.settings.urls)} cannot be reached ({trouble}); "
                         "start the server or correct `url`, then run the same command again"
                     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol
 
+from artifactscoder.errors import UserError
 from artifactscoder.llm.prompts import Message
 
 
@@ -21,6 +22,10 @@ class Refused(Exception):
         super().__init__(text)
         self.reason = reason
         self.attempts = attempts
+
+
+class Unreachable(UserError):
+    """No server takes a connection: one that is started again mends it, without a word of the configuration changed."""
 
 
 @dataclass(frozen=True)

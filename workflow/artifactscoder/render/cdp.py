@@ -114,14 +114,19 @@ class Browser:
         """Start one, in the strongest containment by default; RenderUnavailable if it does not answer within 30 s."""
         containment = containment or choose(executable)
         marker = uuid.uuid4().hex
-        command_read, command_write = os.pipe()
-        answer_read, answer_write = os.pipe()
-        for pipe in (command_write, answer_read):
-            with contextlib.suppress(OSError):  # more than the user's share of pipe memory
-                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        profile = profiles.make()
+        ours: list[int] = []
+        theirs: list[int] = []
+        profile: Path | None = None
         group: Path | None = None
         try:
+            command_read, command_write = os.pipe()
+            theirs, ours = [command_read], [command_write]
+            answer_read, answer_write = os.pipe()
+            theirs, ours = [command_read, answer_write], [command_write, answer_read]
+            for pipe in ours:
+                with contextlib.suppress(OSError):  # more than the user's share of pipe memory
+                    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            profile = profiles.make()
             user = containment.user()
             if user is not None:
                 os.chown(profile, user, user)
@@ -132,20 +137,21 @@ class Browser:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", LAUNCHER, "sh", *limits, *containment.commands(user), *browser_line],
                 env=chromium.environment(profile, marker),
-                pass_fds=(command_read, answer_write),
+                pass_fds=theirs,
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,
             )
         except OSError as error:
-            for descriptor in (command_write, answer_read):
+            for descriptor in ours:
                 os.close(descriptor)
-            shutil.rmtree(profile, ignore_errors=True)
+            if profile is not None:
+                shutil.rmtree(profile, ignore_errors=True)
             if group is not None:
                 cgroup.end(group)
             raise RenderUnavailable(f"Cannot start a browser: {error}") from error
         finally:
-            os.close(command_read)
-            os.close(answer_write)
+            for descriptor in theirs:
+                os.close(descriptor)
         browser = cls(process, profile, marker, group)
         try:
             await browser._connect(command_write, answer_read)

@@ -151,9 +151,11 @@ class RenderPool:
                     browser.kill()
                     place.browser = None
                 finally:
-                    with contextlib.suppress(UserError):  # the next page or look tries again, and says so
-                        await self._running(place)
-                    self._free.put_nowait(place)
+                    try:
+                        with contextlib.suppress(UserError, OSError):  # the next page or look tries again, and says so
+                            await self._running(place)
+                    finally:
+                        self._free.put_nowait(place)
 
     async def render(self, html: str, options: RenderOptions | None = None) -> Render:
         """Render one page, with the pool's options or its own (`memory_mb` is always the pool's).

@@ -146,9 +146,14 @@ def _expectations(config: Config, results: Path) -> dict[str, Expect]:
 
     def websight(table: Path) -> Iterable[str]:
         files = json.loads((results / "cpt/websight/source.json").read_text())["files"]
-        all_ids = [f"websight/{slug(Path(f['path']).stem)}/{n:07d}" for f in files for n in range(f["rows"])]
         number, count = int(table.stem.rsplit("-", 1)[1]), config.cpt.websight.shards
-        return all_ids[len(all_ids) * number // count : len(all_ids) * (number + 1) // count]
+        total, first = sum(file["rows"] for file in files), 0
+        start, end = total * number // count, total * (number + 1) // count
+        for file in files:
+            head = f"websight/{slug(Path(file['path']).stem)}"
+            for row in range(max(0, start - first), min(end - first, file["rows"])):
+                yield f"{head}/{row:07d}"
+            first += file["rows"]
 
     def templates(table: Path) -> Iterable[str]:
         asked = tables.count(ledger.beside(table))

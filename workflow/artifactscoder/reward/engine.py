@@ -1,7 +1,8 @@
 """The reward of one answer, as GRPO asks for it: through the render service and the judge's endpoint.
 
 What the page does decides the reward; what the machinery does never does: an outage of rendering or of the judge is
-waited out for `reward.patience_s` and then raised, so that the answer teaches nothing instead of a zero. Everything
+waited out for `reward.patience_s` and then raised, so that the answer teaches nothing instead of a zero. What no
+waiting mends (a judge whose answers are of no use, a wrong key, a spent budget) is raised at once. Everything
 that went into a number is returned with it. The processor's part runs on one thread, which leaves the event loop to
 the many renderings and requests under way; on more threads it would be no faster.
 """
@@ -26,6 +27,7 @@ from artifactscoder.html import tokens
 from artifactscoder.html.judged import Reading
 from artifactscoder.journal import Journal
 from artifactscoder.llm.client import Client, Unusable
+from artifactscoder.llm.request import Unreachable
 from artifactscoder.render import Render, RenderClient, RenderOptions, RenderUnavailable
 from artifactscoder.reward import checklist as checklists
 from artifactscoder.reward import components, measure
@@ -146,7 +148,8 @@ class RewardEngine:
         return Score(kept, render)
 
     async def _asked(self, task: Task, html: str, render: Render, sample: str, reading: Reading) -> tuple[Judged, int]:
-        """The judge's answer, and how often it was waited for."""
+        """The judge's answer, and how often it was waited for: only while nobody answers, for an answer of no use is
+        in the journal and would come again."""
         start, retries = time.monotonic(), 0
         checklists.maxima(task.checklist, self.settings.max_item)  # no waiting mends a checklist
         while True:
@@ -155,7 +158,8 @@ class RewardEngine:
                 seed = self.config.seed
                 return await checklists.judge(client, self.settings, task, html, render, seed, reading), retries
             except (Unusable, UserError) as trouble:
-                if time.monotonic() - start >= self.settings.patience_s:
+                away = trouble.status == "failed" if isinstance(trouble, Unusable) else isinstance(trouble, Unreachable)
+                if not away or time.monotonic() - start >= self.settings.patience_s:
                     raise RewardUnavailable(f"no verdict of the judge on {sample}: {trouble}") from None
                 retries += 1
                 await asyncio.sleep(RETRY_S)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
 
-from artifactscoder import tables
+from artifactscoder import indexed, tables
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 from artifactscoder.ledger import beside
@@ -166,26 +168,32 @@ def _windows(path: Path, told: dict[str, Any], number: int) -> list[dict[str, An
     settings = told["settings"]
     mixture = windows.read(path)
     sources, places = windows.order(mixture, told["windows"], settings["seed"])
-    size, out = settings["batch_size"], []
-    for place in range((number - 1) * size, number * size):
-        source, window = mixture.sources[int(sources[place])], int(places[place])
-        out.append({"source": source.name, "window": window, "documents": _documents(source, window, mixture.length)})
-    return out
+    size = settings["batch_size"]
+    step = slice((number - 1) * size, number * size)
+    read = list(zip(sources[step].tolist(), places[step].tolist(), strict=True))
+    held = {
+        at: _documents(mixture.sources[at], {window for one, window in read if one == at}, mixture.length)
+        for at in {at for at, _ in read}
+    }
+    return [
+        {"source": mixture.sources[at].name, "window": window, "documents": held[at][window]} for at, window in read
+    ]
 
 
-def _documents(source: windows.Source, window: int, length: int) -> list[str]:
-    """Ids of the documents of which a window holds a part."""
-    begin, end, at, out = window * length, (window + 1) * length, 0, list[str]()
+def _documents(source: windows.Source, wanted: Iterable[int], length: int) -> dict[int, list[str]]:
+    """Ids of the documents of which each of these windows holds a part. A file's ids are read where it holds one."""
+    out: dict[int, list[str]] = {window: [] for window in wanted}
+    first = 0  # token of a file, among those of the source
     for name in source.files:
-        ledger = beside(name)
-        sizes = tables.column(ledger, "tokens_out")
-        if at + sum(sizes) > begin and at < end:
-            for id_, size in zip(tables.column(ledger, "id"), sizes, strict=True):
-                if at < end and at + size > begin:
-                    out.append(id_)
-                at += size
-        else:
-            at += sum(sizes)
+        starts = indexed.Reader(name).starts
+        ids: list[str] | None = None
+        for window, found in out.items():
+            begin = max(window * length - first, 0)
+            end = min((window + 1) * length - first, int(starts[-1]))
+            if begin < end:
+                ids = tables.column(beside(name), "id") if ids is None else ids
+                found += ids[np.searchsorted(starts, begin, "right") - 1 : np.searchsorted(starts, end, "left")]
+        first += int(starts[-1])
     return out
 
 

@@ -13,7 +13,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +91,9 @@ def run(settings: ExportSettings, checkpoint: Path, output: Path) -> None:
             "fp32 cannot be exported from this run, because verl.model_merger writes bf16; "
             "set checkpoint_hf: true in its settings, or export bf16"
         )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    draft = output.with_name(f".{output.name}.work")
+    shutil.rmtree(draft, ignore_errors=True)  # of a job that was killed
+    draft.mkdir(parents=True)
     try:
         source = config
         if not saved:

@@ -135,6 +135,7 @@ def overrides(
         "trainer.v1.sampler.custom_sampler.name": "ScoredGroups",
         "+trainer.v1.sampler.sampler_kwargs.rollouts": s.rollouts,
         "+trainer.v1.sampler.sampler_kwargs.least_scored": s.least_scored,
+        "+trainer.v1.sampler.sampler_kwargs.rewards": folder / "rewards",
         "+trainer.v1.sampler.sampler_kwargs.poll_seconds": 0.2 if cpu else 2.0,
         "trainer.device": s.device,
         "trainer.logger": ["console", "file", *loggers],
@@ -335,5 +336,6 @@ def _train(
     cause = tail.reason()
     unscored = [e for sample, e in reward_function.failures(folder / "rewards").items() if sample not in before]
     if unscored:  # verl's own word would be that a batch is empty
-        cause = f"{len(unscored)} answers could not be scored, one because of {unscored[-1]}"
+        told = (reward_function.faults(unscored) or unscored)[-1]
+        cause = f"{len(unscored)} answers could not be scored, one because of {told}"
     runs.must_have_reached("verl's GRPO trainer", trainer.code, checkpoints, steps, cause, stop)

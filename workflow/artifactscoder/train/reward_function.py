@@ -4,7 +4,8 @@ verl calls `compute_score` in its reward workers, once a sample, as soon as the 
 and returns the score with all numeric components. Each call appends one JSON line to a file of its own process,
 flushed before the score is returned, so that nothing is scored that is not on record. A sample that cannot be scored
 because something around it failed (the engine waits and retries first) raises: verl then trains without it
-(`verl_groups`). A failure is never a score, and it is on record too.
+(`verl_groups`). A failure is never a score, and it is on record too; one that only the user can mend (a component of
+theirs that fails) halts the run there.
 
 `collect_rewards` joins these lines with verl's dumps of the rollouts, which name the samples that were trained on, and
 writes one row a sample. What a killed job had scored without training on it stays in the table, marked as unused.
@@ -20,7 +21,7 @@ import importlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +29,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from artifactscoder import tables
+from artifactscoder.errors import UserError
 from artifactscoder.reward.task import Score, Task
 from artifactscoder.train import runs, watch
 
@@ -125,6 +127,11 @@ class Records:
         for path in sorted(self.folder.glob("*.jsonl")):
             for line in self._files.setdefault(path, runs.GrowingLines(path)).new():
                 yield json.loads(line)
+
+
+def faults(errors: Iterable[str]) -> list[str]:
+    """Of the errors on record those that only the user can mend."""
+    return [error for error in errors if error.startswith(f"{UserError.__name__}: ")]
 
 
 def failures(log_dir: Path) -> dict[str, str]:
