@@ -78,6 +78,16 @@ def test_only_what_a_step_depends_on_changes_its_digest() -> None:
     assert changed == ["sft/score", "eval/score"]
 
 
+def test_a_step_with_a_number_of_asks_asks_by_it() -> None:
+    """A key that nobody reads would still rerun the step."""
+    sections = [line.split(".asks = ")[0] for line in lines(configs.Config) if ".asks = " in line]
+    assert sections
+    for section in sections:
+        place = Path("workflow/artifactscoder", *section.split("."))
+        modules = list(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+        assert any("settings.asks" in module.read_text() for module in modules), section
+
+
 def test_written_configuration_reads_back_to_the_same(tmp_path: Path) -> None:
     config = configs.load([CONFIG, Path("profiles/demo/recipe.yaml")])
     configs.write(config, tmp_path / "config.yaml")

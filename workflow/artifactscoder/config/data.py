@@ -229,7 +229,6 @@ class WebsightSettings(Section):
         0, ge=0, description="DEMO ONLY: compose this many stand-in rows procedurally instead of reading `input`."
     )
     shards: int = Field(32, ge=0, description="Shards; 0 leaves WebSight out.")
-    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=16_384)
 
 
