@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,29 @@ def test_a_configuration_read_again_is_the_same_to_the_last_digit(configure, tmp
     configs.write(config, tmp_path / "config.yaml")
     again = configs.load([tmp_path / "config.yaml"])
     assert json.dumps(again.model_dump(mode="json")) == json.dumps(config.model_dump(mode="json"))
+
+
+def test_a_section_given_in_part_keeps_the_other_defaults_of_its_place() -> None:
+    values = yaml.safe_load(CONFIG.read_text())
+    least = {"endpoints": values["endpoints"], "roles": values["roles"]}
+    bare = configs.from_dict(least)
+    changes = {"eval": {"sampling": {"max_tokens": 100}}, "cpt": {"dedup": {"threshold": 0.8}}, "sft": {"dedup": {}}}
+    config = configs.from_dict({**least, **changes})
+    assert (config.eval.sampling.max_tokens, config.eval.sampling.temperature) == (100, 0.0)
+    assert (config.cpt.dedup.threshold, config.cpt.dedup.jobs) == (0.8, 16)
+    assert config.sft == bare.sft and config.eval.tasks == bare.eval.tasks
+    with pytest.raises(UserError, match=r"'eval\.sampling\.heat' is not a key"):
+        configs.from_dict({**least, "eval": {"sampling": {"heat": 1}}})
+
+
+def test_the_defaults_in_words_are_those_of_the_place() -> None:
+    values = yaml.safe_load(CONFIG.read_text())
+    bare = configs.from_dict({"endpoints": values["endpoints"], "roles": values["roles"]})
+    table, said = page(configs.Config), "\n".join(lines(configs.Config))
+    for key in ("reward.sampling.temperature", "eval.sampling.max_tokens", "cpt.dedup.jobs", "sft.distinct_tasks.bands"):
+        default = configs.select(bare, key)
+        assert f"\n{key} = {default}   " in said
+        assert re.search(rf"^\| `{key}` \| [^|]* \| `{default}` \|", table, re.MULTILINE), key
 
 
 def test_the_reference_in_the_docs_is_that_of_the_typed_configuration() -> None:
