@@ -81,9 +81,10 @@ def test_only_what_a_step_depends_on_changes_its_digest() -> None:
 
 def test_a_step_with_a_number_of_asks_asks_by_it() -> None:
     """A key that nobody reads would still rerun the step."""
-    sections = [line.split(".asks = ")[0] for line in lines(configs.Config) if ".asks = " in line]
-    assert sections
-    for section in sections:
+    asked = [line.split(".asks = ") for line in lines(configs.Config) if ".asks = " in line]
+    assert asked
+    for section, said in asked:
+        assert "`rejected`" in said  # what `Client.ask_json` makes of the last one
         place = Path("workflow/artifactscoder", *section.split("."))
         modules = list(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
         assert any("settings.asks" in module.read_text() for module in modules), section
@@ -120,7 +121,12 @@ def test_the_defaults_in_words_are_those_of_the_place() -> None:
     values = yaml.safe_load(CONFIG.read_text())
     bare = configs.from_dict({"endpoints": values["endpoints"], "roles": values["roles"]})
     table, said = page(configs.Config), "\n".join(lines(configs.Config))
-    for key in ("reward.sampling.temperature", "eval.sampling.max_tokens", "cpt.dedup.jobs", "sft.distinct_tasks.bands"):
+    for key in (
+        "reward.sampling.temperature",
+        "eval.sampling.max_tokens",
+        "cpt.dedup.jobs",
+        "sft.distinct_tasks.bands",
+    ):
         default = configs.select(bare, key)
         assert f"\n{key} = {default}   " in said
         assert re.search(rf"^\| `{key}` \| [^|]* \| `{default}` \|", table, re.MULTILINE), key
