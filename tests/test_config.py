@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from artifactscoder import config as configs
 from artifactscoder import recipe
 from artifactscoder.config.reference import as_yaml, lines, page
+from artifactscoder.config.train import EVALUATED, TRAINED
 from artifactscoder.errors import UserError
 
 CONFIG = Path("config.yaml")
@@ -86,8 +88,22 @@ def test_a_step_with_a_number_of_asks_asks_by_it() -> None:
     for section, said in asked:
         assert "`rejected`" in said  # what `Client.ask_json` makes of the last one
         place = Path("workflow/artifactscoder", *section.split("."))
-        modules = list(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
-        assert any("settings.asks" in module.read_text() for module in modules), section
+        own = list(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+        texts = [(path, path.read_text()) for path in Path("workflow/artifactscoder").rglob("*.py")]
+        readers = [text for path, text in texts if path in own or f"settings = config.{section}\n" in text]
+        assert any("settings.asks" in text for text in readers), section
+
+
+def test_the_models_of_a_run_are_listed_once() -> None:
+    """By one name each: those that it trains, and those that it compares."""
+    places = []
+    for path in Path("workflow/artifactscoder").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Tuple | ast.List | ast.Set):
+                named = tuple(ast.literal_eval(each) for each in node.elts if isinstance(each, ast.Constant))
+                if named in (TRAINED, EVALUATED):
+                    places.append(str(path.relative_to("workflow/artifactscoder")))
+    assert places == ["config/train.py", "config/train.py"]
 
 
 def test_written_configuration_reads_back_to_the_same(tmp_path: Path) -> None:
