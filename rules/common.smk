@@ -14,6 +14,7 @@ from artifactscoder import config as configs
 from artifactscoder import benchmarks, guard, recipe, seeds
 from artifactscoder.cluster import images, mends, serving, slurm
 from artifactscoder.cluster.profile import plain
+from artifactscoder.config.train import EVALUATED, TRAINED
 from artifactscoder.errors import UserError
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -103,9 +104,9 @@ wildcard_constraints:
     websight_shard="|".join(WEBSIGHT_SHARDS) or "none",
     shard="|".join(CPT_SHARDS),
     part="[0-9]+",
-    model="|".join(["base", "sft", "grpo", *map(re.escape, CONFIG.asked_models)]),
+    model="|".join([*EVALUATED, *map(re.escape, CONFIG.asked_models)]),
     asked="|".join(map(re.escape, CONFIG.asked_models)) or "none",
-    trained="cpt|sft|grpo",
+    trained="|".join(TRAINED),
 
 
 def digest(step, *more):

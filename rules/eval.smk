@@ -33,7 +33,7 @@ rule eval_generate:
         tasks=rules.eval_tasks.output.table,
         model=manifest_of,
     output:
-        table=f"{RESULTS}/eval/generate/{{model,base|sft|grpo}}.parquet",
+        table=f"{RESULTS}/eval/generate/{{model,{'|'.join(EVALUATED)}}}.parquet",
         ledger=f"{RESULTS}/eval/generate/{{model}}.ledger.parquet",
     log:
         "logs/eval/generate/{model}.log",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -9,10 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 from artifactscoder.guard import descendants
-from artifactscoder.render import chromium
+from artifactscoder.render import Render, RenderClient, RenderUnavailable, chromium
 
 WORKFLOW = Path(chromium.__file__).parents[2]
 SERVER = """
@@ -24,6 +26,32 @@ directory, browsers, queue, options = json.loads(sys.argv[1])
 sys.exit(serve(RenderOptions(**options), browsers, rendezvous=Path(directory), queue=queue))
 """
 OPTIONS = {"width": 800, "height": 600, "timeout_s": 15}
+
+
+async def render_many(
+    client: RenderClient, pages: Iterable[tuple[str, str]], at_once: int
+) -> AsyncIterator[tuple[str, Render | RenderUnavailable]]:
+    """Render pages given as (name, html), so many at once; each comes out by its name as soon as it is finished.
+
+    A page for which there was no render service comes out with that error instead of a render.
+    """
+    free = asyncio.Semaphore(at_once)
+
+    async def one(name: str, html: str) -> tuple[str, Render | RenderUnavailable]:
+        async with free:
+            try:
+                return name, await client.render(html)
+            except RenderUnavailable as error:
+                return name, error
+
+    under_way = [asyncio.create_task(one(*page)) for page in pages]
+    try:
+        for task in asyncio.as_completed(under_way):
+            yield await task
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
 
 def marked(marker: str) -> list[int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import yaml
 from artifactscoder import config as configs
 from artifactscoder import recipe
 from artifactscoder.config.reference import as_yaml, lines, page
+from artifactscoder.config.train import EVALUATED, TRAINED
 from artifactscoder.errors import UserError
 
 CONFIG = Path("config.yaml")
@@ -89,6 +92,31 @@ def test_only_what_a_step_depends_on_changes_its_digest() -> None:
     assert changed == ["sft/select", "rl/parquet", "train/tiny_model", "eval/tasks"]
 
 
+def test_a_step_with_a_number_of_asks_asks_by_it() -> None:
+    """A key that nobody reads would still rerun the step."""
+    asked = [line.split(".asks = ") for line in lines(configs.Config) if ".asks = " in line]
+    assert asked
+    for section, said in asked:
+        assert "`rejected`" in said  # what `Client.ask_json` makes of the last one
+        place = Path("workflow/artifactscoder", *section.split("."))
+        own = list(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+        texts = [(path, path.read_text()) for path in Path("workflow/artifactscoder").rglob("*.py")]
+        readers = [text for path, text in texts if path in own or f"settings = config.{section}\n" in text]
+        assert any("settings.asks" in text for text in readers), section
+
+
+def test_the_models_of_a_run_are_listed_once() -> None:
+    """By one name each: those that it trains, and those that it compares."""
+    places = []
+    for path in Path("workflow/artifactscoder").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Tuple | ast.List | ast.Set):
+                named = tuple(ast.literal_eval(each) for each in node.elts if isinstance(each, ast.Constant))
+                if named in (TRAINED, EVALUATED):
+                    places.append(str(path.relative_to("workflow/artifactscoder")))
+    assert places == ["config/train.py", "config/train.py"]
+
+
 def test_written_configuration_reads_back_to_the_same(tmp_path: Path) -> None:
     config = configs.load([CONFIG, Path("profiles/demo/recipe.yaml")])
     configs.write(config, tmp_path / "config.yaml")
@@ -101,6 +129,34 @@ def test_a_configuration_read_again_is_the_same_to_the_last_digit(configure, tmp
     configs.write(config, tmp_path / "config.yaml")
     again = configs.load([tmp_path / "config.yaml"])
     assert json.dumps(again.model_dump(mode="json")) == json.dumps(config.model_dump(mode="json"))
+
+
+def test_a_section_given_in_part_keeps_the_other_defaults_of_its_place() -> None:
+    values = yaml.safe_load(CONFIG.read_text())
+    least = {"endpoints": values["endpoints"], "roles": values["roles"]}
+    bare = configs.from_dict(least)
+    changes = {"eval": {"sampling": {"max_tokens": 100}}, "cpt": {"dedup": {"threshold": 0.8}}, "sft": {"dedup": {}}}
+    config = configs.from_dict({**least, **changes})
+    assert (config.eval.sampling.max_tokens, config.eval.sampling.temperature) == (100, 0.0)
+    assert (config.cpt.dedup.threshold, config.cpt.dedup.jobs) == (0.8, 16)
+    assert config.sft == bare.sft and config.eval.tasks == bare.eval.tasks
+    with pytest.raises(UserError, match=r"'eval\.sampling\.heat' is not a key"):
+        configs.from_dict({**least, "eval": {"sampling": {"heat": 1}}})
+
+
+def test_the_defaults_in_words_are_those_of_the_place() -> None:
+    values = yaml.safe_load(CONFIG.read_text())
+    bare = configs.from_dict({"endpoints": values["endpoints"], "roles": values["roles"]})
+    table, said = page(configs.Config), "\n".join(lines(configs.Config))
+    for key in (
+        "reward.sampling.temperature",
+        "eval.sampling.max_tokens",
+        "cpt.dedup.jobs",
+        "sft.distinct_tasks.bands",
+    ):
+        default = configs.select(bare, key)
+        assert f"\n{key} = {default}   " in said
+        assert re.search(rf"^\| `{key}` \| [^|]* \| `{default}` \|", table, re.MULTILINE), key
 
 
 def test_the_reference_in_the_docs_is_that_of_the_typed_configuration() -> None:

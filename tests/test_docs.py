@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -42,3 +44,44 @@ def test_the_subcommands_that_the_docs_name_are_there() -> None:
         ):
             known = first in words and (first in COMMANDS or not second or f"{first} {second}" in COMMANDS)
             assert known or f"{first} {second}" == "look elements", f"{path.name}: artifactscoder {first} {second}"
+
+
+def test_a_floor_imports_only_from_below_as_the_house_says() -> None:
+    package = ROOT / "workflow/artifactscoder"
+    parts = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    blocks = (ROOT / "docs/house.md").read_text().split("```")[1::2]
+    plan = next(block for block in blocks if "\n0  errors" in block)
+    floors: dict[str, int] = {}
+    floor = 0
+    for line in plan.strip().splitlines():
+        floor = int(line[0]) if line[0].isdigit() else floor
+        names = re.split(r" {3,}", line[3:])[0]
+        floors |= {name: floor for name in re.findall(r"\w+", names) if name in parts}
+    assert set(floors) == parts - {"__init__"}
+    said = re.findall(r"^([\w ]+) -> ([\w ]+?)(?: {2,}.*)?$", "".join(blocks), re.MULTILINE)
+    allowed = {(one, other) for ones, others in said for one in ones.split() for other in others.split()}
+    seen = set()
+    for path in package.rglob("*.py"):
+        one = path.relative_to(package).parts[0].removesuffix(".py")
+        for other in _imported(path) & set(floors) - {one}:
+            if floors[other] >= floors[one] and not floors[other] == floors[one] == 0:
+                seen.add((one, other))
+    assert seen == allowed
+
+
+def _imported(path: Path) -> set[str]:
+    """The parts of the package that a module imports, those for type checkers alone aside."""
+
+    def nodes(node: ast.AST) -> Iterator[ast.AST]:
+        for child in ast.iter_child_nodes(node):
+            if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+                yield child
+                yield from nodes(child)
+
+    names: list[str] = []
+    for node in nodes(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return {name.split(".")[1] for name in names if name.startswith("artifactscoder.")}

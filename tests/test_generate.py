@@ -35,6 +35,14 @@ def artifactscoder(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
 
 
+async def test_without_a_name_it_is_the_grpo_model_or_else_the_sft_model(configure, tmp_path) -> None:
+    small = TinyModelSettings(vocab=640, layers=1, hidden=32, heads=2, kv_heads=1)
+    for made, taken in (("sft", "sft"), ("grpo", "grpo"), ("sft", "grpo")):
+        tiny_model.make(["<p>a page</p>\n"], tmp_path / f"results/train/{made}/export", small)
+        async with maker(configure(), None, "") as made_by:
+            assert made_by.name == str(tmp_path / f"results/train/{taken}/export")
+
+
 def test_an_endpoint_writes_a_page_and_its_paths_are_printed(configure, tmp_path) -> None:
     write_config(configure(), tmp_path / "config.yaml")
     done = artifactscoder(WISH, "--endpoint", "it", "--config", str(tmp_path / "config.yaml"))

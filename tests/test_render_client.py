@@ -25,7 +25,7 @@ from artifactscoder.render import Render, RenderClient, RenderOptions, RenderUna
 from artifactscoder.render import client as client_module
 from artifactscoder.render import rendezvous as rendezvous_module
 from artifactscoder.render.rendezvous import Ages, Notice, Owner, replicas, trainer_heartbeat
-from render_replica import Replica, gone
+from render_replica import Replica, gone, render_many
 from slow_pool import TOKEN, SlowPool, served
 
 # The client
@@ -64,7 +64,7 @@ async def test_the_client_spreads_and_what_is_no_service_costs_only_time(directo
                 Notice(directory, url, TOKEN, 5).write()
             async with RenderClient(rendezvous=directory, patience_s=20) as client:
                 pages = {f"page {number}": f"<p>{number}" for number in range(40)}
-                found = {name: render async for name, render in client.render_many(pages.items(), at_once=16)}
+                found = {name: render async for name, render in render_many(client, pages.items(), at_once=16)}
                 statistics = client.statistics.to_dict()
     assert {name: render.verdict.visible_text for name, render in found.items()} == pages
     assert len(first.rendered) > 10 and len(second.rendered) > 10

@@ -23,7 +23,7 @@ from artifactscoder.render import Render, RenderClient, RenderOptions, RenderPoo
 from artifactscoder.render import pool as pool_module
 from artifactscoder.train.render_beside import render_beside
 from checkout import ROOT
-from render_replica import WORKFLOW, Replica, gone, marked
+from render_replica import WORKFLOW, Replica, gone, marked, render_many
 
 # Who keeps it running
 
@@ -250,7 +250,7 @@ async def survive(directory: Path, pages: int, rounds: float, kinds: list[str], 
                 await killers.strike(kind)
 
         striking.append(asyncio.create_task(strikes()))
-        async for name, render in client.render_many(sent, at_once=pages):
+        async for name, render in render_many(client, sent, at_once=pages):
             assert name not in done
             done[name] = render
         await striking[0]

@@ -123,6 +123,17 @@ def test_every_page_that_was_asked_for_is_in_the_gallery(config: Config, show: O
     assert page.locator("#found").text_content() == f"{len(asked)} of {len(asked)} pages"
 
 
+def test_a_printed_report_has_all_its_charts(show: Open) -> None:
+    page = show()
+    page.locator(".plot").first.scroll_into_view_if_needed()
+    page.locator(".plot.js-plotly-plot").first.wait_for()
+    undrawn = "document.querySelectorAll('.plot:not(:has(.main-svg))').length"
+    assert page.evaluate(undrawn) > 0
+    page.evaluate(f"addEventListener('afterprint', () => {{ window.undrawn = {undrawn} }})")
+    page.pdf()
+    assert page.evaluate("window.undrawn") == 0
+
+
 def test_all_charts_are_drawn_and_each_has_its_numbers_as_a_table(show: Open) -> None:
     page = show()
     plots = page.locator(".plot")

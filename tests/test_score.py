@@ -22,6 +22,7 @@ from artifactscoder.ledger import beside
 from artifactscoder.llm import prompts
 from artifactscoder.records import scored
 from artifactscoder.report import build, data
+from artifactscoder.reward import scoring
 from artifactscoder.sft import agreement, score
 from openai_server import Server, completion
 
@@ -80,10 +81,10 @@ async def judges(configure, *rules: Rule, score=(), **sections):
 
 async def test_two_judges_give_two_votes_a_mean_and_a_measure_of_agreement(configure, pages, tmp_path) -> None:
     def first(html: str, slug: str, number: int) -> float:
-        return score.LEVELS[number_of(html)]
+        return scoring.LEVELS[number_of(html)]
 
     def second(html: str, slug: str, number: int) -> float:
-        return score.LEVELS[4 if number_of(html) == 3 else number_of(html)]
+        return scoring.LEVELS[4 if number_of(html) == 3 else number_of(html)]
 
     table = pages("in", {f"g/{i}": page(i) for i in range(4)})
     async with judges(configure, first, second, score={"screenshots": 1}) as (config, servers):
@@ -120,7 +121,7 @@ async def test_two_judges_give_two_votes_a_mean_and_a_measure_of_agreement(confi
 
 async def test_groups_of_any_size_give_the_same_scores_and_ask_each_dimension_once(configure, pages, tmp_path) -> None:
     def rule(html: str, slug: str, number: int) -> float:
-        return score.LEVELS[len(slug) % 5]
+        return scoring.LEVELS[len(slug) % 5]
 
     table = pages("in", {"g/1": page(1)})
     rows = []
@@ -168,7 +169,7 @@ async def test_one_group_without_an_answer_gives_no_score_and_every_request_is_a
 
 async def test_a_judge_asked_three_times_gives_three_votes_of_its_own(configure, pages, tmp_path) -> None:
     def rule(html: str, slug: str, number: int) -> float:
-        return score.LEVELS[number]
+        return scoring.LEVELS[number]
 
     settings = {"times": 3, "sampling": {"temperature": 0.5}}
     async with judges(configure, rule, score=settings) as (config, [server]):
@@ -207,9 +208,9 @@ def write_scores(path: Path, slugs: list[str], pages: list[tuple[str, int, float
 @pytest.mark.parametrize(
     ("value", "overall", "within"),
     [
-        (lambda category, chars, rng: score.LEVELS[chars // 1000], (0.9, 1), (0.9, 1)),
-        (lambda category, chars, rng: rng.choice(score.LEVELS), (-0.1, 0.1), (-0.1, 0.1)),
-        (lambda category, chars, rng: rng.choice(score.LEVELS[3:] if category == "long" else score.LEVELS[:2]),
+        (lambda category, chars, rng: scoring.LEVELS[chars // 1000], (0.9, 1), (0.9, 1)),
+        (lambda category, chars, rng: rng.choice(scoring.LEVELS), (-0.1, 0.1), (-0.1, 0.1)),
+        (lambda category, chars, rng: rng.choice(scoring.LEVELS[3:] if category == "long" else scoring.LEVELS[:2]),
          (0.6, 1), (-0.1, 0.1)),
     ],
     ids=["by length", "by chance", "a category is long and good"],

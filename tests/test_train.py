@@ -339,3 +339,21 @@ def test_the_reason_is_the_trainers_own_and_not_torchruns() -> None:
     for line in ("[rank0]: ValueError: no such thing", "torch.distributed.elastic.errors.ChildFailedError:"):
         tail.add(line)
     assert tail.reason() == "ValueError: no such thing"
+
+
+def test_grpo_tells_the_reward_workers_where_all_is_and_its_recipe_holds_no_address(
+    configure, tmp_path, monkeypatch
+) -> None:
+    from artifactscoder.train import grpo
+
+    told = []
+    monkeypatch.setattr(grpo, "run", lambda *paths, recipe, loggers: told.append((paths, recipe)))
+    model, meeting = tmp_path / "model", tmp_path / "replicas"
+    for change in ({}, {"endpoints": {"it": {"kind": "procedural", "timeout_s": 5}}}, {"reward": {"length_full": 9}}):
+        config = configure(**change)
+        paths = [tmp_path / name for name in ("train.parquet", "val.parquet")]
+        grpo.whole(config, [tmp_path / "c.yaml"], *paths, model, tmp_path, tmp_path / "manifest.json", meeting)
+    (first, same, other) = (recipe for _, recipe in told)
+    assert first == same != other
+    said = json.loads(told[0][0][4].read_text())
+    assert said == {"config": [str(tmp_path / "c.yaml")], "tokenizer": str(model), "rendezvous": str(meeting)}

@@ -5,7 +5,6 @@ A module is imported by the front door (`cli.py`) when its subcommand is called,
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -121,7 +120,10 @@ COMMANDS: dict[str, Command] = {
         "train.sft", "train model work manifest",
         lambda m, c, a: m.run(c.train.sft, a.train, a.model, a.work, a.manifest, c.train.loggers),
     ),
-    "train grpo": Command("train.grpo", "train val model work manifest rendezvous", lambda m, c, a: _grpo(m, c, a)),
+    "train grpo": Command(
+        "train.grpo", "train val model work manifest rendezvous",
+        lambda m, c, a: m.whole(c, a.config, a.train, a.val, a.model, a.work, a.manifest, a.rendezvous),
+    ),
     "train launch": Command(
         "cluster.launch", "job_folder resources command",
         lambda m, c, a: m.run(c.launcher, a.command, a.work, dict(a.resources)),
@@ -233,39 +235,6 @@ def _tiny_model(module: Any, config: Any, args: Any) -> None:
                 yield from row.values()
 
     module.make([config.sft.select.system, *texts()], args.folder, config.train.tiny_model)
-
-
-def _grpo(module: Any, config: Any, args: Any) -> None:
-    from artifactscoder import files
-    from artifactscoder.recipe import depends
-    from artifactscoder.render.rendezvous import trainer_heartbeat
-    from artifactscoder.train import ray_nodes
-    from artifactscoder.train.render_beside import render_beside
-
-    settings = config.train.grpo
-    config.judge_of_grpo()
-    # Replicas that other nodes run already, or a service beside the trainer.
-    rendezvous = args.rendezvous or args.work / "rendezvous"
-    if not ray_nodes.is_head(settings):
-        ray_nodes.join(settings, rendezvous)
-        return
-    reward = args.work / "reward.json"
-    values = {
-        "config": [str(path.resolve()) for path in args.config],
-        "tokenizer": str(args.model.resolve()),
-        "rendezvous": str(rendezvous.resolve()),
-    }
-    files.write_bytes(reward, json.dumps(values).encode())
-    parts = {k: v for k, v in depends(config, "train/grpo").items() if k != "settings"}
-    recipe = json.dumps([parts, config.reward.model_dump(mode="json"), config.render.model_dump(mode="json")])
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(trainer_heartbeat(rendezvous))
-        if args.rendezvous is None:
-            beside = render_beside(args.config, rendezvous, settings.browsers, args.work / "render.log")
-            stack.enter_context(beside)
-        stack.enter_context(ray_nodes.head(settings, rendezvous))
-        paths = (args.train, args.val, args.model, reward, args.work, args.manifest)
-        module.run(settings, *paths, recipe=recipe, loggers=config.train.loggers)
 
 
 def _serve(module: Any, config: Any, args: Any) -> int:

@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from artifactscoder import tables
+from artifactscoder.config.train import TRAINED
 from artifactscoder.errors import UserError
 
 MARK = "ARTIFACTSCODER_RUN"
@@ -103,7 +104,7 @@ def _farewell(start: float) -> None:
     print("  made without a model (procedural) and trained by verl's own trainers")
     for what, path in made:
         print(f"  {tables.count(results / path):>6}  {what:<20} results/{path}")
-    for name in ("cpt", "sft", "grpo"):
+    for name in TRAINED:
         folder = results / "train" / name
         if (folder / "manifest.json").exists():
             print(f"          model after {name:<8} {folder}/export/   {_learned(folder)}")

@@ -52,7 +52,11 @@ def write_bytes(path: Path, data: bytes, sync: bool = True) -> None:
     os.replace(draft, path)
 
 
+def picture_kind(picture: bytes) -> str:
+    """What a PNG, WebP or JPEG picture is, by its first bytes: `png`, `webp` or `jpeg`."""
+    return "png" if picture[:4] == b"\x89PNG" else "webp" if picture[:4] == b"RIFF" else "jpeg"
+
+
 def data_url(picture: bytes) -> str:
     """A PNG, WebP or JPEG picture as a data URL."""
-    kind = "png" if picture[:4] == b"\x89PNG" else "webp" if picture[:4] == b"RIFF" else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+    return f"data:image/{picture_kind(picture)};base64,{base64.b64encode(picture).decode()}"

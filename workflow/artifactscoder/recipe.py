@@ -35,7 +35,7 @@ def _dedup(where: str) -> tuple[str, ...]:
 STEPS: dict[str, Step] = {
     "cpt/websight": Step(
         "WebSight rows: seed, fuller prompt, rewritten page",
-        ("cpt.websight.asks", "cpt.websight.sampling", "cpt.websight.shards"),
+        ("cpt.websight.sampling", "cpt.websight.shards"),
         ("teacher", "coder"),
         ("cpt_seed", "cpt_seed_page", "cpt_expand", "cpt_rewrite"),
         version=2,

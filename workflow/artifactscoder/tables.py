@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from artifactscoder.errors import UserError
-from artifactscoder.files import temporary, write_bytes  # noqa: F401
+from artifactscoder.files import temporary
 
 GROUP_ROWS = 2_000
 GROUP_BYTES = 32 << 20

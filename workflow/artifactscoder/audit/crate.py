@@ -20,6 +20,7 @@ from rocrate.rocrate import ROCrate
 from artifactscoder import config as configs
 from artifactscoder.audit import record
 from artifactscoder.config import Config
+from artifactscoder.config.train import TRAINED
 from artifactscoder.errors import UserError
 from artifactscoder.recipe import STEPS
 from artifactscoder.records import PROCEDURAL
@@ -128,7 +129,7 @@ def _folder_files(crate: ROCrate, results: Path, name: str, what: str) -> list[E
 def _models(crate: ROCrate, results: Path) -> list[Entity]:
     """The folders of models; their weights are named by the fingerprint in the manifest."""
     out = []
-    for name in ("cpt", "sft", "grpo"):
+    for name in TRAINED:
         folder = results / "train" / name / "export"
         if (folder / "manifest.json").exists():
             place = f"train/{name}/export/"

@@ -27,7 +27,7 @@ from artifactscoder.config.engines import (
     RewardSettings,
     Roles,
 )
-from artifactscoder.config.train import TRAINED, EvalSettings, TrainSettings
+from artifactscoder.config.train import EVALUATED, EvalSettings, TrainSettings
 from artifactscoder.errors import UserError
 
 __all__ = ["Config", "digest", "from_dict", "load", "select", "write"]
@@ -116,9 +116,11 @@ class Config(Section):
     def evaluation_names_endpoints(self) -> Config:
         known = ", ".join(self.endpoints)
         for name in self.eval.models:
-            if name not in TRAINED and name not in self.endpoints:
-                raise ValueError(f"eval.models names '{name}'; there are {', '.join(TRAINED)} and endpoints ({known})")
-            if name in TRAINED and name in self.endpoints:
+            if name not in EVALUATED and name not in self.endpoints:
+                raise ValueError(
+                    f"eval.models names '{name}'; there are {', '.join(EVALUATED)} and endpoints ({known})"
+                )
+            if name in EVALUATED and name in self.endpoints:
                 raise ValueError(f"eval.models names '{name}', which is also an endpoint; call that something else")
         for name in self.eval.judges:
             if name not in self.endpoints:
@@ -153,7 +155,7 @@ class Config(Section):
     @property
     def asked_models(self) -> list[str]:
         """The models of the evaluation that are endpoints."""
-        return [name for name in self.eval.models if name not in TRAINED]
+        return [name for name in self.eval.models if name not in EVALUATED]
 
     def players(self, role: str) -> list[str]:
         """Names of the endpoints that play a role: one, the judges, or for `model` those that are evaluated."""

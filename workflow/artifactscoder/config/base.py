@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Section(BaseModel):
@@ -13,3 +15,18 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def what_is_not_named_keeps_its_default(cls, values: Any) -> Any:
+        """A section given in part is laid over its default in this place, which may differ from its class's."""
+        if not isinstance(values, dict):
+            return values
+        fields = cls.model_fields
+        return {name: _over(fields[name].default, value) if name in fields else value for name, value in values.items()}
+
+
+def _over(default: Any, value: Any) -> Any:
+    if not (isinstance(default, Section) and isinstance(value, dict)):
+        return value
+    return {**dict(default), **{name: _over(getattr(default, name, None), part) for name, part in value.items()}}

@@ -45,9 +45,9 @@ class TasksSettings(Section):
 
     per_subcategory: int = Field(10, ge=1, le=50, description="Tasks asked for per subcategory (paper: 10).")
     rounds: int = Field(
-        3, ge=1, description="Most requests for a subcategory's tasks: places left empty are asked for again."
+        3, ge=1, description="Most rounds of asking for a subcategory's tasks: places left empty are asked for again."
     )
-    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
+    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it is `rejected`.")
     sampling: Sampling = Sampling(temperature=0.8, max_tokens=8192)
 
 
@@ -55,7 +55,7 @@ class VariantsSettings(Section):
     """sft/variants: each task rewritten under several kinds."""
 
     kinds: list[str] | Literal["all"] = Field("all", description="Slugs of the variant kinds (paper: all 12).")
-    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
+    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it is `rejected`.")
     sampling: Sampling = Sampling(temperature=0.8, max_tokens=8192)
 
 
@@ -66,7 +66,7 @@ class CodeSettings(Section):
 
 
 class DedupSettings(Section):
-    """Near-duplicate removal by MinHash over character 5-grams, verified exactly."""
+    """Near-duplicate removal by MinHash over character shingles, verified exactly."""
 
     threshold: float = Field(gt=0, le=1, description="Jaccard similarity from which a text is a near-duplicate.")
     permutations: int = Field(128, ge=16, description="Length of a signature.")
@@ -130,9 +130,17 @@ class RulesSettings(Section):
 
     min_chars: int = Field(600, ge=0, description="Shortest page [characters].")
     max_chars: int = Field(400_000, gt=0, description="Longest page [characters].")
-    min_text: int = Field(20, ge=0, description="Least text a reader would see in the source [characters].")
+    min_text: int = Field(
+        20,
+        ge=0,
+        description="Least text of a page that has neither script nor picture (img, svg, canvas) [characters].",
+    )
     repetition: float = Field(
-        0.6, gt=0, le=1, description="Share of the page that may consist of one repeated passage at its end."
+        0.6,
+        gt=0,
+        le=1,
+        description="Most of the page, or of its end, that may be passages repeated one after the other; of lines that "
+        "stand three times anywhere, this or 0.8 if that is more.",
     )
     external_scripts: Literal["allow", "reject"] = Field(
         "allow", description="Whether a page may load scripts from elsewhere (rendering refuses the network)."
@@ -149,7 +157,7 @@ class ScoreSettings(Section):
     screenshots: int = Field(
         0, ge=0, le=5, description="Pictures shown to the judge; 0 where it reads text only (evidence is text)."
     )
-    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
+    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it is `rejected`.")
     judges: list[str] = Field(
         default_factory=list,
         description="Endpoints that judge every page, by name; their mean counts. Empty: the role `judge` alone.",
@@ -176,11 +184,13 @@ class SelectSettings(Section):
     """sft/select: the best pages, fairly spread."""
 
     min_percent: float = Field(80, ge=0, le=100, description="Least weighted score [% of the maximum].")
-    max_tokens: int = Field(16_384, gt=0, description="Longest prompt plus page by the model's tokenizer [tokens].")
+    max_tokens: int = Field(
+        16_384, gt=0, description="Longest system message, prompt and page together by the model's tokenizer [tokens]."
+    )
     keep: int = Field(60_000, ge=1, description="Pages kept (paper: 60K).")
     system: str = Field(
         "You are a front-end engineer. Answer with one complete HTML file.",
-        description="System message of the training rows; also of the RL prompts.",
+        description="System message of the training rows; also of the RL prompts and the tasks of eval.",
     )
 
 
@@ -234,7 +244,6 @@ class WebsightSettings(Section):
         description="Shards; 0 leaves WebSight out. Answers are found again by their shard: another number asks and "
         "pays again for most of them.",
     )
-    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=16_384)
 
 
@@ -248,7 +257,7 @@ class TreeSettings(Section):
         max_length=8,
         description="Children per node by level; the root is level 1, so 4 numbers are depth 5.",
     )
-    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
+    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it is `rejected`.")
     sampling: Sampling = Sampling(temperature=0.8, max_tokens=2048)
 
 
@@ -258,7 +267,10 @@ class TemplatesSettings(Section):
     count: int = Field(2000, ge=1, description="Distinct templates (paper: 2,000).")
     per_request: int = Field(20, ge=1, description="Templates asked for at once.")
     threshold: float = Field(
-        0.7, gt=0, le=1, description="Jaccard similarity of their words from which a template is a near-duplicate."
+        0.7,
+        gt=0,
+        le=1,
+        description="Jaccard similarity of their words' character 5-grams from which a template is a near-duplicate.",
     )
     rounds: int = Field(10, ge=1, description="Most rounds of asking for those still missing.")
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=8192)
@@ -297,7 +309,8 @@ class MixtureSettings(Section):
 
     weights: dict[Source, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict,
-        description="Share of the tokens drawn from each source. Empty: by their tokens, so that each is read once.",
+        description="Share of the tokens drawn from each source, divided by their sum. Empty: by their tokens, so that "
+        "each is read once.",
     )
     plan: dict[Source, Annotated[int, Field(ge=0)]] = Field(
         {"websight": 5_000_000_000, "tree": 70_000_000_000},

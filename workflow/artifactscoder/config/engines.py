@@ -180,11 +180,13 @@ class BudgetSettings(Section):
 class Roles(Section):
     """Which endpoint does what; the paper's models stand in config.yaml."""
 
-    teacher: str = Field(description="Writes tasks, variants, category trees, templates and prompts.")
+    teacher: str = Field(description="Writes tasks, variants, topic trees, templates and WebSight's prompts.")
     coder: str = Field(description="Writes the pages of CPT and SFT.")
     reference: str = Field(description="Writes the reference pages of RL.")
-    judge: str = Field(description="Scores pages on 25 dimensions.")
-    vision_judge: str = Field(description="Judges rendered pages by checklist (reward and evaluation).")
+    judge: str = Field(description="Scores pages on 25 dimensions, where sft.score.judges names nobody.")
+    vision_judge: str = Field(
+        description="Judges rendered pages by checklist: in GRPO, and in evaluation where eval.judges names nobody."
+    )
 
 
 class RenderSettings(Section):
@@ -206,8 +208,15 @@ class RenderSettings(Section):
     mirror: bool = Field(
         True, description="Whether common libraries that pages load from CDNs are served from the local mirror."
     )
-    blank_colours: int = Field(2, ge=0, description="A picture of so few colours (4 bits a channel) is blank.")
-    blank_share: float = Field(0.999, gt=0, le=1, description="A picture with one colour on this share is blank.")
+    blank_colours: int = Field(
+        2,
+        ge=0,
+        description="A picture of so few colours (4 bits a channel), one of them on 99%, is blank, unless it shows "
+        "something where the page has text or drawings.",
+    )
+    blank_share: float = Field(
+        0.999, gt=0, le=1, description="A picture with one colour on this share is blank, with the same exception."
+    )
     noise_edges: float = Field(0.3, gt=0, le=1, description="A picture with more edge pixels than this is restless.")
     noise_order: float = Field(
         0.15, ge=0, le=1, description="A restless picture that keeps less of its contrast in averages is noise."
@@ -249,7 +258,12 @@ class RewardSettings(Section):
         Sampling(temperature=0.0, top_p=1.0, max_tokens=4096), description="How the checklist judge is asked."
     )
     screenshots: int = Field(1, ge=1, le=5, description="Pictures handed to the judge.")
-    asks: int = Field(3, ge=1, description="Attempts at an answer of the right form before it counts as failed.")
+    asks: int = Field(
+        3,
+        ge=1,
+        description="Attempts of the judge at an answer of the right form; after them eval/judge counts it as "
+        "`rejected`, and train/grpo has no score of it once patience_s is over.",
+    )
     patience_s: float = Field(
         900,
         gt=0,

@@ -9,10 +9,14 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 
-def lines(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """`sft.code.sampling.temperature = 0.7   Sampling temperature.` for each key, in the order of the models."""
+def lines(model: type[BaseModel], prefix: str = "", section: BaseModel | None = None) -> Iterator[str]:
+    """`sft.code.sampling.temperature = 0.7   Sampling temperature.` for each key, in the order of the models.
+
+    `section`: the default of the section itself, whose values are the keys' defaults; none: those of its class.
+    """
     for name, field in model.model_fields.items():
         dotted = f"{prefix}{name}"
         inner = _section(field.annotation)
@@ -23,10 +27,20 @@ def lines(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             else:
                 if field.description:
                     yield f"{dotted}:   {field.description}"
-                yield from lines(inner, f"{dotted}.")
+                yield from lines(inner, f"{dotted}.", _default(field, name, section))
             continue
-        default = "(no default)" if field.is_required() else repr(field.get_default(call_default_factory=True))
+        default = "(no default)" if _required(field, section) else repr(_default(field, name, section))
         yield f"{dotted} = {default}   {field.description or ''}".rstrip()
+
+
+def _required(field: FieldInfo, section: BaseModel | None) -> bool:
+    return section is None and field.is_required()
+
+
+def _default(field: FieldInfo, name: str, section: BaseModel | None) -> Any:
+    if section is not None:
+        return getattr(section, name)
+    return None if field.is_required() else field.get_default(call_default_factory=True)
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
@@ -51,22 +65,24 @@ that is not here is refused, and so is a value of another type. This page is mad
 
 def page(model: type[BaseModel]) -> str:
     """The page: a table a section."""
-    return PAGE + "\n".join(_tables(model, "", "")) + "\n"
+    return PAGE + "\n".join(_tables(model, "", "", None)) + "\n"
 
 
-def _tables(model: type[BaseModel], prefix: str, about: str) -> Iterator[str]:
-    rows, sections = [], list[tuple[str, type[BaseModel], str]]()
+def _tables(model: type[BaseModel], prefix: str, about: str, section: BaseModel | None) -> Iterator[str]:
+    rows, sections = [], list[tuple[type[BaseModel], str, str, BaseModel | None]]()
     for name, field in model.model_fields.items():
         inner = _section(field.annotation)
         if inner is None:
-            default = "" if field.is_required() else f"`{_plain(field.get_default(call_default_factory=True))}`"
+            default = "" if _required(field, section) else f"`{_plain(_default(field, name, section))}`"
             meaning = _cell(field.description or "")
             rows.append(
                 f"| `{prefix}{name}` | {_cell(_type(field))} | {default or 'none: must be given'} | {meaning} |"
             )
         else:
-            dotted = f"{prefix}{name}.NAME." if _mapping(field.annotation) else f"{prefix}{name}."
-            sections.append((dotted, inner, field.description or (inner.__doc__ or "").strip().splitlines()[0]))
+            named = _mapping(field.annotation)
+            meaning = field.description or (inner.__doc__ or "").strip().splitlines()[0]
+            default_of = None if named else _default(field, name, section)
+            sections.append((inner, f"{prefix}{name}.NAME." if named else f"{prefix}{name}.", meaning, default_of))
     yield ""
     yield f"## {prefix.removesuffix('.') or 'At the top'}"
     if about:
@@ -74,8 +90,8 @@ def _tables(model: type[BaseModel], prefix: str, about: str) -> Iterator[str]:
         yield ""
     if rows:
         yield from ("| key | type | default | meaning |", "|---|---|---|---|", *rows)
-    for dotted, inner, meaning in sections:
-        yield from _tables(inner, dotted, meaning)
+    for parts in sections:
+        yield from _tables(*parts)
 
 
 def _type(field: Any) -> str:

@@ -18,6 +18,8 @@ from artifactscoder.config.trainers import (
     TinyModelSettings,
 )
 
+TRAINED = ("cpt", "sft", "grpo")  # the models that a run trains, each from the one before
+
 
 class TrainSettings(Section):
     """Models and how they are trained."""
@@ -56,14 +58,14 @@ class TaskSet(Section):
     )
 
 
-TRAINED = ("base", "sft", "grpo")
+EVALUATED = ("base", "sft", "grpo")  # the models of a run that eval compares
 
 
 class EvalSettings(Section):
     """Models side by side on tasks that no training saw; docs/eval.md."""
 
     models: list[str] = Field(
-        list(TRAINED),
+        list(EVALUATED),
         description="Models compared, the first one first: `base`, `sft`, `grpo`, or endpoints by name.",
     )
     tasks: dict[str, TaskSet] = Field({"held-out": TaskSet(count=200)}, description="Sets of tasks, by name.")
@@ -118,7 +120,7 @@ class EvalSettings(Section):
     @property
     def serves(self) -> bool:
         """Whether jobs start a vLLM of their own for a trained model."""
-        return self.engine == "vllm" and any(name in TRAINED for name in self.models)
+        return self.engine == "vllm" and any(name in EVALUATED for name in self.models)
 
     @property
     def held_out(self) -> bool:

@@ -21,8 +21,8 @@ from artifactscoder.llm.client import Client
 from artifactscoder.llm.generate import Outcome
 from artifactscoder.progress import Progress
 from artifactscoder.records import REAL, TEXT, columns
+from artifactscoder.reward import scoring
 from artifactscoder.seeds import Seed
-from artifactscoder.sft import score
 from artifactscoder.tables import Row
 
 COMMON = ("id", "model", *LABELS)
@@ -42,7 +42,7 @@ async def run(config: Config, input: Path, name: str, output: Path) -> Ledger:
             schema,
             judges,
             Progress(f"eval/score {name}", tables.count(input)),
-            per_row=config.sft.score.times * len(score.groups(dimensions, config.sft.score.group)),
+            per_row=config.sft.score.times * len(scoring.groups(dimensions, config.sft.score.group)),
         )
 
 
@@ -53,7 +53,7 @@ async def judged(config: Config, judges: list[Client], dimensions: list[Seed], r
     if render is None or not render.verdict.rendered or _begs(config, row["html"], render.verdict.visible_text):
         nothing = {"percent": 0.0, **dict.fromkeys(_names(dimensions), 0.0), "votes": "[]", "judge": judge}
         return [Outcome(row["id"], row={**kept, **nothing})]
-    [outcome] = await score.scores(config, judges, dimensions, row, render)
+    [outcome] = await scoring.scores(config, judges, dimensions, row, render)
     if outcome.row is not None:
         taken = ("percent", *_names(dimensions), "votes", "judge")
         outcome.row = {**kept, **{name: outcome.row[name] for name in taken}}

@@ -1,10 +1,10 @@
 """`artifactscoder generate "a responsive navigation bar with a dark-mode switch"`: a model put to use.
 
 In: a request in words, and a model: a folder in HF format (by transformers on a GPU or CPU, or with `eval.engine: vllm`
-by a vLLM that is started for it), or an endpoint of the configuration. Without either it is the last model that this
-run exported. Out, in a folder of its own: the page, the raw answer, pictures of it over time and after what was done on
-it, and what the browser saw; their paths are printed. `--serve` gives a page on this machine where one types requests
-and sees each answer beside its code; a model's folder is then loaded once.
+by a vLLM that is started for it), or an endpoint of the configuration. Without either it is the GRPO model that this
+run exported, or else its SFT model. Out, in a folder of its own: the page, the raw answer, pictures of it over time and
+after what was done on it, and what the browser saw; their paths are printed. `--serve` gives a page on this machine
+where one types requests and sees each answer beside its code; a model's folder is then loaded once.
 """
 
 from __future__ import annotations

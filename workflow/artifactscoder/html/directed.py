@@ -100,7 +100,6 @@ _PATTERNS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("이전", "위의", "모든"), r"...{0,8}?(?:지시|명령|프롬프트).{0,6}?무시"),
     (("만점",), r"만점.{0,6}?(?:주|부여)"),
 )  # fmt: skip
-_APART = {code: " " for code in range(128) if not chr(code).isalnum()}
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]"
 )

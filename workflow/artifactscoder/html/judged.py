@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import tree_sitter
-import tree_sitter_javascript
 from selectolax.lexbor import LexborNode
 
-from artifactscoder.html import directed, dom
+from artifactscoder.html import directed, dom, javascript
 from artifactscoder.html.dom import Tree
 from artifactscoder.html.validate import SCRIPT_TYPES
 
@@ -194,9 +193,8 @@ def _without_css_comments(style: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _javascript() -> tuple[tree_sitter.Parser, tree_sitter.Query]:
-    language = tree_sitter.Language(tree_sitter_javascript.language())
-    return tree_sitter.Parser(language), tree_sitter.Query(language, "[(comment) (html_comment)] @it")
+def _comments() -> tree_sitter.Query:
+    return tree_sitter.Query(javascript.language(), "[(comment) (html_comment)] @it")
 
 
 def _without_js_comments(script: str) -> str:
@@ -204,8 +202,7 @@ def _without_js_comments(script: str) -> str:
     if "//" not in script and "/*" not in script and "<!--" not in script and "-->" not in script:
         return script
     source = script.encode("utf-8", "replace")
-    parser, query = _javascript()
-    found = tree_sitter.QueryCursor(query).captures(parser.parse(source).root_node).get("it", [])
+    found = tree_sitter.QueryCursor(_comments()).captures(javascript.parsed(source)).get("it", [])
     parts, place = [], 0
     for start, end in sorted((node.start_byte, node.end_byte) for node in found):
         if start >= place:

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from html.parser import HTMLParser
-
-import tree_sitter
-import tree_sitter_javascript
+from typing import Any
 
 from artifactscoder.config.data import RulesSettings
-from artifactscoder.html import dom, repetition
+from artifactscoder.html import dom, javascript, mask, repetition
 
 VOID, OPTIONAL = dom.VOID, dom.OPTIONAL
 SCRIPT_TYPES = frozenset({"", "text/javascript", "application/javascript", "module"})
@@ -33,6 +30,16 @@ _STUB_TEXT = re.compile(
     r"\b(?:todo: ?\w+|lorem ipsum|content goes here|coming soon|under construction|your \w+ here)\b",
     re.IGNORECASE,
 )
+
+
+def cleared(
+    row: dict[str, Any], settings: RulesSettings, masking: bool
+) -> tuple[dict[str, Any], str, tuple[str, str] | None]:
+    """A page's row, masked where that is wanted, the ledger's detail of it, and the first rule that the page breaks."""
+    detail = ""
+    if masking:
+        row, detail = mask.masked(row, ["prompt", "html", "answer"])
+    return row, detail, next(check(row["html"], row["extracted"], settings), None)
 
 
 def check(html: str, kind: str, settings: RulesSettings) -> Iterator[tuple[str, str]]:
@@ -142,17 +149,11 @@ def scripts(html: str) -> list[str]:
     return [text for text in parser.found if text.strip()]
 
 
-@lru_cache(maxsize=1)
-def _javascript() -> tree_sitter.Parser:
-    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_javascript.language()))
-
-
 def javascript_error(script: str) -> str:
     """Where a script first fails to parse ("line 12: ..."); empty when it parses."""
-    tree = _javascript().parse(script.encode())
-    if not tree.root_node.has_error:
+    node = javascript.parsed(script.encode())
+    if not node.has_error:
         return ""
-    node = tree.root_node
     while True:
         child = next((c for c in node.children if c.has_error or c.is_missing), None)
         if child is None or node.is_error:

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from artifactscoder import config as configs
 from artifactscoder.config import Config
+from artifactscoder.config.train import TRAINED
 from artifactscoder.errors import UserError
 from artifactscoder.publish import cards, datasets, hub, models
 
-NAMES = (*(f"dataset-{name}" for name in datasets.MADE), *(f"model-{name}" for name in models.TRAINED))
+NAMES = (*(f"dataset-{name}" for name in datasets.MADE), *(f"model-{name}" for name in TRAINED))
 
 
 def run(

@@ -18,6 +18,7 @@ from huggingface_hub import DatasetCard, DatasetCardData, EvalResult, ModelCard,
 from artifactscoder import recipe, tables
 from artifactscoder.audit import record
 from artifactscoder.config import Config
+from artifactscoder.config.train import EVALUATED, TRAINED
 from artifactscoder.ledger import beside
 from artifactscoder.llm import prompts
 from artifactscoder.records import PROCEDURAL
@@ -29,7 +30,6 @@ STEPS = {
     "rl": ("rl/prompts", "rl/reference", "rl/valid", "rl/parquet"),
 }
 NAMES = {"cpt": "continual pre-training", "sft": "supervised fine-tuning", "grpo": "GRPO"}
-CHAIN = ("cpt", "sft", "grpo")
 
 
 def put_licence(folder: Path, licence: str) -> None:
@@ -109,7 +109,7 @@ def model(config: Config, name: str, licence: str) -> str:
         demo=demo,
         procedural=procedural(config),
         told=told,
-        table=[row for row in table if row["model"] in ("base", "sft", "grpo")],
+        table=[row for row in table if row["model"] in EVALUATED],
         system=config.sft.select.system,
         base="a random small model, made for the demo" if demo else Path(str(config.train.base)).name,
         licence=licence,
@@ -124,7 +124,7 @@ def procedural(config: Config) -> bool:
 
 def training(config: Config, name: str) -> dict[str, Any]:
     """What the manifests of a model's line say, without the paths of this machine."""
-    line = [one for one in CHAIN[: CHAIN.index(name) + 1] if one != "cpt" or config.train.cpt.enabled]
+    line = [one for one in TRAINED[: TRAINED.index(name) + 1] if one != "cpt" or config.train.cpt.enabled]
     out = []
     for one in line:
         folder = config.results / "train" / one

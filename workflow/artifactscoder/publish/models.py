@@ -15,7 +15,6 @@ from artifactscoder.errors import UserError
 from artifactscoder.models import fingerprint
 from artifactscoder.publish import cards, secrets
 
-TRAINED = ("cpt", "sft", "grpo")
 TEXTS = (".json", ".jinja", ".md", ".txt", ".py")
 LICENCES = ("LICENSE*", "LICENCE*", "NOTICE*")
 LARGEST = 64 << 20  # bytes of a text file that is searched: a tokenizer of 200K words has 20 MB

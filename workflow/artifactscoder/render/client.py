@@ -19,7 +19,6 @@ import secrets
 import socket
 import time
 import weakref
-from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -177,36 +176,6 @@ class RenderClient:
             if broken >= BROKEN_ANSWERS and now - began > self.patience_s:
                 # Other pages may fare better; this one does not, whether it is refused or takes replicas down.
                 raise RenderUnavailable(f"No render service manages the page ({replica.url}: {replica.said})")
-
-    async def render_many(
-        self, pages: Iterable[tuple[str, str]], options: RenderOptions | None = None, at_once: int = 64
-    ) -> AsyncIterator[tuple[str, Render | RenderUnavailable]]:
-        """Render pages given as (id, html), so many at once; each comes out with its id as soon as it is finished.
-
-        A page for which there was no render service comes out with that error instead of a render.
-        """
-        waiting = iter(pages)
-        under_way: set[asyncio.Task[tuple[str, Render | RenderUnavailable]]] = set()
-
-        async def one(name: str, html: str) -> tuple[str, Render | RenderUnavailable]:
-            try:
-                return name, await self.render(html, options)
-            except RenderUnavailable as error:
-                return name, error
-
-        try:
-            while True:
-                while len(under_way) < at_once and (page := next(waiting, None)) is not None:
-                    under_way.add(asyncio.create_task(one(*page)))
-                if not under_way:
-                    return
-                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    yield task.result()
-        finally:
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
 
     def _desk(self) -> _Desk:
         loop = asyncio.get_running_loop()

@@ -15,6 +15,8 @@ from typing import Any
 
 import orjson
 
+from artifactscoder import files
+
 LEVEL = 5  # of gzip: three times as fast as the usual 9, and 3 % larger
 NAME = re.compile(r"[\w.-]+(/[\w.-]+)*")
 
@@ -32,8 +34,8 @@ def write(folder: Path, name: str, content: Any) -> int:
 
 def picture(folder: Path, name: str, data: bytes) -> str:
     """Write a picture to `folder`/`name` with the ending that it needs; returns that name."""
-    kind = "png" if data[:4] == b"\x89PNG" else "webp" if data[:4] == b"RIFF" else "jpg"
-    path = folder / f"{name}.{kind}"
+    name = f"{name}.{files.picture_kind(data).replace('jpeg', 'jpg')}"
+    path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    return f"{name}.{kind}"
+    return name

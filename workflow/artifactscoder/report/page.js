@@ -98,6 +98,14 @@ const near = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "600px" });
 
+// On paper all of them are seen. What is printed is taken when this returns: in time for it once Plotly is there.
+addEventListener("beforeprint", () => {
+  for (const plot of document.querySelectorAll(".plot:not(.js-plotly-plot)")) {
+    near.unobserve(plot);
+    draw(plot);
+  }
+});
+
 // The code of near-duplicates, when one of their clusters is opened: in a dropped page the lines are marked that the
 // kept one lacks.
 for (const cluster of document.querySelectorAll("details.cluster")) {

@@ -13,7 +13,7 @@ from artifactscoder.errors import UserError
 COLOURS = {
     "cpt": "#e6f0ea", "sft": "#e4ecf7", "rl": "#fbf0df", "train": "#f1e6f4", "eval": "#f8e4e4", "other": "#eef0f3",
 }  # fmt: skip
-_TARGETS = {"all", "demo", "config"}
+_TARGETS = {"all", "demo"}
 
 
 def read(dot: Path) -> pygraphviz.AGraph:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from artifactscoder import tables
 from artifactscoder.config import Config
-from artifactscoder.html import mask, validate
+from artifactscoder.html import validate
 from artifactscoder.journal import Journal
 from artifactscoder.ledger import Ledger
 from artifactscoder.llm import generate
@@ -47,10 +47,7 @@ async def run(config: Config, input: Path, output: Path, browsers: int) -> Ledge
 
 async def page(config: Config, recorded: RecordedPool, row: Row) -> list[Outcome]:
     """The outcome of one reference page: masked, checked, rendered."""
-    detail = ""
-    if config.mask:
-        row, detail = mask.masked(row, ["prompt", "html", "answer"])
-    broken = next(validate.check(row["html"], row["extracted"], config.sft.rules), None)
+    row, detail, broken = validate.cleared(row, config.sft.rules, config.mask)
     if broken:
         return [Outcome(row["id"], "rejected", *broken)]
     verdict = (await recorded.render(row["html"])).verdict

@@ -29,7 +29,7 @@ from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 from artifactscoder.progress import Progress
 from artifactscoder.records import INT, REAL, TEXT, columns
-from artifactscoder.sft.score import LEVELS
+from artifactscoder.reward.scoring import LEVELS
 
 TABLE = columns(
     dimension=TEXT, judge=TEXT, pages=INT, votes=INT, mean=REAL, bias=REAL, spread=REAL, kappa=REAL, length=REAL,

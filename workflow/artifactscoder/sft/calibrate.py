@@ -28,6 +28,7 @@ from artifactscoder.ledger import Usage, beside
 from artifactscoder.llm import drain
 from artifactscoder.progress import table
 from artifactscoder.records import INT, PROCEDURAL, REAL, TEXT, columns, slug
+from artifactscoder.reward import scoring
 from artifactscoder.seeds import Seed
 from artifactscoder.sft import score
 from artifactscoder.sft.agreement import kappa
@@ -79,7 +80,7 @@ def _row(dimension: str, pairs: list[tuple[float, list[float]]]) -> dict[str, An
         return {"dimension": dimension, "levels": 0, **dict.fromkeys(("error", "bias", "kappa", "repeat"))}
     gold = np.array([[level] * len(votes) for level, votes in pairs])
     votes = np.array([votes for _, votes in pairs])
-    places = np.searchsorted(score.LEVELS, np.stack([gold.ravel(), votes.ravel()])).astype(np.uint8)
+    places = np.searchsorted(scoring.LEVELS, np.stack([gold.ravel(), votes.ravel()])).astype(np.uint8)
     numbers = {
         "error": float(np.abs(votes - gold).mean()),
         "bias": float((votes - gold).mean()),
@@ -125,7 +126,7 @@ def _lines(config: Config, name: str, found: list[dict[str, Any]], ledger: Path)
     what = "procedural: built-in rules, no model" if endpoint.maker == PROCEDURAL else endpoint.label
     left = list(tables.rows(ledger))
     cost = sum((Usage(**{key: row[key] for key in Usage().__dict__}) for row in left), Usage())
-    groups = len(score.groups(seeds.dimensions(config), config.sft.score.group))
+    groups = len(scoring.groups(seeds.dimensions(config), config.sft.score.group))
     least = sum(row["status"] == "ok" for row in left) * groups * config.sft.score.times
     yield f"{name} ({what}), against the gold levels of {config.seeds.gold}"
     screen = [["dimension", "levels", "error", "bias", "kappa", "repeat"]]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from artifactscoder import tables
 from artifactscoder.config import Config
-from artifactscoder.html import mask, validate
+from artifactscoder.html import validate
 from artifactscoder.ledger import Ledger, beside
 from artifactscoder.llm.generate import Outcome
 from artifactscoder.progress import Progress
@@ -41,10 +41,7 @@ def run(config: Config, input: Path, output: Path) -> Ledger:
 
 def checked(config: Config, row: Row) -> Outcome:
     """The outcome of one page: masked, then checked."""
-    detail = ""
-    if config.mask:
-        row, detail = mask.masked(row, ["prompt", "html", "answer"])
-    broken = next(validate.check(row["html"], row["extracted"], config.sft.rules), None)
+    row, detail, broken = validate.cleared(row, config.sft.rules, config.mask)
     if broken:
         return Outcome(row["id"], "rejected", *broken)
     return Outcome(row["id"], detail=detail, row=row)

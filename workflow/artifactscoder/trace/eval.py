@@ -7,6 +7,7 @@ from pathlib import Path
 
 from artifactscoder import seeds, tables
 from artifactscoder.config import Config
+from artifactscoder.config.train import EVALUATED
 from artifactscoder.errors import UserError
 from artifactscoder.eval import generate, judge, render, score, tasks
 from artifactscoder.html.extract import extract
@@ -17,13 +18,11 @@ from artifactscoder.tables import Row
 from artifactscoder.trace import rl, train
 from artifactscoder.trace.book import Book, NotRecorded, Recalled, Stop, differing
 
-MODELS = ("base", "sft", "grpo")
-
 
 def takes(config: Config, id_: str) -> bool:
     """Whether an id is MODEL/SET/...: a model's answer to a task."""
     model, *rest = id_.split("/")
-    return model in (*MODELS, *config.asked_models) and len(rest) > 1 and rest[0] in config.eval.tasks
+    return model in (*EVALUATED, *config.asked_models) and len(rest) > 1 and rest[0] in config.eval.tasks
 
 
 def takes_task(config: Config, id_: str) -> bool:
@@ -40,7 +39,7 @@ async def stops(book: Book, id_: str) -> list[Stop]:
     """The way of one answer."""
     config, (name, _, task_id) = book.config, id_.partition("/")
     out = await _before(book, task_id)
-    out += train.line(book, name) if name in MODELS else []
+    out += train.line(book, name) if name in EVALUATED else []
     stop, asked = _task(book, task_id)
     out.append(stop)
     if asked is None:
@@ -91,7 +90,7 @@ def _task(book: Book, id_: str) -> tuple[Stop, Row | None]:
 async def _answered(book: Book, name: str, stop: Stop, row: Row | None, task: Row) -> None:
     """The answer again: an endpoint's by its request, a folder's by the batch in which it was decoded."""
     config = book.config
-    if name not in MODELS:
+    if name not in EVALUATED:
         client = await book.client("eval/generate", name, endpoint=name)
         await book.again(stop, row, generate.answered(config, client, name, task), [client])
     elif config.eval.engine == "vllm":

@@ -13,13 +13,12 @@ import pyarrow.compute as pc
 
 from artifactscoder import indexed, tables
 from artifactscoder.config import Config
+from artifactscoder.config.train import TRAINED
 from artifactscoder.errors import UserError
 from artifactscoder.ledger import beside
 from artifactscoder.models import edges, fingerprint
 from artifactscoder.trace.book import Book, Stop
 from artifactscoder.train import runs, windows
-
-TRAINED = ("cpt", "sft", "grpo")
 
 
 def base(config: Config) -> Path:

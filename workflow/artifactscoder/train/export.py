@@ -20,8 +20,8 @@ from artifactscoder.config.trainers import ExportSettings
 from artifactscoder.errors import UserError
 from artifactscoder.models import fingerprint
 from artifactscoder.train import runs
+from artifactscoder.train.engines import DTYPES
 
-DTYPES = {"bf16": "bfloat16", "fp32": "float32"}
 INNER = (".", "model", "actor", "actor/model")  # where `huggingface` stands: SFT and GRPO, on FSDP2 and on Megatron
 
 

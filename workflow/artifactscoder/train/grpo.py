@@ -14,6 +14,8 @@ score teaches nothing, and what becomes of its group stands in `verl_groups`.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
 import sys
@@ -23,10 +25,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from artifactscoder import tables
+from artifactscoder import files, tables
+from artifactscoder.config import Config
 from artifactscoder.config.trainers import GrpoSettings
 from artifactscoder.errors import UserError
 from artifactscoder.models import fingerprint
+from artifactscoder.recipe import depends
 from artifactscoder.train import engines, fit, ray_nodes, reward_function, runs, verl_cpu, verl_stop, watch
 from artifactscoder.train.supervise import Trainer
 
@@ -196,6 +200,48 @@ def ray_overrides(settings: GrpoSettings, env: dict[str, str], passed: list[str]
         if settings.device == "cpu":
             pairs["+ray_kwargs.ray_init.num_gpus"] = settings.gpus_per_node
     return pairs
+
+
+def whole(
+    config: Config,
+    config_files: list[Path],
+    train: Path,
+    validation: Path,
+    model: Path,
+    work: Path,
+    manifest: Path,
+    rendezvous: Path | None,
+) -> None:
+    """`run` with all around it: the reward's settings, rendering, Ray on several nodes.
+
+    `config_files`: where `config` was read, for the reward workers. `rendezvous`: where replicas of the render service
+    that run on other nodes announce themselves; none: a service is started beside the trainer. On a node that is not
+    the first this only joins Ray.
+    """
+    from artifactscoder.render.rendezvous import trainer_heartbeat
+    from artifactscoder.train.render_beside import render_beside
+
+    settings = config.train.grpo
+    config.judge_of_grpo()
+    meeting = rendezvous or work / "rendezvous"
+    if not ray_nodes.is_head(settings):
+        ray_nodes.join(settings, meeting)
+        return
+    reward = work / "reward.json"
+    values = {
+        "config": [str(path.resolve()) for path in config_files],
+        "tokenizer": str(model.resolve()),
+        "rendezvous": str(meeting.resolve()),
+    }
+    files.write_bytes(reward, json.dumps(values).encode())
+    parts = {name: part for name, part in depends(config, "train/grpo").items() if name != "settings"}
+    recipe = json.dumps([parts, config.reward.model_dump(mode="json"), config.render.model_dump(mode="json")])
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(trainer_heartbeat(meeting))
+        if rendezvous is None:
+            stack.enter_context(render_beside(config_files, meeting, settings.browsers, work / "render.log"))
+        stack.enter_context(ray_nodes.head(settings, meeting))
+        run(settings, train, validation, model, reward, work, manifest, recipe=recipe, loggers=config.train.loggers)
 
 
 def run(
