@@ -25,6 +25,7 @@ from artifactscoder.llm import forecast
 from artifactscoder.progress import Progress
 from artifactscoder.recipe import STEPS
 from artifactscoder.report import accounts, charts, data, duplicates, funnel, packs, rulegraph, samples
+from artifactscoder.train import watch
 
 HERE = Path(__file__).parent
 CLUSTERS = [("2 pages", 2, 2), ("3 pages", 3, 3), ("4 to 9", 4, 9), ("10 to 99", 10, 99), ("100 and more", 100, 10**9)]
@@ -90,7 +91,7 @@ def _page(config: Config, results: Path, graph: Path, folder: Path) -> str:
         gallery=_gallery(config, found),
         **_corpus(config, results),
         **_cost(config, books),
-        **_training(results),
+        **_training(config, results),
         evaluation=evaluation,
         answers=data.side_by_side(config, results, folder),
         rulegraph=Markup(rulegraph.draw(graph)),
@@ -275,14 +276,17 @@ def _seconds() -> charts.Chart | None:
     return charts.bars(rows, "step", "seconds", "Seconds of jobs by step") if rows else None
 
 
-def _training(results: Path) -> dict[str, Any]:
+def _training(config: Config, results: Path) -> dict[str, Any]:
     """The curves of all trainings, and the parts of the reward."""
+    trained = data.manifest(results / "train/grpo/manifest.json")
     path = results / "train/grpo/rewards.parquet"
     differing, steps = data.spread(path)
     parts = data.rewards(path, REWARD_PARTS)
     label = "Parts of the reward over training"
     return {
-        "trained": data.manifest(results / "train/grpo/manifest.json"),
+        "trained": trained,
+        "gained": watch.words(trained["gain"]),
+        "calm": watch.calm(tables.count(results / "train/grpo/watch.parquet"), config.train.grpo.watch),
         "differing": differing,
         "training_steps": steps,
         "cpt": _curve(results / "train/cpt/curve.parquet", LOSS, "loss", "CPT: training loss"),
