@@ -1,22 +1,15 @@
-"""A report over a run that was drawn by chance, open in a browser, and what a reader does in its gallery.
-
-For test files that name this module in `pytest_plugins`.
-"""
+"""What tests of the report share: the run that it is about, and what a reader does in its gallery."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
-from artifactscoder import config as configs
 from artifactscoder import tables
 from artifactscoder.config import Config
-from artifactscoder.report import accounts, build
-from finished_run import GRAPH, Run
+from artifactscoder.report import accounts
 
 CATEGORIES = ["game-puzzle", "tool-calculator"]
 KINDS = ["layout", "minimalist", "real-time"]
@@ -34,51 +27,7 @@ CONFIG = {
 }
 
 
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    return configs.from_dict({**CONFIG, "results": str(tmp_path_factory.mktemp("run") / "results")}, "the test's")
-
-
-@pytest.fixture(scope="module")
-def report(config: Config) -> Path:
-    """The page of a run of 120 places for a page."""
-    root = Path(__file__).resolve().parents[1]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        Run(config).make()
-        page = config.results / "report/index.html"
-        (config.results / "report").mkdir()
-        (config.results / "report/rulegraph.dot").write_text(GRAPH)
-        build.run(config, config.results, config.results / "report/rulegraph.dot", page)
-    return page
-
-
 Open = Callable[..., Page]
-
-
-@pytest.fixture
-def show(browser: Browser, report: Path) -> Iterator[Open]:
-    """Opens the report from disk, or from `url`; an error on its console, or a request elsewhere, is an error here."""
-    wrong: list[str] = []
-    pages = []
-
-    def opened(url: str = "", rest: str = "", **context: Any) -> Page:
-        start = url or report.parent.as_uri()
-        page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **context})
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda one: None if one.url.startswith((start, "blob:")) else wrong.append(one.url))
-        page.on("requestfailed", lambda one: wrong.append(f"{one.url} {one.failure}"))
-        page.goto(f"{start}/index.html{rest}")
-        page.locator("#list li").first.wait_for()
-        pages.append(page)
-        return page
-
-    yield opened
-    titles = {page.title() for page in pages}
-    for page in pages:
-        page.close()
-    assert wrong == [] and titles == {"ArtifactsCoder report"}, "a page's script ran, or something was asked for"
 
 
 def column(config: Config, step: str, name: str) -> dict[str, Any]:

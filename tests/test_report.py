@@ -23,7 +23,7 @@ from artifactscoder.report import accounts, funnel, lives, samples
 from finished_run import EMAIL, HOSTILE
 from reported import CATEGORIES, KINDS, Open, choose, column, found, ledger_rows, seen
 
-pytest_plugins = ["reported"]
+pytest_plugins = ["report_opened"]
 
 
 def test_every_page_that_was_asked_for_is_in_the_gallery(config: Config, show: Open) -> None:
