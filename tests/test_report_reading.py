@@ -8,6 +8,7 @@ import http.server
 import io
 import re
 import threading
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +190,16 @@ def test_every_number_of_the_map_is_read_on_its_cell(show: Open, scheme: str) ->
     for part in range(21):
         ground = shine([a + (b - a) * part / 20 for a, b in zip(low, high, strict=True)])
         assert (max(ink, ground) + 0.05) / (min(ink, ground) + 0.05) >= 4.5, f"{part / 20:.0%} of the scale"
+
+
+def test_the_most_frequent_languages_say_of_how_many(
+    config: Config, report: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = data.Corpus(languages=Counter({f"l{n}": n + 1 for n in range(30)}), libraries=Counter(one=3))
+    monkeypatch.setattr(data, "corpus", lambda results: many)
+    found = build._corpus(config, config.results)
+    assert found["languages"].label == "Pages by language, the 12 most frequent of 30"
+    assert found["libraries"].label == "Pages by library"
 
 
 def test_unplanned_sources_of_cpt_have_a_dash(config: Config) -> None:

@@ -228,7 +228,8 @@ def _corpus(config: Config, results: Path) -> dict[str, Any]:
 
     def shares(counts: Counter[str], name: str, most: int) -> charts.Chart | None:
         rows = [{name: key, "pages": count} for key, count in counts.most_common(most)]
-        return charts.bars(rows, name, "pages", f"Pages by {name}") if rows else None
+        some = f", the {most} most frequent of {len(counts):,}" if len(counts) > most else ""
+        return charts.bars(rows, name, "pages", f"Pages by {name}{some}") if rows else None
 
     return {
         "sources": found.sources,
