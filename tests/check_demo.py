@@ -14,6 +14,7 @@ from pathlib import Path
 
 from artifactscoder import config as configs
 from artifactscoder import tables, trace
+from artifactscoder.train import watch
 
 TRAIN = Path("results/train")
 LOSS = {"cpt": 0.85, "sft": 0.5}  # at most so much is left: the last tenth of the steps against the first
@@ -36,9 +37,9 @@ def main() -> int:
         if not last < most * first:
             wrong.append(f"the loss of {name} is still {last / first:.0%} of what it was")
     gain = json.loads((TRAIN / "grpo/manifest.json").read_text())["gain"]
-    print(f"grpo: reward {gain['first']:.3f} -> {gain['last']:.3f}, of which chance explains {gain['chance']:.3f}")
+    print(f"grpo: {watch.words(gain)}")
     if not gain["last"] - gain["first"] > gain["chance"]:
-        wrong.append("the reward of grpo rose by no more than chance explains")
+        wrong.append("the reward of grpo rose by no more than chance can make it")
     for id_ in random.sample(every_id(), 10):
         found = asyncio.run(trace.trace(configs.of_run(Path("results")), id_))
         print(f"trace {id_} ({found.kind}): {found.checked} checks, {len(found.doubts)} do not hold")

@@ -27,6 +27,8 @@ from artifactscoder.train import watch
 
 EMAIL = "jane.doe@hartmann-und-soehne.de"
 HOSTILE = "</script><script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
+ENDLESS = "endless" * 430
+PAID = [(100, 20, 0.5, 1.5), (300, 40, 0.25, 2.5)]  # prompt and answer tokens, money, seconds of GRPO's judge
 MODELS = {"base": 4.0, "sft": 41.0, "grpo": 52.0}
 REWARDS = columns(step=INT, split=TEXT, status=TEXT, reason=TEXT)
 PARTS = ("score", "i_rep", "i_render", "s_chk", "s_sim", "s_len")
@@ -98,7 +100,7 @@ class Run:
             for task in tasks
             for kind in kinds
         ]
-        rows[0]["prompt"] += f" {HOSTILE}"
+        rows[0]["prompt"] += f" {HOSTILE} {ENDLESS}"
         self._table("sft/variants", category, VARIANT, rows)
         self._table("sft/decontaminate", category, VARIANT, rows)
         rows = self._table("sft/distinct_variants", category, VARIANT, rows, 0.01, "near_duplicate")
@@ -195,7 +197,15 @@ class Run:
         )
         _json(results / "cpt/pack/mixture.json", {"sources": []})
         gain = {"first": 0.3, "last": 0.4, "steps": 5, "chance": 0.02}
-        _json(results / "train/grpo/manifest.json", {"alarms": [], "gain": gain})
+        _json(results / "train/grpo/manifest.json", {"alarms": [], "gain": gain, "run": "a-run", "commit": "c" * 40})
+        journal = results / "train/grpo/work/a-run/journal/train/grpo/one.jsonl"
+        journal.parent.mkdir(parents=True)
+        journal.write_text(
+            "".join(
+                f'{{"key":"{n}","paid":{json.dumps(paid, separators=(",", ":"))},"answer":""}}\n'
+                for n, paid in enumerate(PAID)
+            )
+        )
         steps = range(1, 31)
         for name in ("cpt", "sft"):
             curve = ({"step": step, "loss": 3 / step} for step in steps)

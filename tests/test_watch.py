@@ -113,6 +113,24 @@ def test_a_gain_is_told_from_what_the_draw_of_prompts_explains() -> None:
     assert sum(g["last"] - g["first"] > g["chance"] for g in risen) >= 38
 
 
+def test_what_chance_can_make_is_told_beside_the_rise_and_not_as_a_part_of_it() -> None:
+    gain = {"first": 0.361, "last": 0.404, "steps": 4.0, "chance": 0.044}
+    assert watch.words(gain) == (
+        "mean reward 0.361 in the first 4 steps, 0.404 in the last: a rise of 0.043; the draw of prompts and answers "
+        "alone can make one of 0.044 (3 standard errors)"
+    )
+    assert "a fall of 0.061;" in watch.words({**gain, "last": 0.3})
+    assert watch.words({**gain, "chance": None}).endswith("; too few prompts to tell it from chance")
+
+
+def test_a_run_too_short_to_be_compared_is_not_called_calm() -> None:
+    least = SETTINGS.first + SETTINGS.last
+    assert watch.calm(least - 1, SETTINGS) == (
+        "14 steps, the watch needs 15 (train.grpo.watch, first and last): nothing was compared."
+    )
+    assert watch.calm(least, SETTINGS).startswith("Nothing drifted")
+
+
 def test_pages_of_one_skeleton_count_only_across_prompts() -> None:
     page = "<html><body><h1>A</h1><ul><li>1<li>2</ul></body></html>"
     longer = page.replace("<li>2", "<li>2<li>3<li>4").replace("A", "Another")

@@ -22,6 +22,7 @@ import psutil
 from artifactscoder import tables
 from artifactscoder.config.train import TRAINED
 from artifactscoder.errors import UserError
+from artifactscoder.train import watch
 
 MARK = "ARTIFACTSCODER_RUN"
 PROFILE = "profiles/demo"
@@ -115,8 +116,7 @@ def _learned(folder: Path) -> str:
     """How a training began and how it ended, in the mean of a tenth of its steps (GRPO: a third)."""
     gain = json.loads((folder / "manifest.json").read_text()).get("gain")
     if gain:
-        explained = f" (the draw of prompts and answers explains {gain['chance']:.3f})" if gain["chance"] else ""
-        return f"reward {gain['first']:.3f} -> {gain['last']:.3f}{explained}"
+        return watch.words(gain)
     losses = tables.column(folder / "curve.parquet", "loss")
     tenth = max(1, len(losses) // 10)
     first, last = (statistics.fmean(part) for part in (losses[:tenth], losses[-tenth:]))

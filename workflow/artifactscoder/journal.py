@@ -63,6 +63,14 @@ class Paid:
         return self.tokens_in + self.tokens_out
 
 
+def paid(folder: Path) -> Paid:
+    """What the answers in a journal's folder cost, by their own lines: to the last one, of any number of writers."""
+    journal = Journal(folder, frozen=True)
+    for path in sorted(folder.glob("*.jsonl")):
+        journal._read(path)
+    return journal.paid
+
+
 class Journal:
     """`async with Journal(folder) as journal`: `get(key)` is the recorded entry or None; `put(key, entry)` records."""
 

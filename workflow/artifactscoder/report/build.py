@@ -25,6 +25,7 @@ from artifactscoder.llm import forecast
 from artifactscoder.progress import Progress
 from artifactscoder.recipe import STEPS
 from artifactscoder.report import accounts, charts, data, duplicates, funnel, packs, rulegraph, samples
+from artifactscoder.train import runs, watch
 
 HERE = Path(__file__).parent
 CLUSTERS = [("2 pages", 2, 2), ("3 pages", 3, 3), ("4 to 9", 4, 9), ("10 to 99", 10, 99), ("100 and more", 100, 10**9)]
@@ -58,6 +59,8 @@ def run(config: Config, results: Path, graph: Path, output: Path) -> None:
 def _page(config: Config, results: Path, graph: Path, folder: Path) -> str:
     books = accounts.collect(config, results)
     found = samples.write(config, results, folder)
+    examples = _duplicates(config, results, folder)
+    answers = data.side_by_side(config, results, folder)
     evaluation = data.evaluation(results)
     for compared in evaluation:
         drawn = [row for row in compared["rows"] if row["checklist"] is not None]
@@ -66,16 +69,18 @@ def _page(config: Config, results: Path, graph: Path, folder: Path) -> str:
     for problem in problems:
         print(f"report: the accounts do not balance: {problem}", file=sys.stderr)
     shutil.copyfile(charts.library(), folder / "plotly.min.js")
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     template = templates().get_template("page.html.j2")
     return template.render(
         made=time.strftime("%Y-%m-%d %H:%M"),
+        commit=runs.commit(),
         style=Markup((HERE / "page.css").read_text()),
         scripts=[Markup((HERE / name).read_text()) for name in ("page.js", "gallery.js", "sample.js")],
         procedural=data.procedural(found.makers),
         makers=dict(found.makers),
         judges=dict(found.judges),
         tiny=config.train.tiny_model is not None,
-        headline=_headline(results, books, evaluation),
+        headline=_headline(results, books, found, evaluation),
         accounts=books,
         balanced=not problems,
         problems=problems,
@@ -86,13 +91,16 @@ def _page(config: Config, results: Path, graph: Path, folder: Path) -> str:
         **_scores(config, found),
         judging=data.judges(results / "sft/agreement/agreement.parquet"),
         **_coverage(config, found),
-        **_duplicates(config, results, folder),
+        **examples,
         gallery=_gallery(config, found),
+        files=len(sizes),
+        megabytes=sum(sizes) / 1e6,
         **_corpus(config, results),
-        **_cost(config, books),
-        **_training(results),
+        **_cost(config, results, books),
+        **_training(config, results),
         evaluation=evaluation,
-        answers=data.side_by_side(config, results, folder),
+        answers=answers,
+        answered=data.tasks(config, results),
         rulegraph=Markup(rulegraph.draw(graph)),
     )
 
@@ -104,13 +112,15 @@ def templates() -> Environment:
     )
 
 
-def _headline(results: Path, books: list[accounts.Account], evaluation: list[dict[str, Any]]) -> list[tuple[str, str]]:
+def _headline(
+    results: Path, books: list[accounts.Account], found: samples.Samples, evaluation: list[dict[str, Any]]
+) -> list[tuple[str, str]]:
     ok = {account.step: account.counts["ok"] for account in books}
     tokens = sum(account.tokens_out for account in books if account.step == "cpt/pack")
     best = max(evaluation[0]["rows"], key=lambda row: row["checklist"] or 0.0)
     return [
         ("SFT pages", f"{tables.count(results / 'sft/select/sft_train.parquet'):,}"),
-        ("asked for", f"{ok.get('sft/distinct_variants', 0):,}"),
+        ("asked for", f"{found.rows:,}"),
         ("RL prompts", f"{ok.get('rl/parquet', 0):,}"),
         ("CPT tokens", f"{tokens:,}"),
         (f"checklist, {best['model']}", f"{best['checklist'] or 0.0:.1f} %"),
@@ -178,17 +188,21 @@ def _coverage(config: Config, found: samples.Samples) -> dict[str, Any]:
 
 def _duplicates(config: Config, results: Path, folder: Path) -> dict[str, Any]:
     """Sizes of clusters, and examples whose code lies in data/duplicates.js."""
+    sizes = {stage: duplicates.clusters(results / stage / "dedup") for stage in ("cpt", "sft")}
     rows = [
         {"cluster": f"{stage}: {label}", "clusters": sum(n for size, n in counts.items() if least <= size <= most)}
-        for stage in ("cpt", "sft")
-        for counts in [duplicates.clusters(results / stage / "dedup")]
+        for stage, counts in sizes.items()
         for label, least, most in CLUSTERS
         if any(least <= size <= most for size in counts)
     ]
     found = duplicates.examples(results / "sft/dedup", results / "sft/code", config.mask)
     packs.write(folder, "duplicates", [[member["html"] for member in cluster["members"]] for cluster in found])
     label = "Clusters of near-duplicates by size"
-    return {"clusters": charts.bars(rows, "cluster", "clusters", label) if rows else None, "duplicates": found}
+    return {
+        "clusters": charts.bars(rows, "cluster", "clusters", label) if rows else None,
+        "clusters_in_all": sizes["sft"].total(),
+        "duplicates": found,
+    }
 
 
 def _gallery(config: Config, found: samples.Samples) -> dict[str, Any]:
@@ -197,8 +211,6 @@ def _gallery(config: Config, found: samples.Samples) -> dict[str, Any]:
         "rows": found.rows,
         "pages": found.pages,
         "shown": found.shown,
-        "files": found.files,
-        "megabytes": found.bytes / 1e6,
         "settings": {
             "threshold": config.sft.select.min_percent,
             "dimensions": [[row["slug"], row["name"], row["weight"]] for row in seeds.dimensions(config)],
@@ -216,7 +228,8 @@ def _corpus(config: Config, results: Path) -> dict[str, Any]:
 
     def shares(counts: Counter[str], name: str, most: int) -> charts.Chart | None:
         rows = [{name: key, "pages": count} for key, count in counts.most_common(most)]
-        return charts.bars(rows, name, "pages", f"Pages by {name}") if rows else None
+        some = f", the {most} most frequent of {len(counts):,}" if len(counts) > most else ""
+        return charts.bars(rows, name, "pages", f"Pages by {name}{some}") if rows else None
 
     return {
         "sources": found.sources,
@@ -227,9 +240,9 @@ def _corpus(config: Config, results: Path) -> dict[str, Any]:
     }
 
 
-def _cost(config: Config, books: list[accounts.Account]) -> dict[str, Any]:
+def _cost(config: Config, results: Path, books: list[accounts.Account]) -> dict[str, Any]:
     """Planned beside actual, and the seconds of jobs."""
-    spending = _spending(config, books)
+    spending = _spending(config, results, books)
     names = {"planned": "planned", "actual": "actual"}
     found: dict[str, Any] = {"spending": spending, "seconds": _seconds()}
     for column, label in (("tokens_out", "Answer tokens"), ("requests", "Requests"), ("cost", "Cost")):
@@ -239,8 +252,8 @@ def _cost(config: Config, books: list[accounts.Account]) -> dict[str, Any]:
     return found
 
 
-def _spending(config: Config, books: list[accounts.Account]) -> list[dict[str, Any]]:
-    """What each step was foreseen to ask, before any answer was known, and what it did ask."""
+def _spending(config: Config, results: Path, books: list[accounts.Account]) -> list[dict[str, Any]]:
+    """What each step was foreseen to ask, before any answer was known, and what it did ask; None where nothing says."""
     planned: dict[str, dict[str, float]] = {}
     for share in forecast.shares(config):
         row = planned.setdefault(share.step, dict.fromkeys(("requests", "tokens_in", "tokens_out", "cost"), 0.0))
@@ -248,18 +261,15 @@ def _spending(config: Config, books: list[accounts.Account]) -> list[dict[str, A
         cost = config.endpoints[share.endpoint].cost(round(tokens[0]), round(tokens[1]))
         for name, value in zip(row, (share.requests, *tokens, cost), strict=True):
             row[name] += value
-    return [
-        {
-            "step": account.step,
-            "planned": planned[account.step],
-            "actual": {
-                "requests": account.attempts,
-                **{n: getattr(account, n) for n in ("tokens_in", "tokens_out", "cost")},
-            },
-        }
+    names = ("tokens_in", "tokens_out", "cost")
+    actual: dict[str, dict[str, Any]] = {
+        account.step: {"requests": account.attempts, **{name: getattr(account, name) for name in names}}
         for account in books
-        if account.attempts and account.step in planned
-    ]
+        if account.attempts
+    }
+    paid = data.rewards_paid(results / "train/grpo")  # it has no ledger
+    actual["train/grpo"] = {"requests": paid and paid.answers, **{name: paid and getattr(paid, name) for name in names}}
+    return [{"step": step, "planned": planned[step], "actual": actual[step]} for step in planned if step in actual]
 
 
 def _seconds() -> charts.Chart | None:
@@ -275,14 +285,17 @@ def _seconds() -> charts.Chart | None:
     return charts.bars(rows, "step", "seconds", "Seconds of jobs by step") if rows else None
 
 
-def _training(results: Path) -> dict[str, Any]:
+def _training(config: Config, results: Path) -> dict[str, Any]:
     """The curves of all trainings, and the parts of the reward."""
+    trained = data.manifest(results / "train/grpo/manifest.json")
     path = results / "train/grpo/rewards.parquet"
     differing, steps = data.spread(path)
     parts = data.rewards(path, REWARD_PARTS)
     label = "Parts of the reward over training"
     return {
-        "trained": data.manifest(results / "train/grpo/manifest.json"),
+        "trained": trained,
+        "gained": watch.words(trained["gain"]),
+        "calm": watch.calm(tables.count(results / "train/grpo/watch.parquet"), config.train.grpo.watch),
         "differing": differing,
         "training_steps": steps,
         "cpt": _curve(results / "train/cpt/curve.parquet", LOSS, "loss", "CPT: training loss"),

@@ -158,7 +158,7 @@ def pairs(rows: Rows, name: str, columns: dict[str, str], label: str) -> Chart:
         traces,
         2 * ROW * len(order) + 90,
         [name, *columns.values()],
-        [[row[name], *(round(row[column]) for column in columns)] for row in rows],
+        [[row[name], *("–" if row[column] is None else round(row[column]) for column in columns)] for row in rows],
         barmode="group",
         legend=LEGEND,
         xaxis={"type": "log", "title": {"text": f"{label.lower()} (logarithmic)"}, "dtick": 1, "exponentformat": "SI"},

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from artifactscoder import tables
+from artifactscoder import journal, tables
 from artifactscoder.config import Config
+from artifactscoder.journal import Paid
 from artifactscoder.records import PROCEDURAL
 from artifactscoder.report import packs
 from artifactscoder.report.accounts import Account
@@ -96,6 +97,13 @@ def manifest(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text()))
 
 
+def rewards_paid(folder: Path) -> Paid | None:
+    """What the judge's answers cost of which GRPO's rewards are made; None where the run's journal is gone."""
+    run = manifest(folder / "manifest.json").get("run", "")
+    answers = folder / "work" / run / "journal/train/grpo"
+    return journal.paid(answers) if run and answers.is_dir() else None
+
+
 def rewards(path: Path, parts: dict[str, str]) -> Rows:
     """Mean of each part of the reward over the samples of each training step."""
     sums: dict[tuple[int, str], list[float]] = {}
@@ -154,6 +162,12 @@ def side_by_side(config: Config, results: Path, folder: Path, most: int = 6) -> 
             answer = {"model": model, "reason": row["reason"], "points": points.get(row["id"]), "picture": picture}
             task["answers"].append(answer)
     return list(by_task.values())
+
+
+def tasks(config: Config, results: Path) -> int:
+    """How many tasks the models were given."""
+    paths = [results / f"eval/render/{model}.parquet" for model in config.eval.models]
+    return len({id_.split("/", 1)[1] for path in paths for id_ in tables.column(path, "id")})
 
 
 def procedural(counter: Counter[str]) -> bool:

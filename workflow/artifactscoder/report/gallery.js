@@ -38,6 +38,8 @@ const gallery = {
     this.form.addEventListener("input", () => this.filter());
     this.form.addEventListener("submit", (event) => event.preventDefault());
     document.getElementById("clear").addEventListener("click", () => this.set({}));
+    document.getElementById("lift").addEventListener("click", () =>
+      this.set(Object.fromEntries(["text", "order"].map((name) => [name, this.form.elements[name].value]))));
     this.list.addEventListener("scroll", () => this.draw(), { passive: true });
     this.list.addEventListener("keydown", (event) => this.move(event));
     new ResizeObserver(() => this.draw(true)).observe(this.list);
@@ -102,6 +104,11 @@ const gallery = {
       scored: (row) => this.percent[row] !== null,
       unscored: (row) => this.percent[row] === null,
     }[verdict] ?? ((row) => this.verdict[row] === Number(verdict));
+    const named = (row) => {
+      const shard = this.category[row];
+      const words = this.words[shard]?.[row - this.starts[shard]] ?? "";
+      return text.every((word) => this.ids[row].includes(word) || words.includes(word));
+    };
     const rows = [];
     for (let row = 0; row < this.ids.length; row++) {
       if (category !== "" && this.category[row] !== Number(category)) continue;
@@ -111,12 +118,7 @@ const gallery = {
         const found = score(row);
         if (found === null || found < least || found > most) continue;
       }
-      if (text.length) {
-        const shard = this.category[row];
-        const words = this.words[shard]?.[row - this.starts[shard]] ?? "";
-        if (!text.every((word) => this.ids[row].includes(word) || words.includes(word))) continue;
-      }
-      rows.push(row);
+      if (named(row)) rows.push(row);
     }
     this.order = Uint32Array.from(rows);
     if (order !== "table") {
@@ -132,8 +134,29 @@ const gallery = {
     const number = (count) => count.toLocaleString("en");
     this.found.textContent = `${number(this.order.length)} of ${number(this.ids.length)} pages` +
       (text.length && !this.read ? `, requests of ${read} of ${this.shards.length} categories searched so far` : "");
+    const lift = document.getElementById("lift");
+    const set = rows.length || (text.length && !this.read) ? [] : this.active();
+    lift.hidden = !set.length;
+    if (set.length) {
+      const alone = this.ids.reduce((sum, _, row) => sum + named(row), 0);
+      this.found.textContent += `. These filters are set: ${set.join(", ")}.` +
+        (text.length ? ` The search alone finds ${number(alone)}.` : "");
+      lift.textContent = text.length ? "search without them" : "lift them";
+    }
     this.list.scrollTop = 0;
     this.draw(true);
+  },
+
+  /** The filters that are set besides the search, in words. */
+  active() {
+    const { category, kind, verdict, score, least, most } = this.form.elements;
+    const label = (field) => field.selectedOptions[0].textContent;
+    const name = (field) => field.closest("label").firstChild.textContent.trim();
+    return [
+      ...[category, kind, verdict].filter((field) => field.value !== "").map((field) => `${name(field)} ${label(field)}`),
+      ...[least, most].filter((field) => field.value !== "")
+        .map((field) => `score ${label(score)} ${name(field)} ${field.value}`),
+    ];
   },
 
   /** Draw the rows that are seen, and a screen before and after. */
@@ -216,15 +239,25 @@ const gallery = {
 };
 
 // A cell of the coverage map shows its pages; a loss, in the funnel or among the reasons, the pages that it took.
-addEventListener("drawn", ({ target }) => target.on("plotly_click", ({ points: [point] }) => {
+// Of what else charts show the gallery has no pages; a pointer tells.
+function leads(point) {
   const category = gallery.shards.findIndex(([slug]) => slug === point.y);
   const kind = gallery.kinds.indexOf(point.x);
+  if (category >= 0 && kind >= 0) return { category, kind, verdict: "set" };
   const loss = String(point.y ?? (point.target ?? point).customdata).replace(/^(?:sft\/)?(.+?)(?: [\d,]+)?$/, "sft/$1");
-  const verdict = gallery.verdicts.findIndex((_, n) => gallery.ended(n) === loss);
+  const names = [loss, `${point.data?.name}: ${point.y}`, `${point.data?.name}: not_rendered_${point.y}`];
+  const verdict = gallery.verdicts.findIndex((_, n) => names.includes(gallery.ended(n)));
   const unscored = gallery.percent[gallery.verdict.indexOf(verdict)] === null;
-  if (category >= 0 && kind >= 0) gallery.set({ category, kind, verdict: "set" });
-  else if (verdict >= 0) gallery.set({ verdict, order: unscored ? "table" : "best" });
-  else return;
-  document.getElementById("gallery").scrollIntoView();
-}));
+  return verdict < 0 ? null : { verdict, order: unscored ? "table" : "best" };
+}
+addEventListener("drawn", ({ target }) => {
+  target.on("plotly_hover", ({ points: [point] }) => target.classList.toggle("leads", leads(point) !== null));
+  target.on("plotly_unhover", () => target.classList.remove("leads"));
+  target.on("plotly_click", ({ points: [point] }) => {
+    const filters = leads(point);
+    if (!filters) return;
+    gallery.set(filters);
+    document.getElementById("gallery").scrollIntoView();
+  });
+});
 gallery.start().then(() => document.querySelectorAll(".plot").forEach((plot) => near.observe(plot)));

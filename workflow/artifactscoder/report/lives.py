@@ -52,6 +52,16 @@ def lives(
     return out
 
 
+def dropped(results: Path, shard: str) -> dict[str, tuple[str, str, str]]:
+    """(step, reason, detail) of every task of a shard that left before its pages were asked for."""
+    return {
+        id_: (step, stage["reason"] or stage["status"], stage["detail"])
+        for step in OF_TASK
+        for id_, stage in _stages(results, step, shard).items()
+        if stage["status"] != "ok"
+    }
+
+
 def verdict(stages: list[Stage]) -> tuple[str, str, str]:
     """How a life ended: (step, status, reason) of its last stage; in the set if that is sft/select and ok."""
     last = stages[-1]

@@ -42,20 +42,31 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-// Dark or light: the system's, until the button says otherwise.
+// Dark or light: the system's, until the button says otherwise. A browser may refuse to keep that.
+const chosen = {
+  get name() {
+    try { return localStorage.getItem("theme"); } catch { return null; }
+  },
+  set name(name) {
+    try { localStorage.setItem("theme", name); } catch { /* It holds until the page is left. */ }
+  },
+};
 const dark = matchMedia("(prefers-color-scheme: dark)");
 function theme(name) {
   document.documentElement.dataset.theme = name;
   document.getElementById("theme").textContent = name === "dark" ? "light" : "dark";
   for (const plot of document.querySelectorAll(".plot.js-plotly-plot")) draw(plot);
 }
-dark.addEventListener("change", () => theme(dark.matches ? "dark" : "light"));
-document.getElementById("theme").addEventListener("click", () =>
-  theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+const preferred = () => theme(chosen.name ?? (dark.matches ? "dark" : "light"));
+dark.addEventListener("change", preferred);
+document.getElementById("theme").addEventListener("click", () => {
+  chosen.name = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+  preferred();
+});
 
 // Charts are drawn when they come near to what is seen.
 const SCALES = {
-  amount: (css) => [[0, css("--ground")], [1, css("--accent")]],
+  amount: (css) => [[0, css("--ground")], [1, css("--strong")]], // ink is read on all of them
   signed: (css) => [[0, "#cc4b4b"], [0.5, css("--ground")], [1, css("--accent")]],
 };
 
@@ -69,7 +80,7 @@ async function draw(plot) {
   // There the entries of its legend stand one below another.
   if (narrow && layout.legend && data.length > 2) layout.height += 17 * data.length;
   plot.style.height = `${layout.height}px`;
-  layout.paper_bgcolor = css("--paper");
+  layout.paper_bgcolor = "rgba(0,0,0,0)";
   layout.plot_bgcolor = "rgba(0,0,0,0)";
   layout.font = { color: css("--ink"), size: narrow ? 10 : 12, family: getComputedStyle(document.body).fontFamily };
   layout.hoverlabel = { font: { family: layout.font.family } };
@@ -82,6 +93,7 @@ async function draw(plot) {
   }
   for (const trace of data) {
     if (SCALES[trace.meta]) trace.colorscale = SCALES[trace.meta](css);
+    if (trace.meta === "amount") trace.textfont = { color: css("--ink") };
     if (trace.type === "sankey") trace.textfont = { color: css("--ink"), size: 11 };
   }
   const known = plot.classList.contains("js-plotly-plot");
@@ -90,7 +102,7 @@ async function draw(plot) {
   if (!known) plot.dispatchEvent(new Event("drawn", { bubbles: true }));
 }
 
-theme(dark.matches ? "dark" : "light");
+preferred();
 const near = new IntersectionObserver((entries) => {
   for (const entry of entries.filter((one) => one.isIntersecting)) {
     near.unobserve(entry.target);

@@ -24,11 +24,21 @@ const sample = {
     const turn = (this.turn = (this.turn ?? 0) + 1);
     const entry = row < 0 ? null : await gallery.entry(row);
     if (turn !== this.turn) return;
-    const none = make("p", { class: "none" }, "This run asked for no page of that id.");
-    this.dialog.replaceChildren(this.head(id, row), entry ? this.parts(id, row, entry) : none);
+    this.dialog.replaceChildren(this.head(id, row), entry ? this.parts(id, row, entry) : this.none(id));
     if (!this.dialog.open) this.dialog.showModal();
     this.dialog.scrollTop = 0;
     this.dialog.querySelector("h2").focus();
+  },
+
+  /** What is said of an id that is no page's. */
+  none(id) {
+    const task = [id, id.slice(0, id.lastIndexOf("/"))].find((one) => Object.hasOwn(gallery.dropped, one));
+    const said = (...words) =>
+      make("p", { class: "none" }, make("span", {}, "This run asked for no page of that id", ...words));
+    if (!task) return said(".");
+    const [step, reason, detail] = gallery.dropped[task];
+    const [, alike, twin] = detail.match(/^(.*? like )(\S+)$/) ?? [];
+    return said(`: ${task} left at ${step} (${reason}`, detail && ": ", alike ?? detail, twin ? this.pages(twin) : "", ").");
   },
 
   head(id, row) {
@@ -104,7 +114,8 @@ const sample = {
         stage.request && `request ${stage.request}`,
         stage.attempts && `${stage.attempts} attempt${stage.attempts > 1 ? "s" : ""}`,
         stage.tokens_in && `${stage.tokens_in.toLocaleString("en")} tokens in`,
-        stage.tokens_out && `${stage.tokens_out.toLocaleString("en")} tokens out`,
+        stage.tokens_out &&
+          `${stage.tokens_out.toLocaleString("en")} tokens ${stage.step === "sft/select" ? "long" : "out"}`,
       ].filter(Boolean).join(", ");
       return make("li", { class: stage.status },
         make("p", {}, make("b", {}, stage.step), " ", this.mark(stage.reason || stage.status), " ",

@@ -2,7 +2,7 @@
 
 In: the SFT tables and ledgers, a shard (category) at a time. Out, in the folder given:
 
-    samples.js               what lists, filters and sorts: id, kind, score, verdict; about 10 bytes a page
+    samples.js               what lists, filters and sorts, about 10 bytes a page; the tasks that were lost
     scores.js                the 25 scores, a byte each
     pages/CATEGORY/words.js  the requests, for searching
     pages/CATEGORY/N.js      request, code, scores, reasons and life of `PACK` pages
@@ -55,8 +55,6 @@ class Samples:
     cells: Counter[tuple[str, str]] = field(default_factory=Counter)
     histogram: dict[str, list[int]] = field(default_factory=dict)  # pages by bin of the weighted score
     correlations: list[list[float | None]] = field(default_factory=list)
-    files: int = 0
-    bytes: int = 0
 
 
 class _Columns:
@@ -71,6 +69,7 @@ class _Columns:
         self.pictures: list[str] = []
         self.scores: list[NDArray[np.float32]] = []  # of the scored pages
         self.slugs = slugs
+        self.dropped: dict[str, tuple[str, str, str]] = {}
 
     def add(self, id_: str, kind: str, verdict: tuple[str, str, str], percent: float | None, picture: str) -> None:
         self.ids.append(id_)
@@ -97,6 +96,7 @@ class _Columns:
             "endings": endings,
             "picture": [endings.index(ending) for ending in self.pictures],
             "pack": PACK,
+            "dropped": self.dropped,
         }
 
     def bytes_of_scores(self) -> dict[str, str]:
@@ -122,6 +122,7 @@ def write(config: Config, results: Path, folder: Path) -> Samples:
         shard = table.stem
         category = names.get(shard, {"slug": shard, "name": shard})
         found = lives.lives(results, shard, category, places.get(shard, []), selected)
+        columns.dropped |= lives.dropped(results, shard)
         files = _Files(folder, shard, found, columns)
         seen = _write_scored(results, files, shown.get(shard), out)
         _write_unscored(config, results, files, seen, config.report.pages // (10 * len(names)))
@@ -131,8 +132,6 @@ def write(config: Config, results: Path, folder: Path) -> Samples:
     packs.write(folder, "samples", columns.index())
     packs.write(folder, "scores", columns.bytes_of_scores())
     _sum_up(out, columns)
-    written = [path for path in folder.rglob("*") if path.is_file()]
-    out.files, out.bytes = len(written), sum(path.stat().st_size for path in written)
     return out
 
 

@@ -301,6 +301,9 @@ def run(
 
     seen, gain = watch.rows(records()), watch.gain(records())
     runs.say("grpo", watch.words(gain))
+    found = watch.alarms(seen, settings.watch)
+    if not found:
+        runs.say("grpo", watch.calm(len(seen), settings.watch))
     tables.write(outputs / "watch.parquet", watch.SCHEMA, seen)
     runs.write_manifest(
         manifest,
@@ -311,7 +314,7 @@ def run(
             "prompts": rows,
             "scored": scored,
             "gain": gain,
-            "alarms": [asdict(alarm) for alarm in watch.alarms(seen, settings.watch)],
+            "alarms": [asdict(alarm) for alarm in found],
             "checkpoint": str(runs.checkpoint(checkpoints, steps) / "actor"),
             "data": {
                 "train": {"path": str(train), "sha256": digests["train"]},

@@ -161,10 +161,26 @@ def gain(records: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
     }
 
 
-def words(gain: Mapping[str, float | None]) -> str:
+def words(gain: Mapping[str, Any]) -> str:
     """The same in words."""
-    rose = f"mean reward {gain['first']:.3f} in the first {gain['steps']:.0f} steps, {gain['last']:.3f} in the last"
-    return rose + (f"; the draw of prompts and answers explains {gain['chance']:.3f}" if gain["chance"] else "")
+    by = gain["last"] - gain["first"]
+    told = (
+        f"mean reward {gain['first']:.3f} in the first {gain['steps']:.0f} steps, {gain['last']:.3f} in the last: "
+        f"a {'rise' if by >= 0 else 'fall'} of {abs(by):.3f}; "
+    )
+    if gain["chance"] is None:
+        return told + "too few prompts to tell it from chance"
+    return told + (
+        f"the draw of prompts and answers alone can make one of {gain['chance']:.3f} ({ERRORS:.0f} standard errors)"
+    )
+
+
+def calm(steps: int, settings: WatchSettings) -> str:
+    """What no alarm after so many steps means."""
+    least = settings.first + settings.last
+    if steps < least:
+        return f"{steps} steps, the watch needs {least} (train.grpo.watch, first and last): nothing was compared."
+    return "Nothing drifted beyond its limit (train.grpo.watch)."
 
 
 def alarms(steps: Sequence[Mapping[str, Any]], settings: WatchSettings) -> list[Alarm]:
