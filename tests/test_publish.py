@@ -142,6 +142,21 @@ def test_the_cards_say_what_ran_and_that_no_model_made_it(run: Path) -> None:
     assert "{{" not in card.text + model.text and "{%" not in card.text + model.text
 
 
+def test_a_model_s_card_says_from_what_training_its_tasks_were_kept(run: Path) -> None:
+    """Held-out tasks from RL alone; a benchmark's from SFT and RL, where the configuration names it."""
+    path = run / "config.yaml"
+    values, [line] = yaml.safe_load(path.read_text()), list(tables.rows(run / "eval/table.parquet"))
+    values["eval"]["tasks"] |= {"named": {"path": "named.json"}, "other": {"path": "other.json"}}
+    values["decontaminate"]["benchmarks"] = ["named.json"]
+    path.write_text(yaml.safe_dump(values))
+    tables.write(run / "eval/table.parquet", TABLE, [{**line, "set": name} for name in ("held-out", "named", "other")])
+    assert publish(run, "model-sft") == 0
+    text = ModelCard.load(run / "publish/model-sft/README.md").text
+    assert "- held-out: tasks kept out of RL, in whatever technology; the requests of SFT were not compared" in text
+    assert "- named: requests of SFT and RL that share 13 words in a row" in text
+    assert "- other: the training data was not compared" in text and "no training saw" not in text
+
+
 def test_data_of_real_models_are_not_called_a_demo_and_need_a_licence_to_be_pushed(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

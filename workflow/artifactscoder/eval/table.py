@@ -4,7 +4,8 @@ In: the tasks, and what eval/judge and eval/score made of every model's answers.
 itself, since means over different sets would say nothing:
 - table.parquet, a row a model and judge: tasks, judged, failed; the share that rendered; the mean checklist score in
   percent with a 95 % interval, over what was judged and, as the other bound, with failures counted as 0; mean reward,
-  tokens, the 25 dimensions' percentage, the pictures that the judge saw, and the judge with its revision;
+  tokens, the 25 dimensions' percentage, the pictures that the judge saw, the judge with its revision, and whether the
+  requests of SFT and RL were compared with the set's file (held-out tasks are kept out of RL only, and not compared);
 - groups.parquet, the same means by class and difficulty;
 - pairs.parquet, each later model against each earlier one on the tasks that both were judged on;
 - dimensions.parquet, the mean level of each dimension;
@@ -133,7 +134,7 @@ def _line(config: Config, name: str, own: list[Row], model: Model, judge: str, j
         "directed": sum(row["directed"] for row in answers),
         "pictures": _mean([row["pictures"] for row in answers if row["rendered"]]),
         "used": _mean([row["used"] for row in answers if row["rendered"]]),
-        "decontaminated": path is None or path in config.decontaminate.benchmarks,
+        "decontaminated": path in config.decontaminate.benchmarks,
     }  # fmt: skip
 
 

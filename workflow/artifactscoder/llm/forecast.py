@@ -124,7 +124,7 @@ def shares(config: Config, paid: dict[Path, Paid] | None = None) -> list[Share]:
 
 
 def held_out(each: TaskSet, split: int) -> int:
-    """Tasks of a set of the evaluation; `split`: those that no training sees."""
+    """Tasks of a set of the evaluation; `split`: those that RL does not see."""
     if each.count == 0:
         return 0
     there = split if each.path is None else len(benchmarks.read([each.path], "eval.tasks"))

@@ -110,6 +110,7 @@ def model(config: Config, name: str, licence: str) -> str:
         procedural=procedural(config),
         told=told,
         table=[row for row in table if row["model"] in ("base", "sft", "grpo")],
+        apart={name: _apart(config, name) for name in dict.fromkeys(row["set"] for row in table)},
         system=config.sft.select.system,
         base="a random small model, made for the demo" if demo else Path(str(config.train.base)).name,
         licence=licence,
@@ -218,6 +219,23 @@ def _curve(path: Path, name: str) -> dict[str, float | str]:
 def _evaluation(config: Config) -> list[dict[str, Any]]:
     path = config.results / "eval/table.parquet"
     return list(tables.rows(path)) if path.exists() else []
+
+
+def _apart(config: Config, name: str) -> str:
+    """How far the tasks of a set of the evaluation were kept out of the training data."""
+    others = "SFT and CPT" if config.train.cpt.enabled else "SFT"
+    if name not in config.eval.tasks:
+        return "not known: the configuration names no such set."
+    path, rules = config.eval.tasks[name].path, config.decontaminate
+    if path is None:
+        return f"tasks kept out of RL, in whatever technology; the requests of {others} were not compared with them."
+    if path not in rules.benchmarks:
+        return "the training data was not compared with them."
+    return (
+        f"requests of SFT and RL that share {rules.ngram} words in a row with one of them, or are {rules.threshold} like "
+        "it (Jaccard of character 5-grams), were left out"
+        + ("; those of CPT were not compared with them." if config.train.cpt.enabled else ".")
+    )
 
 
 def _size(rows: int) -> str:
