@@ -232,8 +232,8 @@ def _apart(config: Config, name: str) -> str:
     if path not in rules.benchmarks:
         return "the training data was not compared with them."
     return (
-        f"requests of SFT and RL that share {rules.ngram} words in a row with one of them, or are {rules.threshold} like "
-        "it (Jaccard of character 5-grams), were left out"
+        f"requests of SFT and RL that share {rules.ngram} words in a row with one of them, or are {rules.threshold} "
+        "like it (Jaccard of character 5-grams), were left out"
         + ("; those of CPT were not compared with them." if config.train.cpt.enabled else ".")
     )
 
