@@ -310,5 +310,5 @@ def test_only_a_set_whose_file_was_compared_with_the_requests_is_called_decontam
     """Held-out tasks are kept out of RL, but SFT's requests were not compared with them."""
     sets = {"held-out": {}, "named": {"path": "named.json"}, "other": {"path": "other.json"}}
     config = configure(eval={"tasks": sets}, decontaminate={"benchmarks": ["named.json"]})
-    line = table._line(config, name, [{"id": "a", "task": "a"}], table.Model("base", {}, {}), "it", ["it"])
+    line = table.line(config, name, [{"id": "a", "task": "a"}], table.Model("base", {}, {}), "it", ["it"])
     assert line["decontaminated"] is apart

@@ -75,7 +75,7 @@ class Model:
 def run(config: Config, tasks: Path, inputs: list[Path], scored: list[Path], output: Path) -> None:
     """Write all tables beside `output`, the first of them; `inputs` and `scored` hold one table a model."""
     rows = list(tables.rows(tasks, ["id", "set", "task", "class", "difficulty"]))
-    models = [_model(path, scored[number] if scored else None) for number, path in enumerate(inputs)]
+    models = [model(path, scored[number] if scored else None) for number, path in enumerate(inputs)]
     judges = list(dict.fromkeys(judge for model in models for row in model.answers.values() for judge in row["votes"]))
     main = {row["judge"] for model in models for row in model.answers.values()}
     if len(main) > 1:
@@ -83,7 +83,7 @@ def run(config: Config, tasks: Path, inputs: list[Path], scored: list[Path], out
     sets = {name: [row for row in rows if row["set"] == name] for name in dict.fromkeys(row["set"] for row in rows)}
     made: dict[str, list[Row]] = {name: [] for name in ("table", *NAMES)}
     for name, own in sets.items():
-        made["table"] += [_line(config, name, own, model, judge, judges) for model in models for judge in judges]
+        made["table"] += [line(config, name, own, model, judge, judges) for model in models for judge in judges]
         made["groups"] += _groups(config, name, own, models, judges[0])
         made["pairs"] += _pairs(config, name, own, models, judges[0])
         made["dimensions"] += _dimensions(config, name, own, models) if scored else []
@@ -93,7 +93,8 @@ def run(config: Config, tasks: Path, inputs: list[Path], scored: list[Path], out
     tables.write(output, TABLE, made["table"])
 
 
-def _model(path: Path, scored: Path | None) -> Model:
+def model(path: Path, scored: Path | None) -> Model:
+    """A model's answers as they were judged, and scored where they were."""
     answers = {}
     for row in tables.rows(path, WANTED):
         votes = {vote["judge"]: vote["s_chk"] for vote in json.loads(row["votes"])}
@@ -118,7 +119,8 @@ def _means(config: Config, own: list[Row], points: dict[str, float]) -> Row:
     }  # fmt: skip
 
 
-def _line(config: Config, name: str, own: list[Row], model: Model, judge: str, judges: list[str]) -> Row:
+def line(config: Config, name: str, own: list[Row], model: Model, judge: str, judges: list[str]) -> Row:
+    """The line of a model in the table by one of the judges; `own`: the tasks of the set, with `id` and `task`."""
     ids = [row["id"] for row in own]
     answers = [model.answers[id_] for id_ in ids if id_ in model.answers]
     levels = [model.levels[id_]["percent"] for id_ in ids if id_ in model.levels]
