@@ -120,6 +120,9 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "push": ("--push", {"action": "store_true", "help": "upload to the Hugging Face Hub; needs HF_TOKEN and --to"}),
     "to": ("--to", {"default": "", "metavar": "OWNER", "help": "user or organisation of the Hub"}),
     "prefix": ("--prefix", {"default": "", "help": "what names on the Hub begin with (artifactscoder)"}),
+    "base": ("--base", {
+        "default": "", "metavar": "OWNER/NAME", "help": "the base model's name on the Hub, for the cards of models",
+    }),
     "public": ("--public", {"action": "store_true", "help": "visible to all; else only to OWNER"}),
     "once": ("--once", {"action": "store_true", "help": "print once and end"}),
     "yes": ("--yes", {"action": "store_true", "help": "really remove; else it is only said what would go"}),

@@ -182,8 +182,8 @@ COMMANDS: dict[str, Command] = {
         "audit.crate", "run_results", lambda m, c, a: m.run(a.results), "the whole run described as an RO-Crate"
     ),
     "publish": Command(
-        "publish", "published run_results licence push to prefix public",
-        lambda m, c, a: m.run(a.results, a.names, a.licence, a.push, a.to, a.prefix, a.public),
+        "publish", "published run_results licence base push to prefix public",
+        lambda m, c, a: m.run(a.results, a.names, a.licence, a.push, a.to, a.prefix, a.public, a.base),
         "datasets and models as folders with cards; to the Hub by --push",
     ),
     "demo": Command("demo", "snakemake", lambda m, c, a: m.run(a.snakemake), "the whole line on this machine, offline"),
