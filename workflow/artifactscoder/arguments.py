@@ -16,6 +16,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "indices": ("--input", {"type": Path, "nargs": "+", "required": True, "dest": "inputs", "help": "indices (.idx)"}),
     "json_output": ("--output", {"type": Path, "required": True, "help": "file to write (JSON)"}),
     "output": ("--output", {"type": Path, "required": True, "help": "table to write; its ledger stands beside it"}),
+    "page_output": ("--output", {"type": Path, "required": True, "help": "page to write (HTML)"}),
     "category": ("--category", {"required": True, "help": "slug of a category in seeds.categories"}),
     "root": ("--root", {"required": True, "help": "slug of a root in seeds.cpt_roots"}),
     "shard": ("--shard", {"type": int, "required": True, "help": "number of the shard, from 0"}),
