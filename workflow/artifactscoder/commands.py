@@ -210,7 +210,7 @@ COMMANDS: dict[str, Command] = {
         "reward.explain", "answer task data checklist reference counter pictures json",
         lambda m, c, a: m.run(
             c, a.page, a.task, a.data, a.checklist, a.reference, a.model, a.folder, a.json
-        ), "the reward of one page, part by part", "page.html --task forms/sign-up/web-components",
+        ), "the reward of one page, part by part", "page.html --task forms/talk-proposal/web-components",
     ),
     "images build": Command(
         "cluster.images", "image_roles",

@@ -26,6 +26,7 @@ def _lines(path: Path, fields: tuple[str, ...], key: str) -> tuple[Seed, ...]:
     except OSError as error:
         raise UserError(
             f"cannot read the seed file {path}: {error.strerror}; correct `seeds:` in the configuration"
+            + ("" if path.is_absolute() else f", or stand in the project's folder: here is {Path.cwd()}")
         ) from None
     out: list[Seed] = []
     seen: dict[str, int] = {}

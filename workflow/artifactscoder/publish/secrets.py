@@ -54,8 +54,8 @@ class Search:
             shutil.rmtree(target, ignore_errors=True)
             some = "; ".join(self.found[:SHOWN]) + (" ..." if len(self.found) > SHOWN else "")
             raise UserError(
-                f"{target.name} is not published: {len(self.found)} of its texts hold what looks like a secret or "
-                f"personal data ({some}); {advice}"
+                f"{target.name} is not published: {len(self.found)} of its texts hold "
+                f"what looks like a secret or personal data ({some}); {advice}"
             )
 
 
