@@ -311,3 +311,14 @@ def test_a_difference_is_found_where_there_is_one_and_seldom_where_there_is_none
 def test_a_mistake_in_the_section_is_one_sentence(configure, change, sentence) -> None:
     with pytest.raises(UserError, match=sentence):
         configure(eval=change)
+
+
+@pytest.mark.parametrize(("name", "apart"), [("held-out", False), ("named", True), ("other", False)])
+def test_only_a_set_whose_file_was_compared_with_the_requests_is_called_decontaminated(
+    configure, name: str, apart: bool
+) -> None:
+    """Held-out tasks are kept out of RL, but SFT's requests were not compared with them."""
+    sets = {"held-out": {}, "named": {"path": "named.json"}, "other": {"path": "other.json"}}
+    config = configure(eval={"tasks": sets}, decontaminate={"benchmarks": ["named.json"]})
+    line = table.line(config, name, [{"id": "a", "task": "a"}], table.Model("base", {}, {}), "it", ["it"])
+    assert line["decontaminated"] is apart

@@ -35,6 +35,10 @@ def planned(capsys: pytest.CaptureFixture[str], config) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+def _of(plan: dict, step: str) -> dict:
+    return next(row for row in plan["steps"] if row["step"] == step)
+
+
 def test_the_paper_s_numbers_are_foreseen() -> None:
     asked = {share.step: share.requests for share in forecast.shares(configs.load([Path("config.yaml")]))}
     assert asked["sft/tasks"] == 2_000 and asked["sft/variants"] == 20_000
@@ -60,6 +64,23 @@ async def test_a_plan_believes_the_journal_more_than_its_assumptions(configure, 
     plan.run(config.model_copy(update={"budget": configs.BudgetSettings(cost=spent)}), 8, False)
     screen = capsys.readouterr().out
     assert "so it is spent at" in screen and "~ assumed tokens" in screen
+
+
+async def test_answers_of_another_model_say_nothing_of_the_one_that_the_role_has(
+    configure, capsys, monkeypatch
+) -> None:
+    """As after the demo: its answers cost nothing, are short, and are not those of the paper's models."""
+    monkeypatch.setattr(forecast, "ENOUGH", 1)
+    async with Server().open() as url:
+        config = priced(configure, url)
+        foreseen = planned(capsys, config)["steps"]
+        built_in = configure()
+        await tasks.run(built_in, "game-puzzle", config.results / "sft/tasks/game-puzzle.parquet")
+        assert _of(planned(capsys, built_in), "sft/tasks")["answered"] == 2
+        assert planned(capsys, config)["steps"] == foreseen
+        await tasks.run(config, "game-puzzle", config.results / "sft/tasks/game-puzzle.parquet")
+        found = _of(planned(capsys, config), "sft/tasks")
+    assert found["answered"] == 2 and found["measured"]
 
 
 def test_a_server_in_the_job_is_planned_in_gpu_hours(configure, capsys) -> None:

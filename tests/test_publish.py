@@ -142,6 +142,82 @@ def test_the_cards_say_what_ran_and_that_no_model_made_it(run: Path) -> None:
     assert "{{" not in card.text + model.text and "{%" not in card.text + model.text
 
 
+def test_a_model_s_card_says_from_what_training_its_tasks_were_kept(run: Path) -> None:
+    """Held-out tasks from RL alone; a benchmark's from SFT and RL, where the configuration names it."""
+    path = run / "config.yaml"
+    values, [line] = yaml.safe_load(path.read_text()), list(tables.rows(run / "eval/table.parquet"))
+    values["eval"]["tasks"] |= {"named": {"path": "named.json"}, "other": {"path": "other.json"}}
+    values["decontaminate"]["benchmarks"] = ["named.json"]
+    path.write_text(yaml.safe_dump(values))
+    tables.write(run / "eval/table.parquet", TABLE, [{**line, "set": name} for name in ("held-out", "named", "other")])
+    assert publish(run, "model-sft") == 0
+    text = ModelCard.load(run / "publish/model-sft/README.md").text
+    assert "- held-out: tasks kept out of RL, in whatever technology; the requests of SFT were not compared" in text
+    assert "- named: requests of SFT and RL that share 13 words in a row" in text
+    assert "- other: the training data was not compared" in text and "no training saw" not in text
+
+
+def test_the_rl_card_says_what_its_rows_hold_and_that_nobody_scored_them(run: Path) -> None:
+    assert publish(run, "dataset-rl") == 0
+    text = DatasetCard.load(run / "publish/dataset-rl/README.md").text
+    row = pq.read_table(run / "publish/dataset-rl/data/train-00000-of-00001.parquet").to_pylist()[0]
+    named = [*row, *row["reward_model"], *row["extra_info"]]
+    assert [name for name in named if f"`{name}" not in text and f".{name}`" not in text] == []
+    assert "nobody\nscored them" in text and "judg" not in text and "masked by rules before rendering;" in text
+    assert publish(run, "dataset-sft") == 0
+    assert "chosen by a program's scores" in DatasetCard.load(run / "publish/dataset-sft/README.md").text
+
+
+def test_the_snippet_of_a_model_s_card_runs_as_it_stands_and_prints_the_answer_alone(run: Path) -> None:
+    values = yaml.safe_load((run / "config.yaml").read_text())
+    values["eval"]["sampling"] = {"temperature": 0.0, "max_tokens": 16_384}
+    (run / "config.yaml").write_text(yaml.safe_dump(values))
+    assert publish(run, "model-sft") == 0
+    folder = run / "publish/model-sft"
+    code = ModelCard.load(folder / "README.md").text.split("```python\n")[1].split("```")[0]
+    context = json.loads((folder / "config.json").read_text())["max_position_embeddings"]
+    assert f"max_new_tokens={context // 2})" in code
+    short = code.replace(f"max_new_tokens={context // 2}", "max_new_tokens=8")
+    done = subprocess.run([sys.executable, "-c", short], cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "tip calculator" not in done.stdout
+
+
+def test_a_card_names_the_base_its_sets_and_that_a_model_was_not_evaluated(run: Path) -> None:
+    values = yaml.safe_load((run / "config.yaml").read_text())
+    values["train"] |= {"tiny_model": None, "base": str(run / "models/Some-30B")}
+    (run / "config.yaml").write_text(yaml.safe_dump(values))
+    [line] = tables.rows(run / "eval/table.parquet")
+    tables.write(run / "eval/table.parquet", TABLE, [{**line, "model": "base"}])
+    config = configs.load([run / "config.yaml"])
+    prepare(config, "model-sft", "mit", "Org/Some-30B", {"dataset-sft": "me/sft", "dataset-rl": "me/rl"})
+    card = ModelCard.load(run / "publish/model-sft/README.md")
+    assert card.data.base_model == "Org/Some-30B" and card.data.datasets == ["me/sft"]
+    assert "This model was not evaluated" in card.text and "## Limits" in card.text
+    assert "repositories-licenses" in card.text and not (run / "publish/model-sft/LICENSE").exists()
+    prepare(config, "model-sft", "mit")
+    assert ModelCard.load(run / "publish/model-sft/README.md").data.base_model is None
+
+
+def test_a_licence_or_a_base_that_the_hub_cannot_know_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, said in (
+        (["--licence", "banana"], "'banana' is no licence that the Hub has a name for"),
+        (["--licence", "Apache-2.0"], "did you mean apache-2.0"),
+        (["--base", "Some-30B"], "say OWNER/NAME"),
+    ):
+        assert publish(run, *arguments) == 2
+        assert said in capsys.readouterr().err and not (run / "publish").exists()
+
+
+def test_a_file_edited_in_the_published_folder_leaves_the_trained_model_as_it_is(run: Path) -> None:
+    assert publish(run, "model-sft") == 0
+    for path in (run / "publish/model-sft").iterdir():
+        with open(path, "ab") as file:
+            file.write(b"more")
+    config = configs.load([run / "config.yaml"])
+    assert prepare(config, "model-sft", "apache-2.0").is_dir(), "its fingerprint is still that of its manifest"
+
+
 def test_data_of_real_models_are_not_called_a_demo_and_need_a_licence_to_be_pushed(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -174,6 +250,7 @@ def test_a_secret_in_any_column_is_refused_by_name_and_place_and_nothing_is_left
     secret = SECRETS[rule]
     monkeypatch.setenv("HF_TOKEN", SECRETS["the value of HF_TOKEN"])
     name = "dataset-sft" if where in ("user", "html") else "dataset-rl"
+    (run / "publish" / name / "data").mkdir(parents=True)  # of an earlier call
     path = run / ("sft/select/sft_train.parquet" if name == "dataset-sft" else "rl/parquet/rl_val.parquet")
     rows = list(tables.rows(path))
     row = rows[-1]

@@ -16,6 +16,7 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "indices": ("--input", {"type": Path, "nargs": "+", "required": True, "dest": "inputs", "help": "indices (.idx)"}),
     "json_output": ("--output", {"type": Path, "required": True, "help": "file to write (JSON)"}),
     "output": ("--output", {"type": Path, "required": True, "help": "table to write; its ledger stands beside it"}),
+    "page_output": ("--output", {"type": Path, "required": True, "help": "page to write (HTML)"}),
     "category": ("--category", {"required": True, "help": "slug of a category in seeds.categories"}),
     "root": ("--root", {"required": True, "help": "slug of a root in seeds.cpt_roots"}),
     "shard": ("--shard", {"type": int, "required": True, "help": "number of the shard, from 0"}),
@@ -120,6 +121,9 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "push": ("--push", {"action": "store_true", "help": "upload to the Hugging Face Hub; needs HF_TOKEN and --to"}),
     "to": ("--to", {"default": "", "metavar": "OWNER", "help": "user or organisation of the Hub"}),
     "prefix": ("--prefix", {"default": "", "help": "what names on the Hub begin with (artifactscoder)"}),
+    "base": ("--base", {
+        "default": "", "metavar": "OWNER/NAME", "help": "the base model's name on the Hub, for the cards of models",
+    }),
     "public": ("--public", {"action": "store_true", "help": "visible to all; else only to OWNER"}),
     "once": ("--once", {"action": "store_true", "help": "print once and end"}),
     "yes": ("--yes", {"action": "store_true", "help": "really remove; else it is only said what would go"}),

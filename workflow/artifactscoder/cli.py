@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import difflib
 import sys
 import textwrap
 from collections.abc import Coroutine
@@ -49,7 +50,7 @@ GROUPS = {
     "reward": "the reward of one page, part by part",
     "images": "the Apptainer images: build those missing, list all",
     "journal": "answers, tokens and cost by step; remove what no step asks for any more",
-    "config": "every key and its meaning; the configuration as YAML; docs/config.md; the JSON schema",
+    "config": "every key and its meaning; all of it as YAML; docs/config.md; the JSON schema",
 }
 
 
@@ -61,10 +62,12 @@ def _overview() -> str:
         lines += [f"  {stage:<10}{what}", *textwrap.wrap(" ".join(steps), 100, initial_indent=" " * 12,
                   subsequent_indent=" " * 12)]  # fmt: skip
     lines.append("")
+    heads = {}
     for name in dict.fromkeys(name.split()[0] for name in COMMANDS if name.split()[0] not in STAGES):
         parts = [other.split()[1] for other in COMMANDS if other.startswith(f"{name} ")]
-        what = GROUPS.get(name) or (_summary(name) if name in COMMANDS else "")
-        lines.append(f"  {' '.join([name, '|'.join(parts)]).strip():<30}{what}")
+        heads[" ".join([name, "|".join(parts)]).strip()] = GROUPS.get(name) or _summary(name)
+    width = max(map(len, heads))
+    lines += [f"  {head:<{width}}  {what}" for head, what in heads.items()]
     return (
         "usage: artifactscoder STAGE STEP [options]     artifactscoder STAGE [STEP] --help\n\n"
         "From seed categories to a front-end code model. Each step reads files and writes files; the workflow\n"
@@ -83,7 +86,8 @@ def _stage(only: str) -> str:
 def _parser(name: str, command: Command) -> Parser:
     parser = Parser(
         prog=f"artifactscoder {name}",
-        description=_docstring(command.module),
+        description=f"{_summary(name)}\n\n{_docstring(command.module)}",
+        epilog=f"example:\n  artifactscoder {name} {command.example}" if command.example else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     if name not in NO_CONFIG:
@@ -108,8 +112,20 @@ def _find(argv: list[str]) -> tuple[str, list[str]]:
     near = [name for name in COMMANDS if argv and name.startswith(argv[0])]
     asks_help = not argv or argv[0] in ("-h", "--help")
     if not asks_help and (not near or (len(argv) > 1 and not argv[1].startswith("-"))):
-        raise UserError(f"there is no step '{' '.join(argv[:2])}'; `artifactscoder --help` lists them")
+        meant = _meant(argv)
+        more = f"did you mean `{meant}`?" if meant else "`artifactscoder --help` lists them"
+        raise UserError(f"there is no step '{' '.join(argv[:2])}'; {more}")
     return "", argv
+
+
+def _meant(argv: list[str]) -> str:
+    """The subcommand whose name is nearest to what was typed; empty where none is near."""
+    stages = {name.split()[0] for name in COMMANDS}
+    for words, known in ((argv[:2], COMMANDS.keys()), (argv[:1], COMMANDS.keys() | stages)):
+        near = difflib.get_close_matches(" ".join(words), sorted(known), 1, 0.7)
+        if near:
+            return f"artifactscoder {near[0]}"
+    return ""
 
 
 def main(argv: list[str] | None = None) -> int:

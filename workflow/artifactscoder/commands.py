@@ -14,10 +14,21 @@ from artifactscoder.errors import UserError
 
 
 class Command:
-    """One subcommand: its arguments by name, what calls it, and the module whose docstring is its help."""
+    """One subcommand: its arguments by name, what calls it, and the module whose docstring is its help.
 
-    def __init__(self, module: str, arguments: str, call: Callable[[Any, Any, Any], Any], summary: str = "") -> None:
+    `example`: arguments of a call as it may be typed.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        arguments: str,
+        call: Callable[[Any, Any, Any], Any],
+        summary: str = "",
+        example: str = "",
+    ) -> None:
         self.module, self.arguments, self.call, self.summary = module, arguments.split(), call, summary
+        self.example = example
 
 
 def _dedup(stage: str) -> dict[str, Command]:
@@ -97,7 +108,8 @@ COMMANDS: dict[str, Command] = {
     **_dedup("sft"),
     "sft rules": Command("sft.rules", "input output", lambda m, c, a: m.run(c, a.input, a.output)),
     "sft score": Command(
-        "sft.score", "input output browsers", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output, a.browsers)
+        "sft.score", "input output browsers", lambda m, c, a: m.run(c, a.input, a.output.stem, a.output, a.browsers),
+        example="--input results/sft/rules/game-puzzle.parquet --output results/sft/score/game-puzzle.parquet",
     ),
     "sft agreement": Command("sft.agreement", "inputs output", lambda m, c, a: m.run(c, a.inputs, a.output)),
     "sft calibrate": Command(
@@ -150,7 +162,7 @@ COMMANDS: dict[str, Command] = {
         "eval.table", "tasks inputs scored output", lambda m, c, a: m.run(c, a.tasks, a.inputs, a.scored, a.output)
     ),
     "report": Command(
-        "report.build", "results rulegraph output", lambda m, c, a: m.run(c, a.results, a.rulegraph, a.output)
+        "report.build", "results rulegraph page_output", lambda m, c, a: m.run(c, a.results, a.rulegraph, a.output)
     ),
     "generate": Command(
         "generate", "prompt answering endpoint made serve port",
@@ -170,7 +182,7 @@ COMMANDS: dict[str, Command] = {
     "status": Command("cluster.status", "", lambda m, c, a: m.run(c), "what runs now, how far, and what failed last"),
     "trace": Command(
         "trace", "record run_results json", lambda m, c, a: m.run(a.results, a.id, a.json),
-        "a record's whole life, each step proven from the journal",
+        "a record's whole life, each step proven from the journal", "game-puzzle/number-place/01/layout",
     ),
     "audit diff": Command(
         "audit.diff", "audited run_results json", lambda m, c, a: m.run(a.results, a.runs, a.json),
@@ -184,8 +196,8 @@ COMMANDS: dict[str, Command] = {
         "audit.crate", "run_results", lambda m, c, a: m.run(a.results), "the whole run described as an RO-Crate"
     ),
     "publish": Command(
-        "publish", "published run_results licence push to prefix public",
-        lambda m, c, a: m.run(a.results, a.names, a.licence, a.push, a.to, a.prefix, a.public),
+        "publish", "published run_results licence base push to prefix public",
+        lambda m, c, a: m.run(a.results, a.names, a.licence, a.push, a.to, a.prefix, a.public, a.base),
         "datasets and models as folders with cards; to the Hub by --push",
     ),
     "demo": Command("demo", "snakemake", lambda m, c, a: m.run(a.snakemake), "the whole line on this machine, offline"),
@@ -193,13 +205,14 @@ COMMANDS: dict[str, Command] = {
         "render.serve", "browsers host port rendezvous", lambda m, c, a: _serve(m, c, a), "the HTTP render service"
     ),
     "render page": Command(
-        "render", "page folder", lambda m, c, a: _render_page(c, a), "one page: verdict and pictures"
+        "render", "page folder", lambda m, c, a: _render_page(c, a), "one page: verdict and pictures",
+        "page.html --output pictures",
     ),
     "reward explain": Command(
         "reward.explain", "answer task data checklist reference counter pictures json",
         lambda m, c, a: m.run(
             c, a.page, a.task, a.data, a.checklist, a.reference, a.model, a.folder, a.json
-        ), "the reward of one page, part by part",
+        ), "the reward of one page, part by part", "page.html --task forms/talk-proposal/web-components",
     ),
     "images build": Command(
         "cluster.images", "image_roles",

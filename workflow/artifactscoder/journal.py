@@ -5,10 +5,11 @@ process, so no lock is needed, also on a network file system) and waits until it
 answer on; lines that arrive together share one sync. A line cut short by a kill or a crash is not a line: reading
 skips a torn end. When a shard is done its files are folded into one. Keys are digests of the request.
 
-What an entry cost stands at the head of its line, so opening sums it up without parsing the answers: 100,000 answers
-of 16 KB are ready in about two seconds. `paid.json` beside them holds the sums for others to read (budget, watch); it
-is written anew every few seconds and is never needed to resume. `unused.json` lists the entries that the last complete
-run did not ask for (an older prompt's, say): `artifactscoder journal prune` removes those.
+What an entry cost and which model gave it stand at the head of its line, so opening sums it up without parsing the
+answers: 100,000 answers of 16 KB are ready in about two seconds. `paid.json` beside them holds the sums, whole and by
+model, for others to read (budget, watch, plan); it is written anew every few seconds and is never needed to resume.
+`unused.json` lists the entries that the last complete run did not ask for (an older prompt's, say): `artifactscoder
+journal prune` removes those.
 
 In memory: one (file, offset, length) a key, about 150 bytes; answers are read from disk when they are asked for.
 """
@@ -30,9 +31,12 @@ from artifactscoder import files
 from artifactscoder.errors import UserError
 
 Entry = dict[str, Any]
+Cost = tuple[int, int, float, float]
 PAID, UNUSED = "paid.json", "unused.json"
 PAID_EVERY_S = 5.0
-_HEAD = re.compile(rb'\{"key":"([^"]+)"(?:,"paid":\[(\d+),(\d+),([\d.e+-]+),([\d.e+-]+)\])?[,}]')
+_HEAD = re.compile(
+    rb'\{"key":"([^"]+)"(?:,"paid":\[(\d+),(\d+),([\d.e+-]+),([\d.e+-]+)\](?:,"model":"([^"\\]*)")?)?[,}]'
+)
 
 
 @dataclass
@@ -80,7 +84,8 @@ class Journal:
         self.shared = shared
         self.frozen = frozen
         self.paid = Paid()  # for all that is here, this process' and those before it
-        self._before = Paid()
+        self._of: dict[str, Paid] = {}  # the same by model
+        self._before, self._before_of = Paid(), dict[str, Paid]()
         self._index: dict[str, tuple[int, int, int]] = {}
         self._used: set[str] = set()
         self._files: list[Path] = []
@@ -97,7 +102,7 @@ class Journal:
             self.folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(self.folder.glob("*.jsonl")):
             self._read(path)
-        self._before = self.paid + Paid()
+        self._before, self._before_of = self.paid + Paid(), {model: one + Paid() for model, one in self._of.items()}
         self._say()
         return self
 
@@ -108,13 +113,14 @@ class Journal:
         with open(path, "rb", buffering=1 << 20) as file:
             for line in file:
                 # What is torn in the middle of the file, by a power cut, is found when it is read, and asked again.
-                head = _HEAD.match(line[:256]) if line.endswith(b"}\n") else None
+                head = _HEAD.match(line[:512]) if line.endswith(b"}\n") else None
                 if head is not None:
                     key = head[1].decode()
                     if key not in self._index:
                         self._index[key] = (number, offset, len(line))
                         if head[2] is not None:
-                            self.paid.add(int(head[2]), int(head[3]), float(head[4]), float(head[5]))
+                            paid = (int(head[2]), int(head[3]), float(head[4]), float(head[5]))
+                            self._count(paid, (head[6] or b"").decode())
                 offset += len(line)
 
     def __len__(self) -> int:
@@ -143,16 +149,20 @@ class Journal:
         self._used.add(key)
         return dict(entry)
 
-    async def put(self, key: str, entry: Entry, paid: tuple[int, int, float, float] | None = None) -> None:
+    def _count(self, paid: Cost, model: str) -> None:
+        self.paid.add(*paid)
+        self._of.setdefault(model, Paid()).add(*paid)
+
+    async def put(self, key: str, entry: Entry, paid: Cost | None = None, model: str = "") -> None:
         """Record `entry`; returns when it is on disk. A key that is there already keeps its first entry.
 
-        `paid`: prompt tokens, answer tokens, money, seconds; for what had to be paid for.
+        `paid`: prompt tokens, answer tokens, money, seconds; for what had to be paid for. `model`: who was paid.
         """
         if self.frozen:
             raise RuntimeError(f"{self.folder} is only read here")
         if key in self._index:
             return
-        head: Entry = {"key": key, "paid": paid} if paid else {"key": key}
+        head: Entry = {"key": key, "paid": paid, "model": model} if paid else {"key": key}
         line = orjson.dumps(head | entry) + b"\n"
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((key, line, done))
@@ -161,7 +171,7 @@ class Journal:
         await done
         self._used.add(key)
         if paid:
-            self.paid.add(*paid)
+            self._count(paid, model)
             if time.monotonic() - self._said >= PAID_EVERY_S:
                 self._say()
 
@@ -202,12 +212,14 @@ class Journal:
 
     def _say(self) -> None:
         """Write what was paid for all that is here; of several writers each for its own answers."""
-        paid, path = self.paid, self.folder / PAID
+        paid, of, path = self.paid, self._of, self.folder / PAID
         if self.shared:
-            paid, path = paid - self._before, path.with_name(f"{os.uname().nodename}-{os.getpid()}.{PAID}")
+            paid = paid - self._before
+            of = {model: one - self._before_of.get(model, Paid()) for model, one in of.items()}
+            path = path.with_name(f"{os.uname().nodename}-{os.getpid()}.{PAID}")
         if paid.answers and not self.frozen:
             self._said = time.monotonic()
-            files.write_bytes(path, orjson.dumps(paid), sync=False)
+            files.write_bytes(path, orjson.dumps({**vars(paid), "models": of}), sync=False)
 
     def fold(self) -> None:
         """Fold all files into one and remove the others; called when the shard is done, never while asking."""

@@ -1,7 +1,7 @@
 """The tables' columns, and what an id is.
 
 An id is a path that says where a record comes from, and stays the same when other seeds change:
-`games-puzzle/sudoku/03/dark-mode` is category / subcategory / task / variant.
+`game-puzzle/number-place/01/layout` is category / subcategory / task / variant.
 Every generated record names the endpoint that made it (`maker`: `procedural`, or the model's name) and the request
 that it came from (a digest, the key of the journal).
 """

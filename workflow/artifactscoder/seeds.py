@@ -146,6 +146,7 @@ def _lines(path: Path, form: type[_Form]) -> tuple[Seed, ...]:
     except OSError as error:
         raise UserError(
             f"cannot read the seed file {path}: {error.strerror}; correct `seeds:` in the configuration"
+            + ("" if path.is_absolute() else f", or stand in the project's folder: here is {Path.cwd()}")
         ) from None
     except UnicodeDecodeError:
         raise UserError(f"the seed file {path} is not text in UTF-8; save it so") from None

@@ -1,10 +1,11 @@
 """plan: what a run of the configuration will ask and make, before it starts and as it goes.
 
-One screen: for each step that asks, requests, how many the journal has answered, tokens, money by the endpoints'
-prices, GPU-hours where jobs start servers of their own, time, jobs; then files and disk. Shards, files, pages and
-bytes are worked out from settings and seeds, nothing from what is there, so they are known before the first job.
-Bytes are upper estimates: 40 KB a page in each table that holds pages, and as much for its answer in the journal; a
-checkpoint holds 16 bytes a parameter (weights, masters and two moments of the optimiser).
+One screen: for each step that asks, requests, how many the model in use has answered in the journal, tokens, money by
+the endpoints' prices, GPU-hours where jobs start servers of their own, time, jobs; then files and disk. Answers of
+other models count only in what is spent. Shards, files, pages and bytes are worked out from settings and seeds, nothing
+from what is there, so they are known before the first job. Bytes are upper estimates: 40 KB a page in each table that
+holds pages, and as much for its answer in the journal; a checkpoint holds 16 bytes a parameter (weights, masters and
+two moments of the optimiser).
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ def run(config: Config, jobs: int, as_json: bool) -> int:
     `jobs`: how many jobs that start a server of their own run at once. Returns 0.
     """
     held = budget.paid(config.journal)
-    rows = [_row(config, share, held, jobs) for share in forecast.shares(config, held)]
+    rows = [_row(config, share, jobs) for share in forecast.shares(config, budget.paid_to(config.journal))]
     spent = sum(held.values(), Paid())
     room, made = need(config), files(config)
     total = {
@@ -170,18 +171,17 @@ def run(config: Config, jobs: int, as_json: bool) -> int:
     return 0
 
 
-def _row(config: Config, share: forecast.Share, held: Mapping[Path, Paid], jobs: int) -> dict[str, Any]:
+def _row(config: Config, share: forecast.Share, jobs: int) -> dict[str, Any]:
     """One line: `tokens_*` and `cost` of what is still to be asked; None where nobody can tell."""
     settings = config.endpoints[share.endpoint]
-    have = forecast.held(config, share.step, dict(held))
-    left = max(0, share.requests - round(have.answers * share.part))
+    left = share.requests - share.answered
     tokens_in, tokens_out = left * share.tokens_in, left * share.tokens_out
     servers = min(jobs, shards(config).get(share.step, 1)) if settings.hosted else len(settings.urls)
     seconds = tokens_out / (settings.tokens_per_s * servers) if settings.tokens_per_s else None
     seconds = 0.0 if settings.kind == "procedural" else seconds
     gpu_hours = seconds * servers * settings.job_gpus / 3600 if settings.hosted and seconds is not None else None
     return {
-        "step": share.step, "endpoint": share.endpoint, "requests": share.requests, "answered": share.requests - left,
+        "step": share.step, "endpoint": share.endpoint, "requests": share.requests, "answered": share.answered,
         "to_ask": left, "tokens_in": round(tokens_in), "tokens_out": round(tokens_out),
         "measured": share.measured, "cost": settings.cost(round(tokens_in), round(tokens_out)),
         "gpu_hours": gpu_hours, "seconds": seconds, "kind": settings.kind, "jobs": shards(config).get(share.step, 1),
@@ -217,7 +217,7 @@ def _screen(config: Config, rows: list[dict[str, Any]], total: dict[str, Any]) -
     disk = " + ".join(f"{name} {short(size)}B" for name, size in total["disk_bytes"].items())
     yield f"about {total['jobs']:,} jobs, {total['files']:,} files, at most {disk} of disk"
     if any(not row["measured"] and row["to_ask"] and row["kind"] != "procedural" for row in rows):
-        yield "~ assumed tokens (docs/endpoints.md); the journal's own mean takes their place as answers come"
+        yield "~ assumed tokens (docs/endpoints.md); the model's own mean takes their place as its answers come"
     if any(row["seconds"] is None for row in rows):
         yield "? no time without endpoints.NAME.tokens_per_s, what one server gives with all its requests in flight"
     if any(row["kind"] == "procedural" for row in rows):

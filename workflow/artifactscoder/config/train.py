@@ -51,7 +51,7 @@ class TaskSet(Section):
     path: Path | None = Field(
         None,
         description="Benchmark file in the format of ArtifactsBench (`question`, `checklist`) or WebGen-Bench "
-        "(`instruction`, `ui_instruct`), JSON or JSON Lines; none: rl_val.parquet, tasks that no training saw.",
+        "(`instruction`, `ui_instruct`), JSON or JSON Lines; none: rl_val.parquet, tasks kept out of RL.",
     )
     count: int | None = Field(
         None, ge=0, description="Tasks drawn from it by the seed; none: all; 0: the set is left out."
@@ -62,7 +62,7 @@ EVALUATED = ("base", "sft", "grpo")  # the models of a run that eval compares
 
 
 class EvalSettings(Section):
-    """Models side by side on tasks that no training saw; docs/eval.md."""
+    """Models side by side on the same tasks; docs/eval.md."""
 
     models: list[str] = Field(
         list(EVALUATED),

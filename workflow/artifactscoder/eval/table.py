@@ -4,7 +4,8 @@ In: the tasks, and what eval/judge and eval/score made of every model's answers.
 itself, since means over different sets would say nothing:
 - table.parquet, a row a model and judge: tasks, judged, failed; the share that rendered; the mean checklist score in
   percent with a 95 % interval, over what was judged and, as the other bound, with failures counted as 0; mean reward,
-  tokens, the 25 dimensions' percentage, the pictures that the judge saw, and the judge with its revision;
+  tokens, the 25 dimensions' percentage, the pictures that the judge saw, the judge with its revision, and whether the
+  requests of SFT and RL were compared with the set's file (held-out tasks are kept out of RL only, and not compared);
 - groups.parquet, the same means by class and difficulty;
 - pairs.parquet, each later model against each earlier one on the tasks that both were judged on;
 - dimensions.parquet, the mean level of each dimension;
@@ -74,7 +75,7 @@ class Model:
 def run(config: Config, tasks: Path, inputs: list[Path], scored: list[Path], output: Path) -> None:
     """Write all tables beside `output`, the first of them; `inputs` and `scored` hold one table a model."""
     rows = list(tables.rows(tasks, ["id", "set", "task", "class", "difficulty"]))
-    models = [_model(path, scored[number] if scored else None) for number, path in enumerate(inputs)]
+    models = [model(path, scored[number] if scored else None) for number, path in enumerate(inputs)]
     judges = list(dict.fromkeys(judge for model in models for row in model.answers.values() for judge in row["votes"]))
     main = {row["judge"] for model in models for row in model.answers.values()}
     if len(main) > 1:
@@ -82,7 +83,7 @@ def run(config: Config, tasks: Path, inputs: list[Path], scored: list[Path], out
     sets = {name: [row for row in rows if row["set"] == name] for name in dict.fromkeys(row["set"] for row in rows)}
     made: dict[str, list[Row]] = {name: [] for name in ("table", *NAMES)}
     for name, own in sets.items():
-        made["table"] += [_line(config, name, own, model, judge, judges) for model in models for judge in judges]
+        made["table"] += [line(config, name, own, model, judge, judges) for model in models for judge in judges]
         made["groups"] += _groups(config, name, own, models, judges[0])
         made["pairs"] += _pairs(config, name, own, models, judges[0])
         made["dimensions"] += _dimensions(config, name, own, models) if scored else []
@@ -92,7 +93,8 @@ def run(config: Config, tasks: Path, inputs: list[Path], scored: list[Path], out
     tables.write(output, TABLE, made["table"])
 
 
-def _model(path: Path, scored: Path | None) -> Model:
+def model(path: Path, scored: Path | None) -> Model:
+    """A model's answers as they were judged, and scored where they were."""
     answers = {}
     for row in tables.rows(path, WANTED):
         votes = {vote["judge"]: vote["s_chk"] for vote in json.loads(row["votes"])}
@@ -117,7 +119,8 @@ def _means(config: Config, own: list[Row], points: dict[str, float]) -> Row:
     }  # fmt: skip
 
 
-def _line(config: Config, name: str, own: list[Row], model: Model, judge: str, judges: list[str]) -> Row:
+def line(config: Config, name: str, own: list[Row], model: Model, judge: str, judges: list[str]) -> Row:
+    """The line of a model in the table by one of the judges; `own`: the tasks of the set, with `id` and `task`."""
     ids = [row["id"] for row in own]
     answers = [model.answers[id_] for id_ in ids if id_ in model.answers]
     levels = [model.levels[id_]["percent"] for id_ in ids if id_ in model.levels]
@@ -133,7 +136,7 @@ def _line(config: Config, name: str, own: list[Row], model: Model, judge: str, j
         "directed": sum(row["directed"] for row in answers),
         "pictures": _mean([row["pictures"] for row in answers if row["rendered"]]),
         "used": _mean([row["used"] for row in answers if row["rendered"]]),
-        "decontaminated": path is None or path in config.decontaminate.benchmarks,
+        "decontaminated": path in config.decontaminate.benchmarks,
     }  # fmt: skip
 
 

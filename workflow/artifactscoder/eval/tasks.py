@@ -1,6 +1,6 @@
 """eval/tasks: what the models are compared on, tasks.parquet.
 
-In: the sets of `eval.tasks`: rl_val.parquet, tasks that no training saw, or benchmark files in the format of
+In: the sets of `eval.tasks`: rl_val.parquet, tasks kept out of RL, or benchmark files in the format of
 ArtifactsBench or WebGen-Bench. Out: one row a task with its request and a checklist of the one form that the judge
 reads: an item of ArtifactsBench keeps its maximum, a test case of WebGen-Bench is an item of 1 point, half of it for
 what works in part. Of a set that is not taken whole, tasks are drawn by a digest of seed and id: a larger `count` holds

@@ -8,7 +8,9 @@ flight and what the others paid since the last look. A higher budget and the sam
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -22,13 +24,29 @@ NEAR_S, FAR_S = 2.0, 300.0
 def paid(root: Path) -> dict[Path, Paid]:
     """What was paid for the answers of each journal folder below `root`, as their jobs last said."""
     out: dict[Path, Paid] = {}
+    for folder, values in _said(root):
+        whole = {name: value for name, value in values.items() if name != "models"}
+        out[folder] = out.get(folder, Paid()) + Paid(**whole)
+    return out
+
+
+def paid_to(root: Path) -> dict[str, dict[Path, Paid]]:
+    """The same for each model by itself, by its label; what no model is named for is in none."""
+    out: dict[str, dict[Path, Paid]] = {}
+    for folder, values in _said(root):
+        for model, one in values.get("models", {}).items():
+            own = out.setdefault(model, {})
+            own[folder] = own.get(folder, Paid()) + Paid(**one)
+    return out
+
+
+def _said(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in root.rglob(f"*{PAID}"):
         try:
             values = orjson.loads(path.read_bytes())
         except (OSError, orjson.JSONDecodeError):
             continue  # moved away while it was read; the next look sees it
-        out[path.parent] = out.get(path.parent, Paid()) + Paid(**values)
-    return out
+        yield path.parent, values
 
 
 class Budget:

@@ -153,7 +153,7 @@ class Client:
         cost = self.settings.cost(answer.tokens_in, answer.tokens_out)
         paid = (answer.tokens_in, answer.tokens_out, cost, round(answer.seconds, 3))
         with drain.busy():
-            await self.journal.put(key, {"answer": vars(answer)}, paid)
+            await self.journal.put(key, {"answer": vars(answer)}, paid, self.settings.label)
         return answer, cost
 
     async def ask_json(

@@ -1,9 +1,10 @@
 """What a run will ask, by step and endpoint: requests, and tokens in and out of each.
 
-In: the configuration and its prompts; where answers are in the journal already, their mean tokens stand in for the
-assumed ones. Out: a `Share` for each step and endpoint. Requests follow from the configuration, as if every record
-came through, so they are an upper estimate after rejections; a re-ask is not foreseen. Tokens of an answer that nobody
-has measured yet are ASSUMED below, at four characters a token.
+In: the configuration and its prompts; where answers of the model that is configured are in the journal already, their
+mean tokens stand in for the assumed ones; those of other models say nothing. Out: a `Share` for each step and endpoint.
+Requests follow from the configuration, as if every record came through, so they are an upper estimate after
+rejections; a re-ask is not foreseen. Tokens of an answer that nobody has measured yet are ASSUMED below, at four
+characters a token.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Share:
     tokens_in: float  # of one request
     tokens_out: float
     measured: bool = False
-    part: float = 1.0  # of the step's requests
+    answered: int = 0
 
 
 def websight_rows(config: Config) -> int:
@@ -50,8 +51,8 @@ def websight_rows(config: Config) -> int:
         return 0
 
 
-def shares(config: Config, paid: dict[Path, Paid] | None = None) -> list[Share]:
-    """All that is asked, in the recipe's order. `paid`: what the journal holds, by folder (llm/budget.py)."""
+def shares(config: Config, paid: dict[str, dict[Path, Paid]] | None = None) -> list[Share]:
+    """All that is asked, in the recipe's order. `paid`: what the journal holds of each model (budget.paid_to)."""
     subcategories = sum(map(len, seeds.subcategories(config).values()))
     kinds, dimensions = len(seeds.variants(config)), len(seeds.dimensions(config))
     tasks = subcategories * config.sft.tasks.per_subcategory
@@ -118,13 +119,16 @@ def shares(config: Config, paid: dict[Path, Paid] | None = None) -> list[Share]:
         ),
     ]  # fmt: skip
     found = _together([share for share in found if share.requests])
-    for step in dict.fromkeys(share.step for share in found):
-        _measure([share for share in found if share.step == step], held(config, step, paid or {}))
+    groups_of: dict[tuple[str, str], list[Share]] = {}
+    for share in found:
+        groups_of.setdefault((share.step, config.endpoints[share.endpoint].label), []).append(share)
+    for (step, model), own in groups_of.items():
+        _measure(own, held(config, step, (paid or {}).get(model, {})))
     return found
 
 
 def held_out(each: TaskSet, split: int) -> int:
-    """Tasks of a set of the evaluation; `split`: those that no training sees."""
+    """Tasks of a set of the evaluation; `split`: those that RL does not see."""
     if each.count == 0:
         return 0
     there = split if each.path is None else len(benchmarks.read([each.path], "eval.tasks"))
@@ -162,16 +166,19 @@ def _together(found: list[Share]) -> list[Share]:
     return list(out.values())
 
 
-def _measure(step: list[Share], have: Paid) -> None:
-    """The journal's mean tokens in place of assumed ones; where a step asks several endpoints, in their proportion."""
-    requests = sum(share.requests for share in step)
-    for share in step:
-        share.part = share.requests / requests
+def _measure(own: list[Share], have: Paid) -> None:
+    """What a model has answered of a step, and its mean tokens in place of assumed ones.
+
+    Endpoints of one model share them in proportion to their requests.
+    """
+    requests = sum(share.requests for share in own)
+    for share in own:
+        share.answered = min(share.requests, round(have.answers * share.requests / requests))
         share.measured = have.answers >= ENOUGH
     if have.answers < ENOUGH:
         return
     for name, measured in (("tokens_in", have.tokens_in), ("tokens_out", have.tokens_out)):
-        assumed = sum(getattr(share, name) * share.requests for share in step) / requests
+        assumed = sum(getattr(share, name) * share.requests for share in own) / requests
         factor = measured / have.answers / assumed
-        for share in step:
+        for share in own:
             setattr(share, name, getattr(share, name) * factor)

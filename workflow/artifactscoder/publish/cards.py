@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,14 @@ def dataset(config: Config, name: str, licence: str, rows: dict[str, int]) -> st
     return str(card)
 
 
-def model(config: Config, name: str, licence: str) -> str:
-    """The card of the model after the training `name`."""
+def model(
+    config: Config, name: str, licence: str, base: str = "", sets: Sequence[str] = (), of_base: Sequence[str] = ()
+) -> str:
+    """The card of the model after the training `name`.
+
+    `base`, `sets`: the base model and the sets it learned from as the Hub knows them; `of_base`: licence files of the
+    base model that lie beside it.
+    """
     demo, told = config.train.tiny_model is not None, training(config, name)
     of = f"ArtifactsCoder after {NAMES[name]}"
     table = _evaluation(config)
@@ -85,7 +92,8 @@ def model(config: Config, name: str, licence: str) -> str:
         pipeline_tag="text-generation",
         model_name=f"{of}{' (demo)' if demo else ''}",
         tags=["artifactscoder", "html", "front-end", "code", *(["procedural", "demo"] if demo else [])],
-        base_model=None if demo else Path(str(config.train.base)).name,
+        base_model=None if demo else base or None,
+        datasets=list(sets) or None,
         eval_results=[
             EvalResult(
                 task_type="text-generation",
@@ -110,8 +118,14 @@ def model(config: Config, name: str, licence: str) -> str:
         procedural=procedural(config),
         told=told,
         table=[row for row in table if row["model"] in EVALUATED],
+        apart={name: _apart(config, name) for name in dict.fromkeys(row["set"] for row in table)},
         system=config.sft.select.system,
-        base="a random small model, made for the demo" if demo else Path(str(config.train.base)).name,
+        base="a random small model, made for the demo" if demo else base or Path(str(config.train.base)).name,
+        evaluated=any(row["model"] == name for row in table),
+        judges=list(dict.fromkeys(row["judge"] for row in table)),
+        context=(context := _context(config, name)),
+        most=min(config.eval.sampling.max_tokens, context // 2 or config.eval.sampling.max_tokens),
+        of_base=of_base,
         licence=licence,
     )
     return str(card)
@@ -195,6 +209,12 @@ def _chosen(config: Config) -> dict[str, Any]:
     }
 
 
+def _context(config: Config, name: str) -> int:
+    """Tokens that an exported model takes in all; 0 where its configuration does not say."""
+    told = json.loads((config.results / "train" / name / "export/config.json").read_text())
+    return int(told.get("max_position_embeddings") or told.get("text_config", {}).get("max_position_embeddings") or 0)
+
+
 def _commit(config: Config) -> str:
     """The commit by which the last run was made; empty where no record says it."""
     records = record.every(config.results)
@@ -203,7 +223,8 @@ def _commit(config: Config) -> str:
 
 def _gain(told: dict[str, Any]) -> dict[str, float | str]:
     """Where the reward of GRPO began and ended, as its manifest says."""
-    return {"of": "reward", "first": told["gain"]["first"], "last": told["gain"]["last"]}
+    gain = told["gain"]
+    return {"of": "reward", "first": gain["first"], "last": gain["last"], "steps": int(gain["steps"])}
 
 
 def _curve(path: Path, name: str) -> dict[str, float | str]:
@@ -218,6 +239,23 @@ def _curve(path: Path, name: str) -> dict[str, float | str]:
 def _evaluation(config: Config) -> list[dict[str, Any]]:
     path = config.results / "eval/table.parquet"
     return list(tables.rows(path)) if path.exists() else []
+
+
+def _apart(config: Config, name: str) -> str:
+    """How far the tasks of a set of the evaluation were kept out of the training data."""
+    others = "SFT and CPT" if config.train.cpt.enabled else "SFT"
+    if name not in config.eval.tasks:
+        return "not known: the configuration names no such set."
+    path, rules = config.eval.tasks[name].path, config.decontaminate
+    if path is None:
+        return f"tasks kept out of RL, in whatever technology; the requests of {others} were not compared with them."
+    if path not in rules.benchmarks:
+        return "the training data was not compared with them."
+    return (
+        f"requests of SFT and RL that share {rules.ngram} words in a row with one of them, or are {rules.threshold} "
+        "like it (Jaccard of character 5-grams), were left out"
+        + ("; those of CPT were not compared with them." if config.train.cpt.enabled else ".")
+    )
 
 
 def _size(rows: int) -> str:

@@ -49,10 +49,10 @@ def prepare(config: Config, name: str, licence: str, target: Path) -> None:
         for split, path in sources(config, name).items():
             made = _with_scores(config, path) if name == "sft" else tables.rows(path)
             rows[split] = _shards(draft / "data", split, made, _schema(config, name), search, tables.count(path))
-        search.refuse(target.name, ADVICE)
+        search.refuse(target, ADVICE)
         card = cards.dataset(config, name, licence, rows)
         search.text("README.md", card)
-        search.refuse(target.name, "look at the seeds and names that the card quotes")
+        search.refuse(target, "look at the seeds and names that the card quotes")
         (draft / "README.md").write_text(card)
         cards.put_licence(draft, licence)
         shutil.rmtree(target, ignore_errors=True)

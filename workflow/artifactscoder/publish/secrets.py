@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from artifactscoder.config import Config
@@ -46,13 +48,14 @@ class Search:
         if rules:
             self.found.append(f"{where}: {', '.join(sorted(rules))}")
 
-    def refuse(self, what: str, advice: str) -> None:
-        """Raise UserError where something was found."""
+    def refuse(self, target: Path, advice: str) -> None:
+        """Where something was found, remove what an earlier call left at `target` and raise UserError."""
         if self.found:
+            shutil.rmtree(target, ignore_errors=True)
             some = "; ".join(self.found[:SHOWN]) + (" ..." if len(self.found) > SHOWN else "")
             raise UserError(
-                f"{what} is not published: {len(self.found)} of its texts hold what looks like a secret or personal "
-                f"data ({some}); {advice}"
+                f"{target.name} is not published: {len(self.found)} of its texts hold "
+                f"what looks like a secret or personal data ({some}); {advice}"
             )
 
 

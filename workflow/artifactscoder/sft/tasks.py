@@ -1,10 +1,10 @@
 """sft/tasks: concrete tasks for each subcategory of one category.
 
-In: the seed files. Out: one row a task, `games-puzzle/sudoku/03`. A subcategory is one request for all its tasks, so
-that they differ from each other; each of the places asked for is an id of its own in the ledger. Places that the answer
-leaves empty, or would fill with a title that is there, are asked for again, with the titles that are there shown, up to
-`rounds` requests in all; what is empty then is rejected by name. A resumed run gets the same answers from the journal
-and so asks the same again. Paper scale: 2,000 requests and a few more, 20K tasks.
+In: the seed files. Out: one row a task, `game-puzzle/number-place/01`. A subcategory is one request for all its tasks,
+so that they differ from each other; each of the places asked for is an id of its own in the ledger. Places that the
+answer leaves empty, or would fill with a title that is there, are asked for again, with the titles that are there
+shown, up to `rounds` requests in all; what is empty then is rejected by name. A resumed run gets the same answers from
+the journal and so asks the same again. Paper scale: 2,000 requests and a few more, 20K tasks.
 """
 
 from __future__ import annotations

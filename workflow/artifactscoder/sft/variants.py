@@ -1,6 +1,6 @@
 """sft/variants: each task rewritten under every kind, one request a task.
 
-In: the tasks of a category. Out: one row a variant, `games-puzzle/sudoku/03/dark-mode`, whose `prompt` stands alone.
+In: the tasks of a category. Out: one row a variant, `game-puzzle/number-place/01/layout`, whose `prompt` stands alone.
 A kind that the answer leaves out is rejected by name. Paper scale: 20K requests, 240K variants.
 """
 

@@ -1,11 +1,13 @@
 """artifactscoder trace ID: where a record comes from and where it went, each step done over again from the journal.
 
-ID is an id of any table: a task or a sample of SFT (games-puzzle/sudoku/03, games-puzzle/sudoku/03/dark-mode), a
-topic, a template or a document of CPT, a row of WebSight, an RL prompt, an item of the evaluation
-(grpo/held-out/forms/sign-up/plain-js), a checkpoint (train/sft, train/grpo/16), or an answer that GRPO learned from
-(train/grpo/16/SAMPLE). Shown is its way from the seed on:
-at each step the requests with the digests of their prompts, the model, the answer; twins; verdicts; scores; selection;
-and the training sets that it is in.
+ID is an id of any table, such as these of the demo: a task or a sample of SFT (game-puzzle/number-place/01,
+game-puzzle/number-place/01/layout), a topic, a document or a template of CPT (games-play/02/01, games-play/02/02/004,
+templates/0001/05), a row of WebSight (websight/procedural-sample/0000007), an RL prompt
+(forms/talk-proposal/web-components), a task of the evaluation or an answer to it
+(held-out/forms/talk-proposal/web-components, grpo/held-out/forms/talk-proposal/web-components), a checkpoint
+(train/sft, train/grpo/14), or an answer that GRPO learned from (train/grpo/14/SAMPLE). Shown is its way from the seed
+on: at each step the requests with the digests of their prompts, the model, the answer; twins; verdicts; scores;
+selection; and the training sets that it is in.
 
 Nothing is taken on trust. Every step's row is made again from the row before and the recorded answer, and compared;
 trained data and models are compared with the digests in their manifests. What does not agree is named, and the exit
@@ -24,11 +26,11 @@ from artifactscoder import config as configs
 from artifactscoder.audit import record
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
-from artifactscoder.trace import answers, cpt, rl, sft, text, train
+from artifactscoder.trace import answers, cpt, near, rl, sft, text, train
 from artifactscoder.trace import eval as evaluation
 from artifactscoder.trace.book import Book, Stop
 
-Kind = tuple[str, Callable[[Config, str], bool], Callable[[Book, str], Awaitable[list[Stop]]]]
+Kind = tuple[Callable[[Config, str], str], Callable[[Config, str], bool], Callable[[Book, str], Awaitable[list[Stop]]]]
 
 
 async def _checkpoint(book: Book, id_: str) -> list[Stop]:
@@ -36,13 +38,13 @@ async def _checkpoint(book: Book, id_: str) -> list[Stop]:
 
 
 KINDS: tuple[Kind, ...] = (
-    ("checkpoint", lambda config, id_: train.takes(id_), _checkpoint),
-    ("answer in GRPO", lambda config, id_: answers.takes(id_), answers.stops),
-    ("evaluation item", evaluation.takes, evaluation.stops),
-    ("evaluation task", evaluation.takes_task, evaluation.task),
-    ("SFT sample", sft.takes, sft.stops),
-    ("CPT document", cpt.takes, cpt.stops),
-    ("RL prompt", rl.takes, rl.stops),
+    (lambda config, id_: "checkpoint", lambda config, id_: train.takes(id_), _checkpoint),
+    (lambda config, id_: "answer in GRPO", lambda config, id_: answers.takes(id_), answers.stops),
+    (lambda config, id_: "evaluation item", evaluation.takes, evaluation.stops),
+    (lambda config, id_: "evaluation task", evaluation.takes_task, evaluation.task),
+    (lambda config, id_: "SFT sample" if id_.count("/") == 3 else "SFT task", sft.takes, sft.stops),
+    (cpt.what, cpt.takes, cpt.stops),
+    (lambda config, id_: "RL prompt", rl.takes, rl.stops),
 )
 
 
@@ -73,18 +75,36 @@ class Trace:
 
 async def trace(config: Config, id_: str) -> Trace:
     """The way of `id_` through the results of `config`. Raises UserError for an id that no table holds."""
+    id_ = id_.rstrip("/")
     for kind, takes, stops in KINDS:
         if takes(config, id_):
             async with Book(config) as book:
-                found = Trace(id_, kind, await stops(book, id_))
-            if kind != "checkpoint" and all(stop.status == "none" for stop in found.stops if stop.id == id_):
-                raise UserError(f"no table below {config.results} holds '{id_}'; its column `id` has those there are")
+                found = Trace(id_, kind(config, id_), await stops(book, id_))
+            if stops is not _checkpoint and all(stop.status == "none" for stop in found.stops if stop.id == id_):
+                raise UserError(_absent(config, found))
             found.since = record.changed_since(config) if found.doubts else []
             return found
     raise UserError(
-        f"'{id_}' is the id of nothing in {config.results}: give one of a table's column `id`, or train/NAME/STEP; "
-        "`artifactscoder trace --help` shows one of each kind"
+        f"'{id_}' is the id of nothing in {config.results}{near.said(config, id_)}: give one of a table's column `id`, "
+        "or train/NAME/STEP; `artifactscoder trace --help` shows one of each kind"
     )
+
+
+def _absent(config: Config, found: Trace) -> str:
+    """Why no table holds an id: what it is made of was left out, or nobody made such a one."""
+    left = next(
+        (s for s in found.stops if s.status in ("rejected", "failed") and found.id.startswith(f"{s.id}/")), None
+    )
+    if left is not None:
+        return (
+            f"'{found.id}' was never made: '{left.id}' was {left.status} at {left.step} ({left.reason}: "
+            f"{left.detail}); `artifactscoder trace {left.id}` shows its life"
+        )
+    if answers.takes(found.id):
+        table = found.stops[-1].table
+        return f"{table} holds no answer '{found.id}'; its columns `step` and `sample` have those there are"
+    known = near.said(config, found.id)
+    return f"no table below {config.results} holds '{found.id}'{known}; its column `id` has those there are"
 
 
 async def run(results: Path, id_: str, as_json: bool) -> int:

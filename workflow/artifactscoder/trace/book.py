@@ -8,6 +8,7 @@ prompt, a setting or an earlier table that is not what it was leads to a request
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -31,6 +32,8 @@ UNRECORDED = (
     "what the table before, the prompt and the settings would ask today is not in the journal: one of these is not "
     "what it was when the step ran"
 )
+
+AROUND = 20  # characters of a value that are shown before the first one that differs, and twice as many from it on
 
 
 class NotRecorded(Exception):
@@ -248,9 +251,22 @@ class Book:
 
 
 def differing(row: Row, other: Row) -> tuple[bool, str]:
-    """Whether all columns that both have are equal, and which are not."""
+    """Whether all columns that both have are equal, and what stands there instead in those that are not."""
     names = [name for name in row if name in other and row[name] != other[name]]
-    return not names, f"not the same: {', '.join(names)}"
+    return not names, "; ".join(f"{name} is {_apart(row[name], other[name])}" for name in names)
+
+
+def _apart(is_: Any, gives: Any) -> str:
+    """Two values, of long ones the place from where on they differ."""
+    if isinstance(is_, bytes) or isinstance(gives, bytes):
+        return "not the bytes that it gives"
+    texts = [repr(is_), repr(gives)]
+    begin = max(0, len(os.path.commonprefix(texts)) - AROUND)
+    shown = [
+        ("…" if begin else "") + text[begin : begin + 3 * AROUND] + ("…" if len(text) > begin + 3 * AROUND else "")
+        for text in texts
+    ]
+    return f"{shown[0]}, it gives {shown[1]}"
 
 
 def rejected(found: Outcome, reason: str, detail: str) -> Outcome:

@@ -28,6 +28,14 @@ def takes(config: Config, id_: str) -> bool:
     return bool(rest) and (known or head in ("websight", "templates"))
 
 
+def what(config: Config, id_: str) -> str:
+    """What such an id names, in words."""
+    parts = id_.split("/")
+    if parts[0] in ("templates", "websight"):
+        return {"templates": "CPT template", "websight": "row of WebSight"}[parts[0]]
+    return "CPT topic" if len(parts) <= len(config.cpt.tree.children) + 1 else "CPT document"
+
+
 async def stops(book: Book, id_: str) -> list[Stop]:
     """The way of a document, or of what it is made of."""
     parts = id_.split("/")

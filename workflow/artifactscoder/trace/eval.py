@@ -9,7 +9,7 @@ from artifactscoder import seeds, tables
 from artifactscoder.config import Config
 from artifactscoder.config.train import EVALUATED
 from artifactscoder.errors import UserError
-from artifactscoder.eval import generate, judge, render, score, tasks
+from artifactscoder.eval import generate, judge, render, score, table, tasks
 from artifactscoder.html.extract import extract
 from artifactscoder.llm import folder
 from artifactscoder.llm.generate import Outcome
@@ -146,23 +146,20 @@ async def _points(book: Book, name: str, shown: Row) -> list[Stop]:
 
 
 def _table(book: Book, name: str, shown: Row) -> Stop:
-    """The line of the table of results in which it is counted, and whether that line is the mean of its answers."""
+    """The line of the table of results in which it is counted, and whether its answers give that line."""
     path = book.results / "eval/table.parquet"
     stop = Stop("eval/table", f"{shown['set']} {name}", str(path), "none")
     if not path.exists():
         return stop
-    wanted = ["judged", "checklist", "low", "high", "reward", "rendered"]
     where = [("set", "==", shown["set"]), ("model", "==", name), ("main", "==", True)]
-    found = tables.read(path, wanted, where).to_pylist()
+    found = tables.read(path, table.TABLE.names, where).to_pylist()
     if found:
         stop.status = "ok"
         stop.facts |= found[0]
-        points = tables.read(book.table("eval/judge", name), ["s_chk"], [("set", "==", shown["set"])])[
-            "s_chk"
-        ].to_pylist()
-        mean = 100 * sum(points) / max(1, len(points))
-        same = abs(mean - (found[0]["checklist"] or 0.0)) < 1e-4
-        stop.check(
-            "the table's points are the mean of the judged answers", same, f"{found[0]['checklist']}, not {mean:.4f}"
-        )
+        judged, scored = book.table("eval/judge", name), book.table("eval/score", name)
+        own = list(tables.rows(book.table("eval/tasks", "tasks"), ["id", "set", "task"]))
+        answers = table.model(judged, scored if book.config.eval.dimensions and scored.exists() else None)
+        own, judge = [row for row in own if row["set"] == shown["set"]], found[0]["judge"]
+        gives = table.line(book.config, shown["set"], own, answers, judge, [judge])
+        stop.check("the table's line is what its answers give", *differing(found[0], gives))
     return stop

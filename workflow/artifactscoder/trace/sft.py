@@ -13,7 +13,7 @@ from artifactscoder.ledger import beside
 from artifactscoder.llm.generate import Outcome
 from artifactscoder.sft import code, rules, score, tasks, variants
 from artifactscoder.tables import Row
-from artifactscoder.trace import train, twins
+from artifactscoder.trace import near, train, twins
 from artifactscoder.trace.book import Book, Stop, differing
 
 
@@ -27,7 +27,7 @@ async def stops(book: Book, id_: str) -> list[Stop]:
     """The way of a task (three parts) or of a variant and its page (four)."""
     parts = id_.split("/")
     category, task = parts[0], "/".join(parts[:3])
-    out = [_seed(book, category, "/".join(parts[:2]))]
+    out = [_seed(book, category, id_)]
     stop, row = await _task(book, category, task)
     out.append(stop)
     if row is None:
@@ -46,12 +46,15 @@ async def stops(book: Book, id_: str) -> list[Stop]:
     return out + await _page(book, category, row)
 
 
-def _seed(book: Book, category: str, subcategory: str) -> Stop:
-    config = book.config
+def _seed(book: Book, category: str, id_: str) -> Stop:
+    config, subcategory = book.config, "/".join(id_.split("/")[:2])
     stop = Stop("seed", subcategory, str(config.seeds.subcategories))
     row = next((row for row in seeds.subcategories(config)[category] if row["id"] == subcategory), None)
     if row is None:
-        raise UserError(f"there is no subcategory '{subcategory}' among those that the run's configuration takes")
+        raise UserError(
+            f"there is no subcategory '{subcategory}' among those that the run's configuration takes"
+            + near.said(config, id_)
+        )
     of = next(row for row in seeds.categories(config) if row["slug"] == category)
     stop.facts |= {"category": of["name"], "name": row["name"], "brief": row["brief"]}
     return stop

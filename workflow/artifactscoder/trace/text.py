@@ -18,7 +18,9 @@ def lines(id_: str, kind: str, stops: list[Stop]) -> str:
     for stop in stops:
         out += ["", _head(stop)]
         out += [
-            f"    {name.replace('_', ' ')}: {_short(value)}" for name, value in stop.facts.items() if name not in _LONG
+            f"    {name.replace('_', ' ')}: {_short(value)}"
+            for name, value in stop.facts.items()
+            if isinstance(value, float) or (name not in _LONG and value is not None)
         ]
         out += [f"    asked {_asked(one)}" for one in stop.asked]
         held = [check.claim for check in stop.checks if check.holds]

@@ -17,6 +17,7 @@ from artifactscoder.config.train import TRAINED
 from artifactscoder.errors import UserError
 from artifactscoder.ledger import beside
 from artifactscoder.models import edges, fingerprint
+from artifactscoder.trace import curves
 from artifactscoder.trace.book import Book, Stop
 from artifactscoder.train import runs, windows
 
@@ -138,6 +139,7 @@ def _step(book: Book, name: str, number: int) -> Stop:
         raise UserError(f"train/{name} has the steps 1 to {last}; there is no step {number}")
     out.facts |= {key: value for key, value in found[0].items() if value is not None}
     told = manifest(book.results / "train" / name / "manifest.json") or {}
+    curves.check(book, out, name, str(told.get("run")), found[0])
     if name == "grpo":
         _rewarded(book, out, number, found[0]["score"])
     elif name == "cpt":
