@@ -164,11 +164,11 @@ def below(nodes: Iterable[LexborNode]) -> set[int]:
 
 def words_of(text: str) -> Counter[str]:
     """How often each word stands in a text, in lower case."""
-    found: dict[str, int] = {}
-    for piece, count in Counter(text.lower().split()).items():  # most pieces stand often, and most are one word
-        whole = piece.isdecimal() or (piece.isalpha() and len(piece) > 1)
-        for word in (piece,) if whole else _WORD.findall(piece):
-            found[word] = found.get(word, 0) + count
+    pieces = Counter(text.lower().split())  # most pieces stand often, and most are one word
+    found = {piece: count for piece, count in pieces.items() if piece.isdecimal() or piece.isalpha() and len(piece) > 1}
+    for piece in [piece for piece in pieces if piece not in found] if len(found) < len(pieces) else ():
+        for word in _WORD.findall(piece):
+            found[word] = found.get(word, 0) + pieces[piece]
     return Counter(found)
 
 
