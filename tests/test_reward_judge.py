@@ -212,7 +212,14 @@ async def test_only_a_judge_that_is_away_is_waited_for(
     async def away(number: int, _: web.Request) -> web.Response | None:
         return web.Response(status=503) if number <= 3 else None
 
-    for server, said, asked in ((Server(useless), "missing: a", 3), (Server(key="another"), "refuses the key", 1)):
+    async def too_long(number: int, _: web.Request) -> web.Response:
+        return web.json_response({"error": {"message": "the context is 4096 tokens"}}, status=400)
+
+    for server, said, asked in (
+        (Server(useless), "missing: a", 3),
+        (Server(too_long), "the context is", 1),
+        (Server(key="another"), "refuses the key", 1),
+    ):
         async with server.open() as url:
             with pytest.raises(engine.RewardUnavailable, match=said):
                 await retries(url, 60)

@@ -35,6 +35,7 @@ from artifactscoder.reward.checklist import Judged
 from artifactscoder.reward.task import Score, Task
 
 RETRY_S = 5.0
+LASTING = ("http_400", "http_404", "http_413", "http_422")  # the request is at fault, and would be again
 Value = TypeVar("Value")
 
 
@@ -158,7 +159,10 @@ class RewardEngine:
                 seed = self.config.seed
                 return await checklists.judge(client, self.settings, task, html, render, seed, reading), retries
             except (Unusable, UserError) as trouble:
-                away = trouble.status == "failed" if isinstance(trouble, Unusable) else isinstance(trouble, Unreachable)
+                if isinstance(trouble, Unusable):
+                    away = trouble.status == "failed" and trouble.reason not in LASTING
+                else:
+                    away = isinstance(trouble, Unreachable)
                 if not away or time.monotonic() - start >= self.settings.patience_s:
                     raise RewardUnavailable(f"no verdict of the judge on {sample}: {trouble}") from None
                 retries += 1
