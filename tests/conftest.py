@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import tempfile
@@ -194,3 +195,13 @@ def server() -> Iterator[str]:
     http.shutdown()
     thread.join()
     http.server_close()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
+    """A whole small run, made once a file of tests."""
+    import small_run  # here: most tests need no step
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        yield asyncio.run(small_run.run(tmp_path_factory.mktemp("run")))

@@ -10,12 +10,12 @@ from playwright.sync_api import Page
 from artifactscoder import tables
 from artifactscoder.config import Config
 from artifactscoder.report import accounts
+from small_run import PROCEDURAL
 
 CATEGORIES = ["game-puzzle", "tool-calculator"]
 KINDS = ["layout", "minimalist", "real-time"]
 CONFIG = {
-    "endpoints": {"it": {"kind": "procedural", "vision": True}},
-    "roles": dict.fromkeys(("teacher", "coder", "reference", "judge", "vision_judge"), "it"),
+    **PROCEDURAL,
     "sft": {
         "categories": CATEGORIES,
         "subcategories": 5,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 from artifactscoder import config as configs
+from artifactscoder import trace
 from artifactscoder.config import Config
 from artifactscoder.cpt import code as cpt_code
 from artifactscoder.cpt import dedup as cpt_dedup
@@ -24,13 +26,19 @@ from test_steps import sft_line
 CATEGORIES = ["game-puzzle", "tool-calculator"]
 
 
+# All roles answered without a model.
+PROCEDURAL: dict[str, Any] = {
+    "endpoints": {"it": {"kind": "procedural", "vision": True}},
+    "roles": dict.fromkeys(("teacher", "coder", "reference", "judge", "vision_judge"), "it"),
+}
+
+
 def configured(folder: Path, **more: Any) -> Config:
     """The configuration of the run below `folder`."""
     values: dict[str, Any] = {
         "results": str(folder / "results"),
         "journal": str(folder / "journal"),
-        "endpoints": {"it": {"kind": "procedural", "vision": True}},
-        "roles": dict.fromkeys(("teacher", "coder", "reference", "judge", "vision_judge"), "it"),
+        **PROCEDURAL,
         "sft": {
             "categories": CATEGORIES,
             "subcategories": 2,
@@ -135,3 +143,7 @@ def _trained(config: Config, results: Path, base: Path) -> None:
         kept = {"run": f"run-{name}", "final_step": 2, "parameters": json.loads((base / "manifest.json").read_text())}
         kept |= {"parameters": kept["parameters"]["parameters"], "fingerprint": fingerprint(export)}
         runs.write_manifest(export / "manifest.json", {"step": "export", **kept})
+
+
+def traced(config: Config, id_: str) -> trace.Trace:
+    return asyncio.run(trace.trace(config, id_))

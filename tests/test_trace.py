@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
 
-import small_run
-from artifactscoder import cli, indexed, tables, trace
+from artifactscoder import cli, indexed, tables
 from artifactscoder import config as configs
 from artifactscoder.audit import record as audit_record
 from artifactscoder.config import Config
@@ -29,18 +27,7 @@ from artifactscoder.trace import text
 from artifactscoder.trace import train as trace_of_train
 from artifactscoder.trace.book import Stop
 from artifactscoder.train import windows
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
-    """A whole small run, made once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(Path(__file__).resolve().parents[1])
-        yield asyncio.run(small_run.run(tmp_path_factory.mktemp("run")))
-
-
-def traced(run: Config, id_: str) -> trace.Trace:
-    return asyncio.run(trace.trace(run, id_))
+from small_run import traced
 
 
 def ids(run: Config, step: str) -> list[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import small_run
-from artifactscoder import cli, seeds, tables, trace
+from artifactscoder import cli, seeds, tables
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 from artifactscoder.ledger import beside
 from artifactscoder.trace.curves import NOT_KEPT
 from artifactscoder.train import grpo, torchrun
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
-    """A whole small run, made once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(Path(__file__).resolve().parents[1])
-        yield asyncio.run(small_run.run(tmp_path_factory.mktemp("run")))
-
-
-def traced(run: Config, id_: str) -> trace.Trace:
-    return asyncio.run(trace.trace(run, id_))
+from small_run import traced
 
 
 @pytest.mark.parametrize("column", ["checklist", "low", "high", "reward", "percent", "rendered", "tokens", "failed"])
