@@ -198,7 +198,7 @@ class Run:
         _json(results / "cpt/pack/mixture.json", {"sources": []})
         gain = {"first": 0.3, "last": 0.4, "steps": 5, "chance": 0.02}
         _json(results / "train/grpo/manifest.json", {"alarms": [], "gain": gain, "run": "a-run", "commit": "c" * 40})
-        journal = results / "train/grpo/work/a-run/journal/train/grpo/one.jsonl"
+        journal = self.config.journal / "train/grpo/one.jsonl"
         journal.parent.mkdir(parents=True)
         journal.write_text(
             "".join(

@@ -232,6 +232,30 @@ async def test_only_a_judge_that_is_away_is_waited_for(
     assert time.monotonic() - start > 3
 
 
+async def test_the_judges_answers_of_training_are_in_the_journal_of_the_run_wherever_its_workers_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Renderer:
+        async def render(self, html: str, options: RenderOptions | None = None) -> Render:
+            return Render(Verdict(True, "ok", visible_text="A", text_chars=1, seen={"h1": 1}), [b"shot"])
+
+    told = {
+        "config": [str(ROOT / "config.yaml"), str(ROOT / "profiles/demo/recipe.yaml")],
+        "journal": str(tmp_path / "journal"),
+        "rendezvous": str(tmp_path),
+    }
+    (tmp_path / "reward.json").write_text(json.dumps({**told, "tokenizer": str(tokenizer(tmp_path))}))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    rewards = engine.RewardEngine.from_settings(tmp_path / "reward.json")
+    rewards._renderer = Renderer()
+    try:
+        await rewards.score("<html><h1>A</h1></html>", Task("", "A page.", [{"id": "a", "title": "Works"}], ""), "one")
+    finally:
+        await rewards.close()
+    assert list((tmp_path / "journal/train/grpo").glob("*.jsonl")) and not any((tmp_path / "work").iterdir())
+
+
 def test_the_example_in_the_documentation_is_a_component() -> None:
     text = (ROOT / "docs/reward.md").read_text()
     code = text.split("```python\n")[1].split("```")[0]

@@ -356,4 +356,9 @@ def test_grpo_tells_the_reward_workers_where_all_is_and_its_recipe_holds_no_addr
     (first, same, other) = (recipe for _, recipe in told)
     assert first == same != other
     said = json.loads(told[0][0][4].read_text())
-    assert said == {"config": [str(tmp_path / "c.yaml")], "tokenizer": str(model), "rendezvous": str(meeting)}
+    assert said == {
+        "config": [str(tmp_path / "c.yaml")],
+        "journal": str(tmp_path / "journal"),
+        "tokenizer": str(model),
+        "rendezvous": str(meeting),
+    }

@@ -96,7 +96,7 @@ def _page(config: Config, results: Path, graph: Path, folder: Path) -> str:
         files=len(sizes),
         megabytes=sum(sizes) / 1e6,
         **_corpus(config, results),
-        **_cost(config, results, books),
+        **_cost(config, books),
         **_training(config, results),
         evaluation=evaluation,
         answers=answers,
@@ -240,9 +240,9 @@ def _corpus(config: Config, results: Path) -> dict[str, Any]:
     }
 
 
-def _cost(config: Config, results: Path, books: list[accounts.Account]) -> dict[str, Any]:
+def _cost(config: Config, books: list[accounts.Account]) -> dict[str, Any]:
     """Planned beside actual, and the seconds of jobs."""
-    spending = _spending(config, results, books)
+    spending = _spending(config, books)
     names = {"planned": "planned", "actual": "actual"}
     found: dict[str, Any] = {"spending": spending, "seconds": _seconds()}
     for column, label in (("tokens_out", "Answer tokens"), ("requests", "Requests"), ("cost", "Cost")):
@@ -252,7 +252,7 @@ def _cost(config: Config, results: Path, books: list[accounts.Account]) -> dict[
     return found
 
 
-def _spending(config: Config, results: Path, books: list[accounts.Account]) -> list[dict[str, Any]]:
+def _spending(config: Config, books: list[accounts.Account]) -> list[dict[str, Any]]:
     """What each step was foreseen to ask, before any answer was known, and what it did ask; None where nothing says."""
     planned: dict[str, dict[str, float]] = {}
     for share in forecast.shares(config):
@@ -267,7 +267,7 @@ def _spending(config: Config, results: Path, books: list[accounts.Account]) -> l
         for account in books
         if account.attempts
     }
-    paid = data.rewards_paid(results / "train/grpo")  # it has no ledger
+    paid = data.rewards_paid(config.journal)  # it has no ledger
     actual["train/grpo"] = {"requests": paid and paid.answers, **{name: paid and getattr(paid, name) for name in names}}
     return [{"step": step, "planned": planned[step], "actual": actual[step]} for step in planned if step in actual]
 

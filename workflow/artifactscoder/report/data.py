@@ -98,10 +98,8 @@ def manifest(path: Path) -> dict[str, Any]:
 
 
 def rewards_paid(folder: Path) -> Paid | None:
-    """What the judge's answers cost of which GRPO's rewards are made; None where the run's journal is gone."""
-    run = manifest(folder / "manifest.json").get("run", "")
-    answers = folder / "work" / run / "journal/train/grpo"
-    return journal.paid(answers) if run and answers.is_dir() else None
+    """What the judge's answers in GRPO's journal cost, those of earlier runs too; None where the journal is gone."""
+    return journal.paid(folder / "train/grpo") if (folder / "train/grpo").is_dir() else None
 
 
 def rewards(path: Path, parts: dict[str, str]) -> Rows:

@@ -70,9 +70,10 @@ class RewardEngine:
 
     @classmethod
     def from_settings(cls, path: Path) -> RewardEngine:
-        """From the JSON file that the grpo step writes: config (files), tokenizer, rendezvous."""
+        """From the JSON file that the grpo step writes: config (files), journal, tokenizer, rendezvous."""
         values = json.loads(path.read_text())
         config = configs.load([Path(name) for name in values["config"]])
+        config = config.model_copy(update={"journal": Path(values["journal"])})
         client = RenderClient(rendezvous=Path(values["rendezvous"]), patience_s=config.reward.patience_s)
         engine = cls(config, Path(values["tokenizer"]), client)
         engine._stack.push_async_callback(client.close)

@@ -230,6 +230,7 @@ def whole(
     reward = work / "reward.json"
     values = {
         "config": [str(path.resolve()) for path in config_files],
+        "journal": str(config.journal.resolve()),  # the workers stand in the run's folder
         "tokenizer": str(model.resolve()),
         "rendezvous": str(meeting.resolve()),
     }
