@@ -262,7 +262,7 @@ class RewardSettings(Section):
         3,
         ge=1,
         description="Attempts of the judge at an answer of the right form; after them eval/judge counts it as "
-        "`rejected`, and train/grpo has no score of it once patience_s is over.",
+        "`rejected`, and train/grpo has no score of it.",
     )
     patience_s: float = Field(
         900,
