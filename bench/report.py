@@ -42,7 +42,7 @@ FRAMES = """() => { window.frames_ms = []; let last = performance.now();
 def configuration(folder: Path, quick: bool) -> Path:
     """A configuration of all categories and kinds, written to `folder`."""
     values = configs.load([ROOT / "config.yaml"]).model_dump(mode="json")
-    values["results"] = str(folder / "results")
+    values["results"], values["journal"] = str(folder / "results"), str(folder / "journal")
     values["sft"]["tasks"]["per_subcategory"] = 1 if quick else 3
     values["report"]["pages"] = 60_000
     values["sft"]["subcategories"] = 10 if quick else 25

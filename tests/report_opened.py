@@ -18,7 +18,8 @@ from reported import CONFIG, Open
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    return configs.from_dict({**CONFIG, "results": str(tmp_path_factory.mktemp("run") / "results")}, "the test's")
+    run = tmp_path_factory.mktemp("run")
+    return configs.from_dict({**CONFIG, "results": str(run / "results"), "journal": str(run / "journal")}, "the test's")
 
 
 @pytest.fixture(scope="module")

@@ -227,12 +227,12 @@ def test_a_service_loses_no_page_of_many_and_refuses_strangers(directory: Path) 
 def test_a_client_outlives_a_service_and_gives_up_only_when_none_is_left(directory: Path) -> None:
     first = Replica(directory)
     good = "<h1>Hello</h1><p>A page of some words.</p>"
-    slow = "<script>let n = 0; for (let i = 0; i < 1e8; i++) n += i % 7</script>" + good
+    slow = "<script>let n = 0; for (let i = 0; i < 6e8; i++) n += i % 7</script>" + good
 
     async def use() -> None:
         async with RenderClient(rendezvous=directory, patience_s=30) as client:
             under_way = [asyncio.ensure_future(client.render(slow)) for _ in range(4)]
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.3)
             await asyncio.to_thread(first.stop, signal.SIGKILL)
             await asyncio.sleep(1)
             assert not any(work.done() for work in under_way[1:])

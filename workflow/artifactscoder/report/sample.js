@@ -78,7 +78,7 @@ const sample = {
       make("h3", {}, "Request"), make("p", {}, entry.prompt || "The request was never written."),
       this.evidence(entry.evidence));
     const code = make("div", {}, make("h3", {}, "Code"),
-      entry.html ? make("pre", { tabindex: "0", "aria-label": "Code of the page" }, entry.html) : no.code());
+      entry.html ? make("pre", { tabindex: "0", role: "group", "aria-label": "Code of the page" }, entry.html) : no.code());
     return make("div", { class: "parts" }, look, code, this.scores(entry), this.life(id, entry.life));
   },
 
