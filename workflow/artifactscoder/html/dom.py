@@ -68,10 +68,11 @@ class Page:
 class Tree:
     """The nodes of a page in document order, comments among them and texts that are more than white space.
 
-    `names`: of each node (`-text`, `div`). `texts`: what each text node says, empty for other nodes. `kinds`: the names
-    that there are.
+    `html`: the source. `names`: of each node (`-text`, `div`). `texts`: what each text node says, empty for others.
+    `kinds`: the names that there are.
     """
 
+    html: str
     root: LexborNode
     nodes: list[LexborNode]
     names: list[str]
@@ -98,13 +99,15 @@ def tree(html: str) -> Tree | None:
     nodes = list(root.traverse(include_text=True, skip_empty=True))
     names = [node.tag or "" for node in nodes]
     texts = [node.text_content or "" if name == "-text" else "" for node, name in zip(nodes, names, strict=True)]
-    return Tree(root, nodes, names, texts, frozenset(names))
+    return Tree(html, root, nodes, names, texts, frozenset(names))
 
 
 def read(tree: Tree, attributes: bool = True) -> Page:
     """The same from the nodes. `attributes`: whether their names are counted, which takes a quarter of the time."""
     page = Page()
-    marked = [(node, node.attributes) for node in tree.root.css("[hidden], [role]")]  # a selector looks at every node
+    lower = tree.html.lower()
+    named = [f"[{name}]" for name in ("hidden", "role") if name in lower]  # a selector looks at every node
+    marked = [(node, node.attributes) for node in tree.root.css(", ".join(named))] if named else []
     unseen = tree.named(*_UNSEEN)
     skipped = below([*unseen, *(node for node, given in marked if "hidden" in given)])
     said = [text for node, text in zip(tree.nodes, tree.texts, strict=True) if text and node.mem_id not in skipped]

@@ -137,8 +137,10 @@ def _periods(codes: np.ndarray) -> list[int]:
     """
     n = len(codes)
     powers, back = _powers(_BASE, n), _powers(_INVERSE, n)
-    sums = np.concatenate((np.zeros(1, dtype=np.uint64), np.add.accumulate(codes * powers)))
-    number = (sums[GRAM:] - sums[:-GRAM]) * back[: n - GRAM + 1]
+    sums = np.zeros(n + 1, dtype=np.uint64)
+    np.add.accumulate(np.multiply(codes, powers, out=sums[1:]), out=sums[1:])
+    number = sums[GRAM:] - sums[:-GRAM]
+    number *= back[: n - GRAM + 1]
     places = np.flatnonzero(number >> np.uint64(62) == 0)
     # Sorted as one number each, the window's above and its place below: chance equals are tried in vain, no more.
     low = np.uint64((1 << n.bit_length()) - 1)
