@@ -96,7 +96,7 @@ def ours(corpus: Path, threshold: float, folder: Path, limit: int | None) -> Fou
     held = [text.encode() for text in texts(corpus, 2000)]
     watch = Watch()
     minhash.signatures(minhash.normal(held), settings.shingle, PERMUTATIONS)
-    watch.lap("signature")
+    watch.until("signature")
     watch.seconds["signature"] *= tables.count(corpus) / len(held)
     kept: list[Path] = []
 
@@ -108,7 +108,7 @@ def ours(corpus: Path, threshold: float, folder: Path, limit: int | None) -> Fou
     phases.verify = keeps  # type: ignore[assignment]
     watch.start()
     run_ours(settings, corpus, folder / "work")
-    watch.lap("end_to_end")
+    watch.until("end_to_end")
     found = tables.read(folder / "verified.parquet", ["left", "right"]).to_pydict()
     with Corpus([folder / "work/signature" / corpus.name]) as signed:
         same = signed.same().tolist()

@@ -26,11 +26,11 @@ def shingles(text: str) -> set[str]:
 
 
 class Watch:
-    """CPU seconds by name, of this process and its children."""
+    """CPU seconds from the start to what is named, of this process and its children."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._last = self._now()
+        self.start()
 
     @staticmethod
     def _now() -> float:
@@ -38,12 +38,10 @@ class Watch:
         return sum(one.ru_utime + one.ru_stime for one in used)
 
     def start(self) -> None:
-        self._last = self._now()
+        self._began = self._now()
 
-    def lap(self, name: str) -> None:
-        now = self._now()
-        self.seconds[name] = now - self._last
-        self._last = now
+    def until(self, name: str) -> None:
+        self.seconds[name] = self._now() - self._began
 
 
 Found = tuple[dict[str, float], list[tuple[int, int]]]  # CPU seconds; pairs of rows said to be near-duplicates
@@ -73,15 +71,14 @@ def datasketch(corpus: Path, threshold: float, folder: Path, limit: int | None) 
         one = MinHash(num_perm=PERMUTATIONS)
         one.update_batch([part.encode() for part in sets[-1]])
         made.append(one)
-    watch.lap("signature")
+    watch.until("signature")
     index = MinHashLSH(num_perm=PERMUTATIONS, params=(chosen.bands, chosen.rows))
     candidates = set()
     for i, one in enumerate(made):
         candidates |= {(j, i) for j in index.query(one)}
         index.insert(i, one)
     found = verified(sets, candidates, threshold)
-    watch.lap("end_to_end")
-    watch.seconds["end_to_end"] += watch.seconds["signature"]
+    watch.until("end_to_end")
     return watch.seconds, found
 
 
@@ -105,15 +102,14 @@ def reference(corpus: Path, threshold: float, folder: Path, limit: int | None) -
             with np.errstate(over="ignore"):
                 np.minimum(row, (a * value + b) % prime, out=row)
         made.append(row)
-    watch.lap("signature")
+    watch.until("signature")
     buckets: dict[tuple[int, bytes], list[int]] = {}
     for i, row in enumerate(made):
         for band in range(16):
             buckets.setdefault((band, row[band * 8 : band * 8 + 8].tobytes()), []).append(i)
     candidates = {(i, j) for held_ in buckets.values() for j in held_ for i in held_ if i < j}
     found = verified(sets, candidates, threshold)
-    watch.lap("end_to_end")
-    watch.seconds["end_to_end"] += watch.seconds["signature"]
+    watch.until("end_to_end")
     return watch.seconds, found
 
 
@@ -129,14 +125,13 @@ def rensa(corpus: Path, threshold: float, folder: Path, limit: int | None) -> Fo
         one = RMinHash(num_perm=PERMUTATIONS, seed=42)
         one.update(list(shingles(text)))
         made.append(one)
-    watch.lap("signature")
+    watch.until("signature")
     index = RMinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, num_bands=bands)
     found = []
     for i, one in enumerate(made):
         found += [(j, i) for j in index.query(one) if made[j].jaccard(one) >= threshold]
         index.insert(i, one)
-    watch.lap("end_to_end")
-    watch.seconds["end_to_end"] += watch.seconds["signature"]
+    watch.until("end_to_end")
     return watch.seconds, found
 
 
@@ -171,10 +166,9 @@ def text_dedup(corpus: Path, threshold: float, folder: Path, limit: int | None) 
         )  # fmt: skip
         for key, table in zip(made["__signatures__"], tables, strict=True):
             table[key].append(i)
-    watch.lap("signature")
+    watch.until("signature")
     found = {(i, j) for table in tables for same in table.values() for j in same for i in same if i < j}
-    watch.lap("end_to_end")
-    watch.seconds["end_to_end"] += watch.seconds["signature"]
+    watch.until("end_to_end")
     return watch.seconds, sorted(found)
 
 
@@ -198,7 +192,7 @@ def datatrove(corpus: Path, threshold: float, folder: Path, limit: int | None) -
     watch = Watch()
     first = Characters(str(folder / "signatures"), config=settings)
     first.run((Document(text=text, id=str(i)) for i, text in enumerate(held)), 0, 1)
-    watch.lap("signature")
+    watch.until("signature")
     for rank in range(bands):
         stage = stages.MinhashDedupBuckets(str(folder / "signatures"), str(folder / "buckets"), config=settings)
         stage.run(None, rank, bands)
@@ -206,6 +200,5 @@ def datatrove(corpus: Path, threshold: float, folder: Path, limit: int | None) -
     for path in (folder / "buckets").rglob("*.dups"):
         for _, i, _, j in struct.iter_unpack("<4I", path.read_bytes()):
             found.add((min(i, j), max(i, j)))
-    watch.lap("end_to_end")
-    watch.seconds["end_to_end"] += watch.seconds["signature"]
+    watch.until("end_to_end")
     return watch.seconds, sorted(found)

@@ -79,6 +79,11 @@ def scored(dimensions: Iterable[str]) -> pa.Schema:
     return schema
 
 
+def part(total: int, number: int, count: int) -> range:
+    """The places of shard `number` of `count`, of `total` places in a row."""
+    return range(total * number // count, total * (number + 1) // count)
+
+
 def slots(parent: str, n: int) -> Iterator[str]:
     """The ids of `n` numbered children: parent/01, parent/02 ... as wide as `n` needs, two digits at least."""
     width = max(2, len(str(n)))

@@ -26,7 +26,7 @@ from artifactscoder.llm.client import Client, Unusable
 from artifactscoder.llm.generate import Outcome, unusable
 from artifactscoder.llm.prompts import Message
 from artifactscoder.progress import Progress
-from artifactscoder.records import PAGE, TEXT, columns, slug
+from artifactscoder.records import PAGE, TEXT, columns, part, slug
 from artifactscoder.tables import Row
 
 TEXT_COLUMN, IDEA, IMAGE = "text", "llm_generated_idea", "image"
@@ -75,17 +75,17 @@ async def run(config: Config, source: Path, shard: int, output: Path) -> Ledger:
     except (OSError, ValueError, KeyError):
         raise UserError(f"{source} is not a list of WebSight files; run the rule cpt_websight_source") from None
     total = sum(file["rows"] for file in listed)
-    start, end = total * shard // shards, total * (shard + 1) // shards
+    rows = part(total, shard, shards)
     name = f"{shard:04d}"
     async with generate.roles(config, "cpt/websight", name, "teacher", "coder") as [teacher, coder]:
         return await generate.in_order(
-            between(listed, start, end, teacher.settings.vision),
+            between(listed, rows.start, rows.stop, teacher.settings.vision),
             lambda row: [row["id"]],
             lambda row: page(config, teacher, coder, row),
             output,
             PAGE,
             [teacher, coder],
-            Progress(f"cpt/websight {name}", end - start),
+            Progress(f"cpt/websight {name}", len(rows)),
         )
 
 

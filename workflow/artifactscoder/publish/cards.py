@@ -85,6 +85,7 @@ def model(
     demo, told = config.train.tiny_model is not None, training(config, name)
     of = f"ArtifactsCoder after {NAMES[name]}"
     table = _evaluation(config)
+    context, most = _context(config, name), config.eval.sampling.max_tokens
     data = ModelCardData(
         license=licence,
         language=["en"],
@@ -123,8 +124,8 @@ def model(
         base="a random small model, made for the demo" if demo else base or Path(str(config.train.base)).name,
         evaluated=any(row["model"] == name for row in table),
         judges=list(dict.fromkeys(row["judge"] for row in table)),
-        context=(context := _context(config, name)),
-        most=min(config.eval.sampling.max_tokens, context // 2 or config.eval.sampling.max_tokens),
+        context=context,
+        most=min(most, context // 2 or most),
         of_base=of_base,
         licence=licence,
     )

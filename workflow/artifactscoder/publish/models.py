@@ -6,6 +6,7 @@ smaller files are copies. The licence files of the base model come along.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -75,10 +76,9 @@ def prepare(config: Config, name: str, licence: str, target: Path, base: str = "
 
 
 def _put(path: Path, target: Path) -> None:
-    """A copy, or a second name of a large file."""
-    try:
-        if path.stat().st_size < SMALL:
-            raise OSError
-        os.link(path.resolve(), target)
-    except OSError:
-        shutil.copy2(path, target)
+    """A copy, or a second name of a large file where the file system can."""
+    if path.stat().st_size >= SMALL:
+        with contextlib.suppress(OSError):
+            os.link(path.resolve(), target)
+            return
+    shutil.copy2(path, target)

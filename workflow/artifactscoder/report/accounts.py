@@ -16,7 +16,7 @@ from pathlib import Path
 from artifactscoder import indexed, ledger, seeds, tables
 from artifactscoder.config import Config
 from artifactscoder.eval import tasks as eval_tasks
-from artifactscoder.records import slots, slug
+from artifactscoder.records import part, slots, slug
 
 Expect = Callable[[Path], Iterable[str]]
 
@@ -147,11 +147,10 @@ def _expectations(config: Config, results: Path) -> dict[str, Expect]:
     def websight(table: Path) -> Iterable[str]:
         files = json.loads((results / "cpt/websight/source.json").read_text())["files"]
         number, count = int(table.stem.rsplit("-", 1)[1]), config.cpt.websight.shards
-        total, first = sum(file["rows"] for file in files), 0
-        start, end = total * number // count, total * (number + 1) // count
+        rows, first = part(sum(file["rows"] for file in files), number, count), 0
         for file in files:
             head = f"websight/{slug(Path(file['path']).stem)}"
-            for row in range(max(0, start - first), min(end - first, file["rows"])):
+            for row in range(max(0, rows.start - first), min(rows.stop - first, file["rows"])):
                 yield f"{head}/{row:07d}"
             first += file["rows"]
 

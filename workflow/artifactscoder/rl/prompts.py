@@ -79,11 +79,10 @@ def run(config: Config, output: Path) -> Ledger:
             for task, stack in places:
                 if len(rows) == share:
                     break
-                id_ = f"{family['slug']}/{task['slug']}/{stack['slug']}"
-                ledger.enter([id_])
                 row = filled(template, family, task, stack, checklist)
+                ledger.enter([row["id"]])
                 if overlap := benchmarks.overlap(row["prompt"]):
-                    ledger.leave(id_, "rejected", "contaminated", overlap)
+                    ledger.leave(row["id"], "rejected", "contaminated", overlap)
                     continue
                 rows.append(row)
             for row in sorted(rows, key=lambda row: row["id"].split("/")):

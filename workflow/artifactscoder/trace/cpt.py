@@ -15,7 +15,7 @@ from artifactscoder.cpt import code, pack, prompts, templates, tree, websight
 from artifactscoder.errors import UserError
 from artifactscoder.ledger import beside
 from artifactscoder.llm.generate import Outcome
-from artifactscoder.records import NODE, TEMPLATE
+from artifactscoder.records import NODE, TEMPLATE, part
 from artifactscoder.tables import Row
 from artifactscoder.trace import train, twins
 from artifactscoder.trace.book import Book, Stop, differing, rejected
@@ -205,7 +205,7 @@ def _mixed(book: Book, shard: str) -> Stop:
 def _shard_of(book: Book, listed: list[dict[str, Any]], number: int) -> str:
     """The WebSight shard of a row, by its number among those of all files."""
     total, shards = sum(file["rows"] for file in listed), book.config.cpt.websight.shards
-    return next(f"{n:04d}" for n in range(shards) if total * n // shards <= number < total * (n + 1) // shards)
+    return next(f"{n:04d}" for n in range(shards) if number in part(total, n, shards))
 
 
 def _table_of(book: Book, id_: str) -> Path:

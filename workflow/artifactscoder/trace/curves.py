@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
-import statistics
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +19,8 @@ def check(book: Book, out: Stop, name: str, run: str, row: Row) -> None:
     if not found:
         out.facts["not checked"] = NOT_KEPT
         return
-    gives = {}
-    for column, key in (grpo.CURVE if name == "grpo" else torchrun.CURVE).items():
-        values = [found[one] for one in (fnmatch.filter(found, key) if "*" in key else [key]) if one in found]
-        gives[column] = statistics.fmean(values) if values else None
+    columns = grpo.CURVE if name == "grpo" else torchrun.CURVE
+    gives = dict.fromkeys(columns) | runs.figures(columns, found)
     out.check("the curve is what verl's metrics say", *differing(row, gives))
 
 

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -187,6 +187,16 @@ class MetricsFile:
             yield int(row["step"]), row["data"]
 
 
+def figures(columns: dict[str, str], metrics: Mapping[str, float]) -> dict[str, float]:
+    """Of verl's metrics of a step those of a curve, under its names; the mean where a pattern finds several."""
+    out = {}
+    for name, key in columns.items():
+        found = [metrics[k] for k in (fnmatch.filter(metrics, key) if "*" in key else [key]) if k in metrics]
+        if found:
+            out[name] = statistics.fmean(found)
+    return out
+
+
 class Curve:
     """Rows of steps: appended to `steps.jsonl` in the work folder, at the end a Parquet file."""
 
@@ -208,11 +218,7 @@ class Curve:
 
     def add(self, step: int, metrics: dict[str, float], seconds: float | None) -> dict[str, Any]:
         """Take verl's metrics of a step; `seconds` is None for a validation that belongs to a step already run."""
-        row: dict[str, Any] = {"step": step}
-        for name, key in self.columns.items():
-            found = [metrics[k] for k in (fnmatch.filter(metrics, key) if "*" in key else [key]) if k in metrics]
-            if found:
-                row[name] = statistics.fmean(found)
+        row: dict[str, Any] = {"step": step, **figures(self.columns, metrics)}
         if seconds is not None:
             row["seconds"] = seconds
         with open(self.path, "ab", buffering=0) as file:  # one write a line: a kill leaves whole lines
