@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 from pathlib import Path
@@ -60,6 +61,7 @@ def test_the_demo_overlays_a_few_numbers_only() -> None:
         ({"endpoints": {"minimax-m2": {"kind": "api", "url": "example.org"}}}, "needs `url`"),
         ({"cpt": {"dedup": {"threshold": 0.7, "bands": 40, "rows": 6}}}, "exceeds permutations"),
         ({"train": {"sft": {"max_tokens": 1024}}}, "longer than train.sft.max_tokens"),
+        ({"train": {"grpo": {"mini_batch_prompts": 7}}}, r": train.grpo: mini_batch_prompts \(7\) does not divide"),
     ],
 )
 def test_a_mistake_is_one_sentence_that_says_where(change: dict, sentence: str, tmp_path: Path) -> None:
@@ -67,7 +69,19 @@ def test_a_mistake_is_one_sentence_that_says_where(change: dict, sentence: str, 
     overlay.write_text(yaml.safe_dump(change))
     with pytest.raises(UserError, match=sentence) as error:
         configs.load([CONFIG, overlay])
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 300, "a sentence, not a section printed whole"
+
+
+def test_what_the_slow_tests_lay_over_the_demo_is_valid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A change of the demo's recipe would else be noticed an hour later, on the cluster."""
+    monkeypatch.syspath_prepend("tests/cluster")
+    whole_line, training, line = (
+        importlib.import_module(name) for name in ("test_whole_line", "test_training", "line")
+    )
+    least = {**training.FEW, "train": {"sft": training.SFT, "grpo": training.GRPO}}
+    for overlay in (whole_line.FEW, least, line.TWO):
+        (tmp_path / "few.yaml").write_text(yaml.safe_dump(overlay))
+        configs.load([CONFIG, Path("profiles/demo/recipe.yaml"), tmp_path / "few.yaml"])
 
 
 def test_a_configuration_that_is_not_utf_8_is_one_sentence(tmp_path: Path) -> None:

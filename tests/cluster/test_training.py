@@ -31,7 +31,14 @@ FEW: dict[str, Any] = {
 OFF = {"enabled": False}  # its trainer is started as SFT's is, and runs in test_whole_line
 SFT = {"steps": 20, "save_every_steps": 1000}
 SECRET = "sk-this-must-stay-secret"
-GRPO = {"steps": 2, "batch_prompts": 2, "rollouts": 2, "max_response_tokens": 64, "save_every_steps": 1000}
+GRPO = {
+    "steps": 2,
+    "batch_prompts": 2,
+    "mini_batch_prompts": 2,
+    "rollouts": 2,
+    "max_response_tokens": 64,
+    "save_every_steps": 1000,
+}
 
 
 @pytest.fixture(scope="module")

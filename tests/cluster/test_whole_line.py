@@ -34,7 +34,7 @@ FEW = {
     "train": {
         "cpt": {"steps": 10, "save_every_steps": 10},
         "sft": {"steps": 30, "save_every_steps": 15},
-        "grpo": {"steps": 2, "batch_prompts": 2, "rollouts": 2, "max_response_tokens": 64},
+        "grpo": {"steps": 2, "batch_prompts": 2, "mini_batch_prompts": 2, "rollouts": 2, "max_response_tokens": 64},
     },
 }
 CERTAIN = [

@@ -250,6 +250,8 @@ def _sentence(error: ValidationError) -> str:
         text = f"'{where}' is not a key that is known here; `artifactscoder config keys` lists them all"
     elif first["type"] == "missing":
         text = f"'{where}' is missing"
+    elif isinstance(first["input"], dict):  # keys of a section that do not go together: the message names them
+        text = f"{where}: ".lstrip(": ") + first["msg"].removeprefix("Value error, ")
     elif where:
         text = f"'{where}' is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
     else:

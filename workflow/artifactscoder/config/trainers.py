@@ -169,7 +169,8 @@ class NextTokenSettings(TrainerSettings):
     @model_validator(mode="after")
     def batch_is_shared_evenly(self) -> Self:
         if self.batch_size % self.data_parallel:
-            raise ValueError(f"batch_size is not a multiple of the {self.data_parallel} groups of GPUs that share it")
+            groups = f"the {self.data_parallel} groups of GPUs that share it"
+            raise ValueError(f"batch_size ({self.batch_size}) is not a multiple of {groups}")
         if self.engine == "megatron" and self.nodes > 1 and self.megatron.pipeline > 1:
             raise ValueError("megatron.pipeline above 1 is for one node: verl logs on the last stage's node")
         return self
@@ -206,7 +207,10 @@ class SftSettings(NextTokenSettings):
     @model_validator(mode="after")
     def fits(self) -> SftSettings:
         if self.tokens_per_gpu * self.sequence_gpus < self.max_tokens + self.frame_tokens:
-            raise ValueError("tokens_per_gpu x sequence_parallel is below max_tokens + frame_tokens")
+            raise ValueError(
+                f"tokens_per_gpu x sequence_parallel ({self.tokens_per_gpu} x {self.sequence_gpus}) is below "
+                f"max_tokens + frame_tokens ({self.max_tokens} + {self.frame_tokens})"
+            )
         return self
 
 
@@ -294,7 +298,10 @@ class GrpoSettings(TrainerSettings):
     @model_validator(mode="after")
     def fits(self) -> GrpoSettings:
         if self.tokens_per_gpu * self.sequence_gpus < self.max_prompt_tokens + self.max_response_tokens:
-            raise ValueError("tokens_per_gpu x sequence_parallel is below max_prompt_tokens + max_response_tokens")
+            raise ValueError(
+                f"tokens_per_gpu x sequence_parallel ({self.tokens_per_gpu} x {self.sequence_gpus}) is below "
+                f"max_prompt_tokens + max_response_tokens ({self.max_prompt_tokens} + {self.max_response_tokens})"
+            )
         if self.device == "cpu" and self.rollout != "hfcpu":
             raise ValueError("device `cpu` goes with rollout `hfcpu` only")
         if self.device == "cuda" and self.rollout == "hfcpu" and self.world_size > 1:
@@ -302,9 +309,14 @@ class GrpoSettings(TrainerSettings):
         if self.world_size % self.tensor_parallel:
             raise ValueError("tensor_parallel does not divide nodes x gpus_per_node")
         if self.batch_prompts % (self.mini_batch_prompts or self.batch_prompts):
-            raise ValueError("mini_batch_prompts does not divide batch_prompts")
+            raise ValueError(
+                f"mini_batch_prompts ({self.mini_batch_prompts}) does not divide batch_prompts ({self.batch_prompts})"
+            )
         if self.batch_prompts * self.rollouts % self.world_size:
-            raise ValueError("batch_prompts x rollouts is not a multiple of nodes x gpus_per_node")
+            raise ValueError(
+                f"batch_prompts x rollouts ({self.batch_prompts} x {self.rollouts}) is not a multiple of "
+                f"nodes x gpus_per_node ({self.world_size})"
+            )
         if (self.mini_batch_prompts or self.batch_prompts) * self.rollouts % self.data_parallel:
             groups = f"the {self.data_parallel} groups of GPUs that share it"
             raise ValueError(f"mini_batch_prompts x rollouts is not a multiple of {groups}")
