@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -52,37 +53,45 @@ def words(text: str) -> list[str]:
 
 @dataclass
 class Page:
-    """A parsed page; sequences are in document order."""
+    """A parsed page; sequences are in document order. `said`: the texts that count."""
 
     tags: list[str] = field(default_factory=list)
     roles: Counter[str] = field(default_factory=Counter)
-    text: str = ""
+    said: list[str] = field(default_factory=list)
     words: Counter[str] = field(default_factory=Counter)
     scripts: list[str] = field(default_factory=list)
     styles: list[str] = field(default_factory=list)
     attributes: Counter[str] = field(default_factory=Counter)
     external: list[str] = field(default_factory=list)
 
+    @cached_property
+    def text(self) -> str:
+        """What the page says, white space folded."""
+        return " ".join(" ".join(self.said).split())
+
 
 @dataclass(frozen=True)
 class Tree:
-    """The nodes of a page in document order, comments among them and texts that are more than white space.
+    """The nodes of a page, each list in document order.
 
-    `html`: the source. `names`: of each node (`-text`, `div`). `texts`: what each text node says, empty for others.
-    `kinds`: the names that there are.
+    `html`: the source. `elements`: with the name of each in `tags`. `texts`: those that are more than white space, with
+    what each says in `said` and its `mem_id` in `places`. `comments`: of HTML. `kinds`: the names that elements have.
     """
 
     html: str
     root: LexborNode
-    nodes: list[LexborNode]
-    names: list[str]
-    texts: list[str]
+    elements: list[LexborNode]
+    tags: list[str]
+    texts: list[LexborNode]
+    said: list[str]
+    places: list[int]
+    comments: list[LexborNode]
     kinds: frozenset[str]
 
     def named(self, *names: str) -> list[LexborNode]:
         """The elements of these names, in document order; a selector takes twice the time."""
         wanted = self.kinds.intersection(names)
-        return [node for node, name in zip(self.nodes, self.names, strict=True) if name in wanted] if wanted else []
+        return [node for node, tag in zip(self.elements, self.tags, strict=True) if tag in wanted] if wanted else []
 
 
 def parse(html: str) -> Page:
@@ -98,8 +107,16 @@ def tree(html: str) -> Tree | None:
         return None
     nodes = list(root.traverse(include_text=True, skip_empty=True))
     names = [node.tag or "" for node in nodes]
-    texts = [node.text_content or "" if name == "-text" else "" for node, name in zip(nodes, names, strict=True)]
-    return Tree(html, root, nodes, names, texts, frozenset(names))
+    kinds = set(names)
+    other = {name for name in kinds if name[:1] in ("-", "!")}
+    elements = [node for node, name in zip(nodes, names, strict=True) if name not in other]
+    texts = [node for node, name in zip(nodes, names, strict=True) if name == "-text"]
+    comments = []
+    if "-comment" in kinds:
+        comments = [node for node, name in zip(nodes, names, strict=True) if name == "-comment"]
+    tags = [name for name in names if name not in other]
+    said, places = [node.text_content or "" for node in texts], [node.mem_id for node in texts]
+    return Tree(html, root, elements, tags, texts, said, places, comments, frozenset(kinds - other))
 
 
 def read(tree: Tree, attributes: bool = True) -> Page:
@@ -110,14 +127,11 @@ def read(tree: Tree, attributes: bool = True) -> Page:
     marked = [(node, node.attributes) for node in tree.root.css(", ".join(named))] if named else []
     unseen = tree.named(*_UNSEEN)
     skipped = below([*unseen, *(node for node, given in marked if "hidden" in given)])
-    said = [text for node, text in zip(tree.nodes, tree.texts, strict=True) if text and node.mem_id not in skipped]
-    page.text = " ".join(" ".join(said).split())
-    page.words = words_of(page.text)
-    other = {name for name in tree.kinds if name[:1] in ("-", "!")}
-    page.tags = [name for name in tree.names if name not in other]
+    page.said = [text for place, text in zip(tree.places, tree.said, strict=True) if place not in skipped]
+    page.words = words_of(" ".join(page.said))
+    page.tags = tree.tags
     if attributes:
-        elements = (n for n, name in zip(tree.nodes, tree.names, strict=True) if name not in other)
-        page.attributes = Counter(chain.from_iterable([node.attributes for node in elements]))
+        page.attributes = Counter(chain.from_iterable([node.attributes for node in tree.elements]))
     # Most elements have the role of their name; the few that may have another are looked at.
     told = {node.mem_id: (node.tag or "", given) for node, given in marked if "role" in given}
     told |= {node.mem_id: ("input", node.attributes) for node in tree.named("input")}
@@ -167,12 +181,12 @@ def below(nodes: Iterable[LexborNode]) -> set[int]:
 
 def words_of(text: str) -> Counter[str]:
     """How often each word stands in a text, in lower case."""
-    pieces = Counter(text.lower().split())  # most pieces stand often, and most are one word
-    found = {piece: count for piece, count in pieces.items() if piece.isdecimal() or piece.isalpha() and len(piece) > 1}
-    for piece in [piece for piece in pieces if piece not in found] if len(found) < len(pieces) else ():
+    found = Counter(text.lower().split())  # most pieces stand often, and most are one word
+    for piece in [piece for piece in found if not (piece.isalpha() and len(piece) > 1 or piece.isdecimal())]:
+        count = found.pop(piece)
         for word in _WORD.findall(piece):
-            found[word] = found.get(word, 0) + pieces[piece]
-    return Counter(found)
+            found[word] += count
+    return found
 
 
 def _role(tag: str, attributes: dict[str, str | None]) -> str | None:

@@ -22,13 +22,13 @@ from artifactscoder.html.dom import Tree
 from artifactscoder.html.validate import SCRIPT_TYPES
 
 LIMIT = 60_000
+RUN = 32  # texts that are looked for at once in what was shown
 LONGEST_VALUE = 300  # characters of an attribute; path data and handlers are long
 LONGEST_LABEL = 80  # of an attribute that only describes
 BLOB = 400  # letters and digits in a row: nobody reads them
 LONGEST_CONTENT = 20  # of a text that a style sheet generates: icons and quotation marks are shorter
 
 _SPECIAL = ("script", "style", "option", "title", "textarea", "desc")
-_REMOVED = frozenset({"-comment", "template", "meta"})
 _KEPT_META = frozenset({"viewport", "color-scheme", "theme-color"})
 _LABELS = frozenset(
     "alt title placeholder summary label content abbr aria-label aria-description aria-roledescription".split()
@@ -72,59 +72,23 @@ def reading(
     tree = dom.tree(html) if isinstance(html, str) else html
     if tree is None:
         return Reading("", 0, 0, 0)
-    root = tree.root
     shown = None if seen is None else " ".join(seen.split())
-    unseen = set() if shown is not None and whole else _hidden(root)
-    never = dom.below(tree.named("noscript"))
-    special = dom.below(tree.named(*_SPECIAL))
-    apart, plain = special | never, "" if suspect or shown is None else shown
-    hidden = comments = cursor = 0
-    for node, text in zip(tree.nodes, tree.texts, strict=True):
-        if not text:
-            continue
-        place, parent = node.mem_id, ""
-        if plain and place not in apart and plain.startswith(text, cursor):
-            cursor += len(text) + 1  # texts mostly come in the order in which they were shown
-            continue
-        if place in special:
-            parent = (node.parent.tag if node.parent is not None else "") or ""
-            if parent in ("script", "style"):
-                if place not in never:
-                    comments += _rewrite_code(node, parent, suspect)
-                continue
-        words = " ".join(text.split())
-        if not words:
-            continue
-        if parent in _SHORT:
-            visible = place not in unseen or parent == "option"
-            if len(words) > _SHORT[parent]:
-                node.replace_with(words[: _SHORT[parent]] + "...")
-        elif shown is None or place in never:
-            visible = place not in unseen and place not in never
-        else:
-            at = cursor if shown.startswith(words, cursor) else shown.find(words)
-            cursor = at + len(words) + 1 if at >= 0 else cursor
-            visible = at >= 0 or (not whole and place not in unseen)
-        if not visible:
-            hidden += len(words)
-            node.replace_with(f"[{len(words)} characters that are not visible]")
-        elif suspect and len(words) > 12 and any(directed.spans(directed.fold(words))):
-            node.replace_with("[text to a judge]")
-    for node, tag in zip(tree.nodes, tree.names, strict=True) if _REMOVED & tree.kinds else ():
-        if tag == "-comment":
-            comments += len(node.comment_content or "")
+    hidden, comments = _rewrite_texts(tree, shown, whole, suspect)
+    for node in tree.comments:
+        comments += len(node.comment_content or "")
+        node.decompose()
+    for node in tree.named("template"):  # what it holds is not among the nodes
+        hidden += len(node.html or "")
+        node.replace_with("[template]")
+    for node in tree.named("meta"):
+        if not ("charset" in node.attributes or node.attributes.get("name") in _KEPT_META):
             node.decompose()
-        elif tag == "template":  # what it holds is not among the nodes
-            hidden += len(node.html or "")
-            node.replace_with("[template]")
-        elif tag == "meta" and not ("charset" in node.attributes or node.attributes.get("name") in _KEPT_META):
-            node.decompose()
-    text = root.html or ""
+    text = tree.root.html or ""
     if suspect or _LONG.search(text):  # looking at every attribute takes half of the time
-        for node, tag in zip(tree.nodes, tree.names, strict=True):
-            if tag[:1] not in ("-", "!") and tag not in ("template", "meta"):
+        for node, tag in zip(tree.elements, tree.tags, strict=True):
+            if tag not in ("template", "meta"):
                 _shorten(node, node.attributes, suspect)
-        text = root.html or ""
+        text = tree.root.html or ""
     text = _LINES.sub("\n", text)
     text = "<!DOCTYPE html>\n" + (_BLOB.sub(_shortened, text) if _has_blob(text) else text)
     cut = max(0, len(text) - limit)
@@ -132,6 +96,49 @@ def reading(
         head = 2 * limit // 3
         text = f"{text[:head]}\n[{cut} characters of the page are left out here]\n{text[head + cut :]}"
     return Reading(text, hidden, comments, cut)
+
+
+def _rewrite_texts(tree: Tree, shown: str | None, whole: bool, suspect: bool) -> tuple[int, int]:
+    """Text that was not shown and comments in code are taken out; how many characters of both."""
+    unseen = set() if shown is not None and whole else _hidden(tree.root)
+    never = dom.below(tree.named("noscript"))
+    special = dom.below(tree.named(*_SPECIAL))
+    apart, plain = special | never, "" if suspect or shown is None else shown
+    hidden = comments = cursor = 0
+    for start in range(0, len(tree.texts), RUN):
+        run = slice(start, start + RUN)
+        said, places = tree.said[run], tree.places[run]
+        # Texts mostly come in the order in which they were shown.
+        if plain and apart.isdisjoint(places) and plain.startswith(joined := " ".join(said), cursor):
+            cursor += len(joined) + 1
+            continue
+        for node, place, text in zip(tree.texts[run], places, said, strict=True):
+            parent = ""
+            if place in special:
+                parent = (node.parent.tag if node.parent is not None else "") or ""
+                if parent in ("script", "style"):
+                    if place not in never:
+                        comments += _rewrite_code(node, parent, suspect)
+                    continue
+            words = " ".join(text.split())
+            if not words:
+                continue
+            if parent in _SHORT:
+                visible = place not in unseen or parent == "option"
+                if len(words) > _SHORT[parent]:
+                    node.replace_with(words[: _SHORT[parent]] + "...")
+            elif shown is None or place in never:
+                visible = place not in unseen and place not in never
+            else:
+                at = cursor if shown.startswith(words, cursor) else shown.find(words)
+                cursor = at + len(words) + 1 if at >= 0 else cursor
+                visible = at >= 0 or (not whole and place not in unseen)
+            if not visible:
+                hidden += len(words)
+                node.replace_with(f"[{len(words)} characters that are not visible]")
+            elif suspect and len(words) > 12 and any(directed.spans(directed.fold(words))):
+                node.replace_with("[text to a judge]")
+    return hidden, comments
 
 
 def _has_blob(text: str) -> bool:

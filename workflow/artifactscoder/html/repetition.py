@@ -2,7 +2,7 @@
 
 Models that lose the thread repeat a passage until they are cut off, or for a while and then come back. `loop_share`
 finds the passages that are repeated at least three times one after the other, wherever they stand: the distances at
-which windows of `GRAM` characters stand again are the periods worth trying, and each is tried on the whole text. It
+which windows of `GRAM` bytes stand again are the periods worth trying, and each is tried on the whole text. It
 needs no tokenizer and no end, so it works on the raw answer, and a loop that never closes its page is seen. Costs a
 sort of a quarter of the text, as good as linear: about 2 ms for 47 KB. A text that repeats with one place changed at
 random is not periodic and is not caught; one whose only change is a number (`item 1`, `item 2`, ...) is caught where
@@ -12,23 +12,27 @@ the answer ends in it, for a list with numbers that is closed and goes on may be
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
-from functools import lru_cache
 
 import numpy as np
 
-WINDOW = 24_000  # characters of the end that are also looked at by themselves
-LEAST = 200  # a repeated passage shorter than this is ordinary markup (`</div></div></div>`)
-GRAM = 24
+WINDOW = 24_000  # bytes of the end that are also looked at by themselves
+LEAST = 200  # bytes; a repeated passage shorter than this is ordinary markup (`</div></div></div>`)
+GRAM = 24  # bytes of a window
+SHORT = 31  # periods up to it are looked for by themselves: so few windows stand in one that none may be looked at
+STRIDE = 96  # a run of `LEAST` bytes holds a window at every so many bytes and its like a short period further
 TRIED = 8
-KNOWN = 1 << 17
+KEPT = 1 << 17
 ENDING = 1000  # characters of the end in which a page may close
 COUNTED = 20  # a loop with a counter counts from so many rounds on
 _DIGITS = re.compile(r"\d+")
 _LAST = re.compile(r"</[a-z]+ ?>\Z|```\Z", re.IGNORECASE)
 _CLOSED = re.compile(r"</(?:html|svg) ?>(?: ?```)?\Z", re.IGNORECASE)
-_BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so it has an inverse modulo 2**64
-_INVERSE = np.uint64(pow(int(_BASE), -1, 1 << 64))
+# Odd numbers without a pattern: products with them, modulo 2**64, spread over the upper bits.
+_FACTORS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], dtype=np.uint64)
+
+_kept = threading.local()
 
 
 def loop_share(text: str) -> float:
@@ -38,7 +42,8 @@ def loop_share(text: str) -> float:
     """
     folded = _folded(text)
     covered = _covered(folded, 3)
-    return max(float(covered.mean()), _at_end(covered[: _without_ending(folded)])) if len(covered) else 0.0
+    ending = len(folded) - _without_ending(folded)  # of ASCII
+    return max(float(covered.mean()), _at_end(covered[: len(covered) - ending])) if len(covered) else 0.0
 
 
 def counted_share(text: str) -> float:
@@ -102,22 +107,20 @@ def _without_ending(text: str) -> int:
 
 
 def _at_end(covered: np.ndarray) -> float:
-    """Share of the last `WINDOW` characters that is a loop at the very end; its last round may be cut off."""
+    """Share of the last `WINDOW` bytes that is a loop at the very end; its last round may be cut off."""
     tail = covered[-WINDOW:]
     gaps = np.flatnonzero(~tail)
     return (len(tail) - (int(gaps[-1]) + 1 if len(gaps) else 0)) / len(tail) if len(tail) else 0.0
 
 
 def _covered(text: str, rounds: int) -> np.ndarray:
-    """For each character whether it belongs to a passage that is repeated `rounds` times or more."""
-    if text.isascii():  # as most are: a quarter of the bytes to compare
-        codes = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
-    else:
-        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    """For each byte of the text in UTF-8 whether it belongs to a passage that is repeated `rounds` times or more."""
+    data = text.encode("utf-8", "surrogatepass")
+    codes = np.frombuffer(data, dtype=np.uint8)
     covered = np.zeros(len(codes), dtype=bool)
     if len(codes) < LEAST:
         return covered
-    for period in _periods(codes):
+    for period in _periods(data):
         least = max((rounds - 1) * period, LEAST - period)
         same = codes[period:] == codes[:-period]
         # So long a run meets at least four of a few places in a row, which are looked at first.
@@ -129,35 +132,45 @@ def _covered(text: str, rounds: int) -> np.ndarray:
     return covered
 
 
-def _periods(codes: np.ndarray) -> list[int]:
-    """Periods that the text may have: all short ones, and the commonest distances between equal windows.
+def _periods(data: bytes) -> list[int]:
+    """Periods that the text may have: short ones, and the commonest distances between equal windows.
 
-    A window's number is a polynomial of its characters modulo 2**64; every fourth number is looked at, so that the
-    same windows are wherever they stand.
+    A window is three words of eight bytes. Looked at are those whose first word has a number that ends a certain way,
+    about a fourth of them, so that the same windows are looked at wherever they stand.
     """
-    n = len(codes)
-    powers, back = _powers(_BASE, n), _powers(_INVERSE, n)
-    sums = np.zeros(n + 1, dtype=np.uint64)
-    np.add.accumulate(np.multiply(codes, powers, out=sums[1:]), out=sums[1:])
-    number = sums[GRAM:] - sums[:-GRAM]
-    number *= back[: n - GRAM + 1]
-    places = np.flatnonzero(number >> np.uint64(62) == 0)
+    n = len(data) - GRAM + 1
+    words, products = _room(n + 16)
+    words[:] = np.ndarray(n + 16, dtype="<u8", buffer=data, strides=(1,))
+    products = np.multiply(words[:n], _FACTORS[0], out=products[:n])
+    places = np.flatnonzero(products < 1 << 62)
+    number = words[places] * _FACTORS[1] + words[places + 8] * _FACTORS[2] + words[places + 16] * _FACTORS[3]
     # Sorted as one number each, the window's above and its place below: chance equals are tried in vain, no more.
-    low = np.uint64((1 << n.bit_length()) - 1)
-    ordered = np.sort(number[places] & ~low | places.astype(np.uint64))
+    low = np.uint64((1 << len(data).bit_length()) - 1)
+    ordered = np.sort(number & ~low | places.astype(np.uint64))
     same = (ordered[1:] ^ ordered[:-1]) <= low
-    places = (ordered & low).astype(np.int64)
-    counts = np.bincount(np.diff(places)[same])
-    distances = np.flatnonzero(counts)
-    commonest = distances[np.argsort(-counts[distances], kind="stable")[:TRIED]]
-    return [*range(1, GRAM + 8), *(int(period) for period in commonest if period >= GRAM + 8)]
+    distances, counts = np.unique(np.diff((ordered & low).astype(np.int64))[same], return_counts=True)
+    commonest = distances[np.argsort(-counts, kind="stable")[:TRIED]]
+    return [*_short(data), *(int(period) for period in commonest if period > SHORT)]
 
 
-def _powers(base: np.uint64, n: int) -> np.ndarray:
-    """The first n powers of `base`, of which those that most texts need are made once."""
-    return _known(base)[:n] if n <= KNOWN else np.multiply.accumulate(np.full(n, base, dtype=np.uint64))
+def _room(n: int) -> np.ndarray:
+    """Two rows of n numbers, of a room that a thread keeps: the pages of a new one cost as much as the work in it."""
+    if n > KEPT:
+        return np.empty((2, n), dtype=np.uint64)
+    if not hasattr(_kept, "room"):
+        _kept.room = np.empty((2, KEPT), dtype=np.uint64)
+    room: np.ndarray = _kept.room[:, :n]
+    return room
 
 
-@lru_cache(maxsize=2)
-def _known(base: np.uint64) -> np.ndarray:
-    return np.multiply.accumulate(np.full(KNOWN, base, dtype=np.uint64))
+def _short(data: bytes) -> list[int]:
+    """The periods up to `SHORT` at which a window repeats that begins at one of every `STRIDE` bytes.
+
+    The windows of a text that is too small for their distances to be counted may have these too.
+    """
+    rows = (len(data) - GRAM - SHORT) // STRIDE + 1
+    equal = np.ones((rows, SHORT), dtype=bool)
+    for offset in range(0, GRAM, 8):
+        near = np.ndarray((rows, SHORT + 1), dtype="<u8", buffer=data, offset=offset, strides=(STRIDE, 1))
+        equal &= near[:, 1:] == near[:, :1]
+    return (np.flatnonzero(equal.any(axis=0)) + 1).tolist()
