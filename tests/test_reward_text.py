@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import string
 import time
 from collections.abc import Callable
 
@@ -58,6 +60,16 @@ def test_what_only_looks_alike_passes(answer: str) -> None:
 def test_a_loop_whose_passage_repeats_something_within_is_one_loop() -> None:
     inner = "<td>0</td>" * 30 + "<td>1</td>"
     assert repetition.loop_share(inner * 10) > 0.99
+
+
+@pytest.mark.parametrize("letters", ["abcdefgh<>/", "äöü→漢字かな", "ab"])
+def test_a_loop_of_any_period_is_measured_wherever_it_stands(letters: str) -> None:
+    draw = random.Random(letters)
+    for period in [*range(1, 200), 333, 1000]:
+        loop = "".join(draw.choices(letters, k=period)) * (3 + 400 // period)
+        before, after = ("".join(draw.choices(string.ascii_letters, k=300 + period % 7)) for _ in range(2))
+        share = len(loop.encode()) / len((before + loop + after).encode())
+        assert repetition.loop_share(before + loop + after) == pytest.approx(share, abs=0.01), loop[:period]
 
 
 def test_of_two_pages_the_last_is_taken_and_both_are_counted() -> None:
