@@ -8,13 +8,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from artifactscoder.errors import UserError
-from artifactscoder.render import Render, RenderOptions, RenderPool, Verdict
+from artifactscoder.journal import Journal
+from artifactscoder.render import RecordedPool, Render, RenderOptions, RenderPool, Verdict
 from artifactscoder.render import pool as pool_module
 from artifactscoder.render.page import Action
 from checkout import ROOT
@@ -164,6 +166,33 @@ def test_a_page_that_one_action_covers_was_rendered_all_the_same(home: Home) -> 
     page = "<h1>Start</h1><button onclick='document.body.textContent=\"\"'>Clear</button>"
     v = home.act(page, {"do": "click", "target": "Clear"}).verdict
     assert v.rendered and v.actions[0]["changed"] > 0 and "Start" in v.visible_text
+
+
+# What a script makes of an emoji when it takes it for two letters, in every text of a page that a verdict holds.
+HALVES = """<h1>Halves</h1><div id=row></div><p role=p>Text</p><p>Text</p><script>
+const [a, b, c, d] = "🎮🎲".split(""); const [first, last] = document.querySelectorAll("p");
+for (const half of [a, b, d]) { const made = document.createElement("button"); made.append("Go " + half);
+  row.append(made); }
+first.setAttribute("role", "t" + a); last.setAttribute("role", "t" + d); last.append(a);
+new Image().src = "https://images.example.com/" + a; console.error("said " + b);
+setTimeout(() => { throw "fell " + a });
+</script>"""
+
+
+async def test_a_page_of_half_emojis_is_used_by_its_own_texts_and_its_verdict_can_be_written_down(
+    tmp_path: Path,
+) -> None:
+    options = RenderOptions(**SIZE, first_ms=300, interval_ms=200, actions=(Action("explore", times=3),))
+    async with RenderPool(options, browsers=1) as pool, Journal(tmp_path / "journal") as journal:
+        render = await RecordedPool(pool, journal).render(HALVES)
+        again = await RecordedPool(pool, journal).render(HALVES)
+    assert again.verdict == render.verdict, "it is on record"
+    json.dumps(render.verdict.to_dict(), ensure_ascii=False).encode()
+    v = render.verdict
+    assert outcomes(v) == [""] * 3, "what is clicked is found by the page's text, not by the one written down"
+    assert [action["target"] for action in v.actions] == ["Go ?"] * 3
+    assert v.seen["role=t?"] == 2, "two roles of one name are counted together"
+    assert v.console_errors == ["said ?"] and v.script_errors == ["fell ?"] and v.visible_text.endswith("Text ?")
 
 
 BAD = {

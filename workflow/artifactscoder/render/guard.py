@@ -55,7 +55,7 @@ class Deeds:
 
     def note(self, kind: list[str], text: str) -> None:
         """Keep the first line of a message, once."""
-        line = writable(next((part.strip() for part in text.splitlines() if part.strip()), "")[:LINE])
+        line = next((part.strip() for part in text.splitlines() if part.strip()), "")[:LINE]
         if line and line not in kind and len(kind) < MAX_LISTED:
             kind.append(line)
 
@@ -243,11 +243,6 @@ _HANDLERS = {
     "Runtime.consoleAPICalled": Guard._on_console,
     "Target.attachedToTarget": Guard._on_child,
 }
-
-
-def writable(text: str) -> str:
-    """The text as UTF-8 can hold it: a page may say half of a surrogate pair."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _described(value: dict[str, Any]) -> str:

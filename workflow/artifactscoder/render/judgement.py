@@ -9,11 +9,13 @@ several pictures the fullest decides, since a page may rightly begin or end empt
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from artifactscoder.render.actions import Done
-from artifactscoder.render.guard import Deeds, writable
+from artifactscoder.render.guard import Deeds
 from artifactscoder.render.page import MAX_LISTED, Reason, RenderOptions, Verdict
 from artifactscoder.render.pixels import Box, Pixels, measure
 from artifactscoder.render.tab import Shot
@@ -28,6 +30,12 @@ def judge(
     shots: list[Shot], deeds: Deeds, options: RenderOptions, failed: Reason | None, done: Sequence[Done] = ()
 ) -> Verdict:
     """The verdict without its `seconds`. Takes about 15 ms a picture; pictures after actions decide nothing."""
+    return _writable(_verdict(shots, deeds, options, failed, done))
+
+
+def _verdict(
+    shots: list[Shot], deeds: Deeds, options: RenderOptions, failed: Reason | None, done: Sequence[Done]
+) -> Verdict:
     verdict = Verdict(
         rendered=False,
         reason=failed or "no_content",
@@ -75,8 +83,25 @@ def _outcomes(before: Pixels, done: Sequence[Done], options: RenderOptions) -> l
 def _describe(verdict: Verdict, figures: dict) -> None:
     for name in (*COUNTS, "images", "broken_images", "width", "height"):
         setattr(verdict, name, int(figures[name]))
-    verdict.visible_text = writable(figures["visible_text"])
+    verdict.visible_text = figures["visible_text"]
     verdict.seen = {str(kind): int(count) for kind, count in figures["seen"].items()}
+
+
+def _writable(verdict: Verdict) -> Verdict:
+    """The verdict as UTF-8 can hold it: half of a surrogate pair, which any text of a page may hold, becomes "?"."""
+    seen: Counter[str] = Counter()
+    for kind, count in verdict.seen.items():
+        seen[_whole(kind)] += count
+    values = {entry.name: _whole(getattr(verdict, entry.name)) for entry in dataclasses.fields(verdict)}
+    return Verdict(**values | {"seen": dict(seen)})
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {key: _whole(one) for key, one in value.items()}
+    return [_whole(one) for one in value] if isinstance(value, list) else value
 
 
 def _reason(shots: list[Shot], pictures: list[Pixels], verdict: Verdict, options: RenderOptions) -> Reason:
