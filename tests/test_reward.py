@@ -7,6 +7,7 @@ from math import log, sqrt
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from artifactscoder import config as configs
 from artifactscoder.config import RewardSettings
@@ -86,6 +87,14 @@ def test_a_checklist_answer_has_every_item_once_and_points_in_range() -> None:
     ):
         with pytest.raises(ValueError):
             shape.model_validate({"items": items})
+
+
+def test_a_judge_that_says_half_of_a_surrogate_pair_is_asked_again_and_a_whole_one_is_a_character() -> None:
+    said = '{"items": [{"id": "a", "points": 5, "reason": "plays %s"}]}'
+    with pytest.raises(ValidationError) as refused:
+        form({"a": 5}).model_validate_json(said % r"\ud83d")
+    assert refused.value.errors()[0]["type"] == "json_invalid", "for which the client asks again"
+    assert form({"a": 5}).model_validate_json(said % r"\ud83d\ude00").reasons() == {"a": "plays \U0001f600"}
 
 
 async def test_a_record_names_the_replica_that_rendered_the_page_and_the_attempts_it_took(tmp_path: Path) -> None:

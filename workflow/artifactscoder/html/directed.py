@@ -174,7 +174,7 @@ def _readings(source: str, seen: str) -> Iterator[str]:
     if "&" in decoded:
         decoded = entities.unescape(decoded)
     if "\\" in decoded and ("\\u" in decoded or "\\x" in decoded):  # one character is found far faster than two
-        decoded = _ESCAPE.sub(_unescaped, decoded)
+        decoded = _paired(_ESCAPE.sub(_unescaped, decoded))
     if decoded is not source:
         decoded = fold(decoded)
         yield decoded
@@ -190,3 +190,8 @@ def _readings(source: str, seen: str) -> Iterator[str]:
 def _unescaped(match: re.Match[str]) -> str:
     code = int(match[1] or match[2] or match[3], 16)
     return chr(code) if code < 0x110000 else ""
+
+
+def _paired(text: str) -> str:
+    """Two halves of a surrogate pair as the character that they are, one half alone as U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

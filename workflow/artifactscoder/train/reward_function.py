@@ -106,7 +106,7 @@ def _append(folder: Path, record: dict[str, Any], start: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{os.uname().nodename}-{os.getpid()}.jsonl"
     with open(path, "ab", buffering=0) as file:  # one write a line: a kill leaves whole lines
-        file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        file.write(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
 
 def _lines(folder: Path) -> Iterator[dict[str, Any]]:
