@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from artifactscoder import tables
+from artifactscoder import recipe, tables
 from artifactscoder.config import Config
 from artifactscoder.config.trainers import TinyModelSettings
 from artifactscoder.errors import UserError
 from artifactscoder.eval import compare, generate, judge, render, score, table, tasks
+from artifactscoder.html.extract import extract
 from artifactscoder.ledger import Ledger, beside
 from artifactscoder.llm import folder
 from artifactscoder.llm.procedural import flaws
 from artifactscoder.llm.procedural.compose import compose
 from artifactscoder.report import accounts
+from artifactscoder.reward import measure
 from artifactscoder.train import tiny_model
 from openai_server import Server, completion
 
@@ -243,6 +245,47 @@ async def test_what_nobody_answered_is_in_both_bounds_and_never_a_score(configur
     assert row["checklist"] == pytest.approx(sum(points) / 3, abs=1e-5) and 0 in points, "what was cut off has 0 points"
     assert row["checklist_failed_as_0"] == pytest.approx(sum(points) / 4, abs=1e-5)
     assert row["low_failed_as_0"] <= row["low"] <= row["checklist"] <= row["high"]
+
+
+async def test_a_page_gets_the_points_that_it_deserves_whatever_the_reward_of_training_makes_of_it(
+    configure, tmp_path, monkeypatch
+) -> None:
+    """A page with a script error, and a good one that stands in an answer which is a loop for the most part."""
+    loop = "Let me think about this page once more.\n" * 4000
+    stray = {"erring": lambda request: perfect(request).replace("</body>", "<script>oops()</script></body>"),
+             "looping": lambda request: loop + perfect(request)}  # fmt: skip
+    monkeypatch.setattr(sys.modules[__name__], "ANSWERS", stray)
+    two = {"tasks": {**SETS, "artifactsbench": {**SETS["artifactsbench"], "count": 2}}, "models": list(stray)}
+    rewards: list[dict] = [{}, {"checklist": 0.0}, {"gates": ["rep", "render", "no_errors"]}]
+    points = []
+    async with Server(answered).open() as url:
+        for number, reward in enumerate(rewards):
+            more = {"endpoints": models(url, list(stray)), "eval": {**two, "interactions": 0, "screenshots": 1}}
+            folder = await evaluated(configure(**more, reward=reward), tmp_path / str(number))
+            points.append([row["checklist"] for row in tables.rows(folder / "table.parquet")])
+    assert points[0] == points[1] == points[2] and min(points[0]) > 40
+    [erring, looping] = ([*tables.rows(folder / f"judge/{name}.parquet")] for name in stray)
+    assert {row["score"] for row in (*erring, *looping)} == {0.0}, "the reward stands beside it, with its gates"
+
+
+async def test_a_page_that_training_does_not_render_is_not_rendered_here_either_and_has_no_points(
+    configure, tmp_path, monkeypatch
+) -> None:
+    stray = {"long": lambda request: perfect(request).replace("</body>", f"<!-- {'x' * 200_000} --></body>"),
+             "deep": lambda request: perfect(request).replace("</body>", "<div>" * 300 + "</body>")}  # fmt: skip
+    monkeypatch.setattr(sys.modules[__name__], "ANSWERS", stray)
+    one = {**SETS, "artifactsbench": {**SETS["artifactsbench"], "count": 1}}
+    async with Server(answered).open() as url:
+        config = configure(endpoints=models(url, list(stray)), eval={"models": list(stray), "tasks": one})
+        folder = await evaluated(config, tmp_path / "results")
+    for name, reason in (("long", "too_long"), ("deep", "too_deep")):
+        [row] = tables.rows(folder / f"judge/{name}.parquet")
+        assert (row["rendered"], row["reason"], row["s_chk"], row["score"]) == (False, reason, 0.0, 0.0)
+        [seen] = tables.rows(folder / f"render/{name}.parquet", ["answer", "screenshots"])
+        assert measure.unfit(config.reward, extract(seen["answer"])) == reason and seen["screenshots"] == []
+    assert [row["judged"] for row in tables.rows(folder / "table.parquet")] == [1, 1], "it is a result, no failure"
+    shorter = config.model_copy(update={"reward": config.reward.model_copy(update={"max_chars": 1000})})
+    assert recipe.digest(config, "eval/render") != recipe.digest(shorter, "eval/render")
 
 
 async def test_two_judges_are_never_mixed_and_their_agreement_is_said(configure, tmp_path) -> None:

@@ -106,15 +106,16 @@ STEPS: dict[str, Step] = {
         ("model",), version=2,
     ),
     "eval/render": Step(
-        "each answer rendered and used, pictures over time", ("eval.screenshots", "eval.interactions", "render"),
-        version=3,
+        "each answer rendered and used, pictures over time",
+        ("eval.screenshots", "eval.interactions", "render", "reward.max_chars"), version=4,
     ),
     "eval/judge": Step(
         "each rendering judged by its checklist", ("reward", "seed"), ("checklist_judge",), ("reward_checklist",),
-        version=3,
+        version=4,
     ),
     "eval/score": Step(
-        "each rendering judged on 25 dimensions", ("sft.score", "reward.judge_directed"), ("judge",), ("sft_score",)
+        "each rendering judged on 25 dimensions", ("sft.score", "reward.judge_directed"), ("judge",), ("sft_score",),
+        version=2,
     ),
     "eval/table": Step("the models side by side: table.parquet", ("eval.tasks", "seed"), version=3),
     "report": Step("one page that shows it all, and its data", ("report",), version=3),

@@ -230,7 +230,7 @@ GATES = ("rep", "render", "no_errors", "self_contained", "undirected")
 class RewardSettings(Section):
     """R = the product of the gates * the weighted mean of checklist, similarity, length and what `extra` names."""
 
-    checklist: float = Field(0.6, ge=0, description="Weight of the checklist score S_chk; at 0 no judge is asked.")
+    checklist: float = Field(0.6, ge=0, description="Weight of the checklist score S_chk; at 0 training asks no judge.")
     similarity: float = Field(0.3, ge=0, description="Weight of the similarity to the reference S_sim.")
     length: float = Field(0.1, ge=0, description="Weight of the length score S_len.")
     extra: dict[str, float] = Field(
@@ -252,7 +252,11 @@ class RewardSettings(Section):
     length_full: int = Field(12_000, gt=0, description="S_len is 1 up to this many tokens.")
     length_zero: int = Field(16_000, gt=0, description="S_len falls to 0 at this many tokens.")
     max_item: float = Field(5, gt=0, description="Most points of one checklist item that names no `max` of its own.")
-    max_chars: int = Field(200_000, gt=0, description="A longer page is not rendered and earns nothing [characters].")
+    max_chars: int = Field(
+        200_000,
+        gt=0,
+        description="A longer page is not rendered, and earns nothing, in the evaluation too [characters].",
+    )
     read_chars: int = Field(60_000, ge=1000, description="Most of a page's code that the judge reads [characters].")
     sampling: Sampling = Field(
         Sampling(temperature=0.0, top_p=1.0, max_tokens=4096), description="How the checklist judge is asked."

@@ -1,10 +1,11 @@
 """eval/judge: every rendering judged by its checklist, and the reward's other parts beside it.
 
 In: a model's rendered answers. Out: points of every item, S_chk, and the parts of the reward, so that training and
-evaluation can be compared. A page that did not render has 0 points without asking, nor has one that speaks to its
-judge (`reward.judge_directed`); a judge that does not answer makes the row `failed`, never a 0. Where `eval.judges`
-names several, each goes through the same checklist with the same pictures: the first one's points are the result, and
-what the others gave stands in `votes`. An item may be worth what its benchmark says: shares are of the maximum.
+evaluation can be compared. A page that did not render has 0 points without asking, as has one that speaks to its
+judge (`reward.judge_directed`); all others are judged, whatever weights and gates the reward of training has. A judge
+that does not answer makes the row `failed`, never a 0. Where `eval.judges` names several, each goes through the same
+checklist with the same pictures: the first one's points are the result, and what the others gave stands in `votes`. An
+item may be worth what its benchmark says: shares are of the maximum.
 """
 
 from __future__ import annotations
@@ -74,8 +75,9 @@ async def judged(config: Config, judges: list[Client], row: Row) -> list[Outcome
     measured = measure.measured(settings, found, row["answer"], task, verdict)
     parts, usage = measured.parts, Usage()
     votes = [{"judge": judge.settings.label, "s_chk": 0.0, "points": {}, "reasons": {}} for judge in judges]
-    if render is not None and measured.reading is not None:
-        asks = (_ask(config, judge, task, row["html"], render, measured.reading) for judge in judges)
+    if render is not None and render.verdict.rendered and not measure.begs(settings, measured.directed):
+        reading = checklist.read(settings, row["html"], render.verdict, suspect=bool(measured.directed))
+        asks = (_ask(config, judge, task, row["html"], render, reading) for judge in judges)
         replies = await asyncio.gather(*asks)
         usage = sum((reply.usage for reply in replies), Usage())
         if isinstance(replies[0], Unusable):

@@ -2,8 +2,8 @@
 
 In: a model's answers. Out: what was extracted, the verdict, `eval.screenshots` pictures a second of page time apart,
 and one more after each of at most `eval.interactions` things that the page offers (render/explore.py); the verdict says
-what was done and how much of the picture it changed. An answer without a page is a result too (`reason` no_page or
-truncated, nothing rendered): it scores 0, it is not left out.
+what was done and how much of the picture it changed. An answer without a page that can be rendered is a result too
+(`reason` no_page, truncated, too_long, too_deep, as in training): it scores 0, it is not left out.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from artifactscoder.progress import Progress
 from artifactscoder.records import BYTES, FLAG, TEXT
 from artifactscoder.render import RecordedPool, RenderOptions, RenderPool
 from artifactscoder.render.page import Action
+from artifactscoder.reward import measure
 from artifactscoder.tables import Row
 
 RENDERED = ANSWER
@@ -50,7 +51,7 @@ async def run(config: Config, input: Path, name: str, output: Path, browsers: in
         return await generate.in_order(
             tables.rows(input, ANSWER.names, batch=32),
             lambda row: [row["id"]],
-            lambda row: rendered(recorded, row),
+            lambda row: rendered(config, recorded, row),
             output,
             RENDERED,
             [],
@@ -59,12 +60,11 @@ async def run(config: Config, input: Path, name: str, output: Path, browsers: in
         )
 
 
-async def rendered(recorded: RecordedPool, row: Row) -> list[Outcome]:
+async def rendered(config: Config, recorded: RecordedPool, row: Row) -> list[Outcome]:
     """One answer's page, extracted and rendered."""
     taken = extract(row["answer"])
     full = {**row, "html": taken.html, "extracted": taken.kind, "rendered": False, "render": "{}"}
-    if taken.kind in ("none", "truncated"):
-        reason = "no_page" if taken.kind == "none" else "truncated"
+    if reason := measure.unfit(config.reward, taken):
         return [Outcome(row["id"], row={**full, "reason": reason, "screenshots": []})]
     render = await recorded.render(taken.html)
     verdict = render.verdict

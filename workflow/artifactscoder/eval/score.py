@@ -21,7 +21,7 @@ from artifactscoder.llm.client import Client
 from artifactscoder.llm.generate import Outcome
 from artifactscoder.progress import Progress
 from artifactscoder.records import REAL, TEXT, columns
-from artifactscoder.reward import scoring
+from artifactscoder.reward import measure, scoring
 from artifactscoder.seeds import Seed
 from artifactscoder.tables import Row
 
@@ -65,4 +65,4 @@ def _names(dimensions: list[Seed]) -> list[str]:
 
 
 def _begs(config: Config, html: str, seen: str) -> bool:
-    return config.reward.judge_directed != "record" and bool(directed(html, seen))
+    return measure.begs(config.reward, directed(html, seen))

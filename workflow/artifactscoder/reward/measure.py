@@ -40,7 +40,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Measured:
-    """`parts`: every gate and component but S_chk. `reading`: what a judge would read; None where none is asked."""
+    """`parts`: every gate and component but S_chk. `reading`: what the judge reads; None where training asks none."""
 
     parts: dict[str, float]
     directed: list[str]
@@ -50,14 +50,18 @@ class Measured:
 def taken(settings: RewardSettings, answer: str, tokenizer: Tokenizer, count: int | None = None) -> Taken:
     """The page of an answer. `count`: the tokens that were generated, if the trainer says so."""
     extraction = extract(answer)
-    reason = {"none": "no_page", "truncated": "truncated"}.get(extraction.kind, "")
-    if not reason and len(extraction.html) > settings.max_chars:
-        reason = "too_long"
-    if not reason and dom.too_deep(extraction.html):
-        reason = "too_deep"
     if count is None:
         count = tokens.count(tokenizer, [answer])[0]
-    return Taken(extraction, reason, components.i_rep(answer), count)
+    return Taken(extraction, unfit(settings, extraction), components.i_rep(answer), count)
+
+
+def unfit(settings: RewardSettings, extraction: Extraction) -> str:
+    """Why there is no page to render, in training and in the evaluation; empty when there is one."""
+    if extraction.kind in ("none", "truncated"):
+        return "no_page" if extraction.kind == "none" else "truncated"
+    if len(extraction.html) > settings.max_chars:
+        return "too_long"
+    return "too_deep" if dom.too_deep(extraction.html) else ""
 
 
 def measured(settings: RewardSettings, found: Taken, answer: str, task: Task, verdict: Verdict | None) -> Measured:
@@ -81,10 +85,14 @@ def measured(settings: RewardSettings, found: Taken, answer: str, task: Task, ve
     parts["s_sem"] = components.s_sem(page, reference)
     parts |= {name: components.value(name, part, sample) for name, part in added.items()}
     asked = settings.checklist > 0 and verdict.rendered and all(parts[name] for name in components.gates(settings))
-    if said and settings.judge_directed != "record":
-        asked = False
+    asked = asked and not begs(settings, said)
     reading = checklist.read(settings, tree, verdict, suspect=bool(said)) if asked else None
     return Measured(parts, said, reading)
+
+
+def begs(settings: RewardSettings, said: list[str]) -> bool:
+    """Whether a page has no points of a judge, without asking, for what speaks to one."""
+    return bool(said) and settings.judge_directed != "record"
 
 
 def total(settings: RewardSettings, parts: dict[str, float], said: list[str]) -> float:

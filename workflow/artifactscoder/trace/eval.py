@@ -52,7 +52,7 @@ async def stops(book: Book, id_: str) -> list[Stop]:
     stop.facts |= {name: row[name] for name in ("answer", "finish", "tokens")}
     stop, shown = book.stop("eval/render", book.table("eval/render", name), id_)
     recorded = await book.recorded("eval/render", name, render.looked(config))
-    await book.again(stop, shown, render.rendered(recorded, row))
+    await book.again(stop, shown, render.rendered(config, recorded, row))
     out.append(stop)
     if shown is None:
         return out
