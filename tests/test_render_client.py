@@ -65,11 +65,11 @@ async def test_the_client_spreads_and_what_is_no_service_costs_only_time(directo
             async with RenderClient(rendezvous=directory, patience_s=20) as client:
                 pages = {f"page {number}": f"<p>{number}" for number in range(40)}
                 found = {name: render async for name, render in render_many(client, pages.items(), at_once=16)}
-                statistics = client.statistics.to_dict()
+                statistics = client.statistics
     assert {name: render.verdict.visible_text for name, render in found.items()} == pages
     assert len(first.rendered) > 10 and len(second.rendered) > 10
-    assert statistics["pages"] == 40 == sum(statistics["replicas"].values())
-    assert statistics["attempts"] == 40 + sum(statistics["retries"].values()) > 40
+    assert statistics.pages == 40 == statistics.replicas.total()
+    assert statistics.attempts == 40 + statistics.retries.total() > 40
     assert all(render.route.attempts >= 1 and render.route.seconds > 0 for render in found.values())
 
 

@@ -254,7 +254,7 @@ async def survive(directory: Path, pages: int, rounds: float, kinds: list[str], 
             assert name not in done
             done[name] = render
         await striking[0]
-        statistics = client.statistics.to_dict()
+        statistics = client.statistics
     left = killers.leftovers()
     assert left == []
     reasons = [r.verdict.reason if isinstance(r, Render) else "unavailable" for r in done.values()]
@@ -268,7 +268,7 @@ async def survive(directory: Path, pages: int, rounds: float, kinds: list[str], 
 
 def test_sixty_four_pages_at_once_survive_the_death_of_everything(directory: Path) -> None:
     found = asyncio.run(survive(directory, 64, 5e6, ["browser", "worker", "supervisor"], every=12))
-    assert found["statistics"]["retries"]["lost"] >= 2
+    assert found["statistics"].retries["lost"] >= 2
     assert found["peak_mb"] < 400
 
 

@@ -58,7 +58,7 @@ def no_search_for_pleas(patch: pytest.MonkeyPatch, config: Config) -> Config:
 
 
 def judge_reads_the_source(patch: pytest.MonkeyPatch, config: Config) -> Config:
-    patch.setattr(checklist, "read", lambda settings, tree, verdict, suspect: judged.Reading(tree.root.html, 0, 0, 0))
+    patch.setattr(checklist, "read", lambda settings, tree, verdict, suspect: judged.Reading(tree.root.html, 0))
     return config
 
 

@@ -8,6 +8,7 @@ a few hundred MB.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -168,6 +169,11 @@ def count(path: Path) -> int:
     """Number of rows, from the footer alone."""
     with open_table(path) as file:
         return file.metadata.num_rows
+
+
+def as_json(value: Any) -> str:
+    """A list or an object as the text that a column holds of it."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _short(error: Exception) -> str:

@@ -32,7 +32,7 @@ from artifactscoder.render.page import Verdict
 from artifactscoder.reward import checklist, components, measure
 from artifactscoder.reward.checklist import Judged
 from artifactscoder.reward.task import Task
-from artifactscoder.tables import Row
+from artifactscoder.tables import Row, as_json
 
 PARTS = ("score", "i_rep", "i_render", "s_chk", "s_sim", "s_struct", "s_sem", "s_len")
 LABELS = [name for name in KEPT if name not in ("prompt", "checklist", "reference")]
@@ -90,8 +90,8 @@ async def judged(config: Config, judges: list[Client], row: Row) -> list[Outcome
     kept = ("id", "model", *LABELS, "rendered", "reason", "finish", "tokens")
     full = {
         **{key: row[key] for key in kept}, **{name: parts.get(name, 0.0) for name in PARTS},
-        "points": _json(votes[0]["points"]), "directed": _json(measured.directed), "judge": votes[0]["judge"],
-        "votes": _json(votes), "pictures": len(row["screenshots"]) if judges[0].settings.vision else 0,
+        "points": as_json(votes[0]["points"]), "directed": as_json(measured.directed), "judge": votes[0]["judge"],
+        "votes": as_json(votes), "pictures": len(row["screenshots"]) if judges[0].settings.vision else 0,
         "used": sum(one["done"] for one in verdict.actions) if verdict else 0,
     }  # fmt: skip
     return [Outcome(row["id"], usage=usage, row=full)]
@@ -111,7 +111,3 @@ def _vote(judge: Client, reply: Judged | Unusable) -> dict[str, Any]:
     if isinstance(reply, Unusable):
         return {"judge": name, "s_chk": None, "points": {}, "reasons": {}, "trouble": f"{reply.status}: {reply.reason}"}
     return {"judge": name, "s_chk": reply.value, "points": reply.points, "reasons": reply.reasons}
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)

@@ -1,9 +1,9 @@
 """eval/score: the 25 dimensions of every answer, beside its checklist.
 
 In: a model's rendered answers. Out: one column a dimension and the weighted percentage, by the judges and the very
-requests of sft/score, with the pictures that eval/render took. An answer that did not render, or that speaks to its
-judge (`reward.judge_directed`), has level 0 everywhere without asking, so that all models are measured on all tasks; a
-judge that does not answer makes the row `failed`.
+requests of sft/score, with the first `sft.score.screenshots` of the pictures that eval/render took. An answer that did
+not render, or that speaks to its judge (`reward.judge_directed`), has level 0 everywhere without asking, so that all
+models are measured on all tasks; a judge that does not answer makes the row `failed`.
 """
 
 from __future__ import annotations

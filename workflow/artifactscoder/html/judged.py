@@ -53,12 +53,10 @@ _LINES = re.compile(r"\n(?:[ \t]*\n)+")
 
 @dataclass(frozen=True)
 class Reading:
-    """`text`: what the judge reads. `hidden`, `comments`, `cut`: characters left out, for each reason."""
+    """`text`: what the judge reads. `hidden`: characters of text left out because no visitor sees it."""
 
     text: str
     hidden: int
-    comments: int
-    cut: int
 
 
 def reading(
@@ -71,11 +69,10 @@ def reading(
     """
     tree = dom.tree(html) if isinstance(html, str) else html
     if tree is None:
-        return Reading("", 0, 0, 0)
+        return Reading("", 0)
     shown = None if seen is None else " ".join(seen.split())
-    hidden, comments = _rewrite_texts(tree, shown, whole, suspect)
+    hidden = _rewrite_texts(tree, shown, whole, suspect)
     for node in tree.comments:
-        comments += len(node.comment_content or "")
         node.decompose()
     for node in tree.named("template"):  # what it holds is not among the nodes
         hidden += len(node.html or "")
@@ -91,20 +88,19 @@ def reading(
         text = tree.root.html or ""
     text = _LINES.sub("\n", text)
     text = "<!DOCTYPE html>\n" + (_BLOB.sub(_shortened, text) if _has_blob(text) else text)
-    cut = max(0, len(text) - limit)
-    if cut:
+    if (cut := len(text) - limit) > 0:
         head = 2 * limit // 3
         text = f"{text[:head]}\n[{cut} characters of the page are left out here]\n{text[head + cut :]}"
-    return Reading(text, hidden, comments, cut)
+    return Reading(text, hidden)
 
 
-def _rewrite_texts(tree: Tree, shown: str | None, whole: bool, suspect: bool) -> tuple[int, int]:
-    """Text that was not shown and comments in code are taken out; how many characters of both."""
+def _rewrite_texts(tree: Tree, shown: str | None, whole: bool, suspect: bool) -> int:
+    """Text that was not shown and comments in code are taken out; how many characters of such text."""
     unseen = set() if shown is not None and whole else _hidden(tree.root)
     never = dom.below(tree.named("noscript"))
     special = dom.below(tree.named(*_SPECIAL))
     apart, plain = special | never, "" if suspect or shown is None else shown
-    hidden = comments = cursor = 0
+    hidden = cursor = 0
     for start in range(0, len(tree.texts), RUN):
         run = slice(start, start + RUN)
         said, places = tree.said[run], tree.places[run]
@@ -118,7 +114,7 @@ def _rewrite_texts(tree: Tree, shown: str | None, whole: bool, suspect: bool) ->
                 parent = (node.parent.tag if node.parent is not None else "") or ""
                 if parent in ("script", "style"):
                     if place not in never:
-                        comments += _rewrite_code(node, parent, suspect)
+                        _rewrite_code(node, parent, suspect)
                     continue
             words = " ".join(text.split())
             if not words:
@@ -138,7 +134,7 @@ def _rewrite_texts(tree: Tree, shown: str | None, whole: bool, suspect: bool) ->
                 node.replace_with(f"[{len(words)} characters that are not visible]")
             elif suspect and len(words) > 12 and any(directed.spans(directed.fold(words))):
                 node.replace_with("[text to a judge]")
-    return hidden, comments
+    return hidden
 
 
 def _has_blob(text: str) -> bool:
@@ -169,21 +165,19 @@ def _shorten(node: LexborNode, attributes: dict[str, str | None], suspect: bool)
             node.attrs[name] = value[:most] + "..."
 
 
-def _rewrite_code(node: LexborNode, tag: str, suspect: bool) -> int:
-    """A script or a style sheet without comments and what else is not for the judge; how much shorter it is."""
+def _rewrite_code(node: LexborNode, tag: str, suspect: bool) -> None:
+    """A script or a style sheet without comments and what else is not for the judge."""
     text = node.text_content or ""
     kind = (node.parent.attributes.get("type") or "").strip().lower() if node.parent is not None else ""
     if tag == "style":
         bare = _CONTENT.sub(r'\1\2"..."', _without_css_comments(text))
     else:
         bare = _without_js_comments(text) if kind in SCRIPT_TYPES else text
-    gone = len(text) - len(bare)
     bare = _DATA_URL.sub(_shortened, bare)
     if suspect:
         bare = _without_directed(bare)
     if bare != text:
         node.replace_with(bare)
-    return gone
 
 
 def _shortened(match: re.Match[str]) -> str:

@@ -21,7 +21,6 @@ import time
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
@@ -52,11 +51,6 @@ class Statistics:
     """Attempts that brought no verdict: full (429), refused (another status), lost (no answer)."""
     replicas: collections.Counter[str] = field(default_factory=collections.Counter)
     """Pages by the address of the replica."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Fit for JSON."""
-        sums = {"pages": self.pages, "attempts": self.attempts, "waited": round(self.waited, 3)}
-        return sums | {"retries": dict(self.retries), "replicas": dict(self.replicas)}
 
 
 @dataclass

@@ -33,6 +33,7 @@ from artifactscoder.reward import checklist as checklists
 from artifactscoder.reward import components, measure
 from artifactscoder.reward.checklist import Judged
 from artifactscoder.reward.task import Score, Task
+from artifactscoder.tables import as_json
 
 RETRY_S = 5.0
 LASTING = ("http_400", "http_404", "http_413", "http_422")  # the request is at fault, and would be again
@@ -104,8 +105,8 @@ class RewardEngine:
         Parts: score, a column each gate (i_...) and component (s_...; all 0..1), s_struct, s_sem, tokens, pages
         (complete ones in the answer), extracted, reason (why the page counts as not rendered); as JSON: points and
         reasons (of each item), directed (quotes that speak to the judge), verdict (what the browser saw), screenshots
-        (digests); hidden (characters that the judge was not shown), replica (address of the service that rendered the
-        page), render_attempts, render_seconds (waiting included), judge_seconds, judge_attempts, retries.
+        (digests); hidden (characters of text that no visitor saw, nor the judge), replica (address of the service that
+        rendered the page), render_attempts, render_seconds (waiting included), judge_seconds, judge_attempts, retries.
         """
         settings = self.settings
         found = await self._computed(measure.taken, settings, answer, self._tokenizer, tokens)
@@ -140,12 +141,12 @@ class RewardEngine:
             "retries": float(retries),
             "extracted": found.extraction.kind,
             "reason": found.reason or (verdict.reason if verdict else ""),
-            "points": _json(judged.points if judged else {}),
-            "reasons": _json(judged.reasons if judged else {}),
-            "directed": _json(measured.directed),
-            "verdict": _json(shown),
+            "points": as_json(judged.points if judged else {}),
+            "reasons": as_json(judged.reasons if judged else {}),
+            "directed": as_json(measured.directed),
+            "verdict": as_json(shown),
             "replica": route.replica if route else "",
-            "screenshots": _json([hashlib.sha256(shot).hexdigest() for shot in render.screenshots] if render else []),
+            "screenshots": as_json([hashlib.sha256(shot).hexdigest() for shot in render.screenshots] if render else []),
         }
         return Score(kept, render)
 
@@ -178,7 +179,3 @@ def _uncollected(call: Callable[..., Value], *arguments: Any) -> Value:
         return call(*arguments)
     finally:
         gc.enable()
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)

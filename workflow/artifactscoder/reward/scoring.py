@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import statistics
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,7 @@ from artifactscoder.llm.forms import Judgement, judgement
 from artifactscoder.llm.generate import Outcome, unusable
 from artifactscoder.render import Render
 from artifactscoder.seeds import Seed
-from artifactscoder.tables import Row
+from artifactscoder.tables import Row, as_json
 
 LEVELS = [0.0, 2.5, 5.0, 7.5, 10.0]
 Scores = dict[str, float]
@@ -90,9 +89,9 @@ async def scores(
         "percent": round(percent(means, dimensions), 4),
         "spread": None if apart is None else round(apart, 4),
         **{f"score:{slug}": means[slug] for slug in slugs},
-        "reasons": json.dumps(votes[0]["reasons"], ensure_ascii=False),
-        "votes": json.dumps(votes, ensure_ascii=False),
-        "evidence": json.dumps(verdict.evidence(), ensure_ascii=False),
+        "reasons": as_json(votes[0]["reasons"]),
+        "votes": as_json(votes),
+        "evidence": as_json(verdict.evidence()),
         "judge": ", ".join(dict.fromkeys(judge.maker for judge in judges)),
         "screenshot": render.screenshots[0],
     }
@@ -103,7 +102,7 @@ def _material(config: Config, row: Row, render: Render) -> tuple[list[str], dict
     """What every judge of a page is shown: the pictures as data URLs, and the values of the prompt."""
     values = {
         "prompt": row["prompt"],
-        "evidence": json.dumps(render.verdict.evidence(), ensure_ascii=False),
+        "evidence": as_json(render.verdict.evidence()),
         "nonce": hashlib.sha256(row["html"].encode()).hexdigest()[:16],
         "html": row["html"],
     }
