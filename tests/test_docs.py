@@ -85,3 +85,11 @@ def _imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             names += [f"{node.module}.{alias.name}" for alias in node.names]
     return {name.split(".")[1] for name in names if name.startswith("artifactscoder.")}
+
+
+def test_a_size_is_named_before_the_user_s_own_file_whose_keys_then_count() -> None:
+    sizes = list((ROOT / "profiles/sizes").glob("*.yaml"))
+    told = [line for path in (*DOCS, ROOT / "README.md", *sizes) for line in path.read_text().splitlines()]
+    named = [line for line in told if "--configfile" in line and "profiles/sizes/" in line]
+    assert len(named) > len(sizes) >= 3
+    assert [line for line in named if not re.search(r"--configfile profiles/sizes/\S+ my\.yaml", line)] == []
