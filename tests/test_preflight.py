@@ -14,6 +14,7 @@ from artifactscoder.cluster import checks, disk_checks, endpoint_checks, plan, p
 from artifactscoder.cluster import images as containers
 from artifactscoder.cluster.profile import Profile
 from artifactscoder.errors import UserError
+from artifactscoder.train import engines
 from slurm_answers import SHOW, SINFO, SLURM, SMALL
 
 
@@ -142,6 +143,19 @@ def test_images_and_binds_are_looked_up_for_apptainer_only(sifs: Path, profile, 
     )
     assert made.binds() == [sifs, Path("/no/where"), sifs]
     assert "/no/where is not there" in red(checks.binds(settings(), made))
+
+
+def test_training_that_has_neither_an_image_nor_its_packages_is_told(profile, settings, monkeypatch) -> None:
+    monkeypatch.setitem(engines.NEEDS, "megatron", ("no_such_engine",))
+    cpu = {"device": "cpu", "engine": "fsdp2"}
+    small = {"tiny_model": {}, "cpt": cpu, "sft": cpu, "grpo": {**cpu, "rollout": "hfcpu", "router_replay": "none"}}
+    (line,) = marks(checks.images(settings(train=small), profile(cores=1)))
+    assert line.startswith("ok not used")
+    large = {**small, "sft": {"device": "cuda", "engine": "megatron"}}
+    (line,) = marks(checks.images(settings(train=large), profile(cores=1)))
+    assert line.startswith("warn not used") and "data can be made so, but train.sft as configured needs no_such" in line
+    unused = {**small, "cpt": {"device": "cuda", "engine": "megatron", "enabled": False}}
+    assert marks(checks.images(settings(train=unused), profile(cores=1)))[0].startswith("ok not used")
 
 
 @pytest.mark.parametrize(
