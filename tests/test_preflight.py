@@ -224,6 +224,20 @@ def test_a_silent_endpoint_is_named(profile, settings, monkeypatch) -> None:
         assert "has not answered in 0 s" in red(endpoint_checks.endpoints(settings(url), profile(cores=1)))
 
 
+def test_a_judge_of_pictures_that_is_sent_none_is_a_warning(server: str, profile, settings, capsys) -> None:
+    made = profile(cores=1)
+    assert not [line for line in marks(endpoint_checks.endpoints(settings(server), made)) if "vision" in line]
+    assert settings(endpoints={"it": {"vision": False}}).blind_judges == [], "the built-in judge reads measurements"
+    config = settings(server, endpoints={"it": {"vision": False}})
+    first, *_ = endpoint_checks.endpoints(config, made)
+    assert first.mark == "warn" and first.detail.startswith("'it' judges checklists without `vision: true`")
+    assert "with vision: true" in first.remedy
+    plan.run(config, 8, False)
+    assert first.detail in capsys.readouterr().out
+    second = {"second": {"kind": "api", "url": server, "model": "other"}}
+    assert settings(server, endpoints=second, eval={"judges": ["second", "it"]}).blind_judges == ["second"]
+
+
 def test_what_a_job_would_serve_is_looked_at(profile, settings, tmp_path) -> None:
     made = profile(cores=1)
 
