@@ -221,10 +221,11 @@ def lacking():
 
 
 def tell_lacking():
-    """At the end of a dry run, what would keep the run from its start."""
+    """The same at the end of a dry run."""
+    from artifactscoder.cluster import ready
+
     if workflow.dryrun and workflow.dag:
-        for words in lacking():
-            print(f"A run would stop at its start: {words}", file=sys.stderr)
+        ready.tell(lacking())
 
 
 def distinct(step):

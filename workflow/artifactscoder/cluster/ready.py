@@ -8,7 +8,8 @@ found out after days of other steps; a dry run goes through and tells them at it
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+import sys
+from collections.abc import Collection, Iterable, Iterator
 
 from artifactscoder.cluster import checks
 from artifactscoder.config import Config
@@ -27,6 +28,12 @@ def lacking(config: Config, jobs: Collection[tuple[str, str]], image: bool) -> I
         yield from _base(config, jobs)
     if not image:
         yield from checks.unable(config, rules)
+
+
+def tell(sentences: Iterable[str]) -> None:
+    """What a dry run says of them, where the run would not start."""
+    for words in sentences:
+        print(f"A run would stop at its start: {words}", file=sys.stderr)
 
 
 def _keys(config: Config, rules: set[str]) -> Iterator[str]:
