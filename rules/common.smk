@@ -87,14 +87,15 @@ MODELS = {
     "grpo": f"{RESULTS}/train/grpo/export",
 }
 
-# Keys travel in the environment only, and their absence is noticed before anything runs.
+# Keys travel in the environment only. Those that are set go to jobs; that a job will lack one is said before anything
+# runs (`lacking`), and only where a job asks with it: planning, unlocking and all else need none.
 KEYS = sorted(
     {e.key_env for e in CONFIG.in_use.values() if e.key_env and e.kind == "api"}
 )
 
 
 envvars:
-    *KEYS,
+    *(name for name in KEYS if name in os.environ),
 
 
 wildcard_constraints:
@@ -206,6 +207,25 @@ def judge_of_grpo(wildcards):
     except UserError as error:
         raise WorkflowError(str(error))
     return []
+
+
+def lacking():
+    """What the jobs that would run need and do not find here, a sentence each."""
+    from artifactscoder.cluster import ready
+
+    jobs = {
+        (job.rule.name, job.wildcards_dict.get("model", ""))
+        for job in workflow.dag.needrun_jobs(exclude_finished=False)
+    }
+    return list(ready.lacking(CONFIG, jobs, image=bool(TRAIN_IMAGE)))
+
+
+def tell_lacking():
+    """The same at the end of a dry run."""
+    from artifactscoder.cluster import ready
+
+    if workflow.dryrun and workflow.dag:
+        ready.tell(lacking())
 
 
 def distinct(step):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from artifactscoder import cli
+from artifactscoder.cluster import preflight
 from artifactscoder.commands import COMMANDS
 
 
@@ -47,3 +50,21 @@ def test_an_example_in_the_help_is_one_that_the_command_takes(name: str, capsys:
 
 def test_those_steps_that_the_readme_calls_teachers_have_an_example() -> None:
     assert COMMANDS["sft score"].example and COMMANDS["reward explain"].example
+
+
+def test_help_says_which_checks_there_are_what_a_compute_node_is_asked_and_who_answers_by_default(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = " ".join(help_of("preflight", capsys).split())
+    assert f"these checks only: {', '.join(preflight.CHECKS)} " in said
+    assert "look from a compute node too: its clock, endpoints, binds, file system" in said
+    assert "default: the exported GRPO model, or SFT" in " ".join(help_of("generate", capsys).split())
+
+
+def test_a_page_that_is_rendered_by_hand_has_its_pictures_among_the_results(tmp_path: Path, capsys) -> None:
+    (tmp_path / "hello.html").write_text("<!DOCTYPE html><html><body><h1>Hello</h1></body></html>")
+    (tmp_path / "my.yaml").write_text(f"results: {tmp_path / 'results'}")
+    files = [word for name in ("config.yaml", str(tmp_path / "my.yaml")) for word in ("--config", name)]
+    assert cli.main(["render", "page", str(tmp_path / "hello.html"), *files]) == 0
+    pictures = sorted((tmp_path / "results/render/hello").iterdir())
+    assert pictures and all(str(path) in capsys.readouterr().out for path in pictures[:1])

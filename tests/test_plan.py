@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -43,6 +45,26 @@ def test_the_paper_s_numbers_are_foreseen() -> None:
     asked = {share.step: share.requests for share in forecast.shares(configs.load([Path("config.yaml")]))}
     assert asked["sft/tasks"] == 2_000 and asked["sft/variants"] == 20_000
     assert asked["sft/code"] == asked["sft/score"] == 240_000 and asked["rl/reference"] == 2_000
+
+
+def test_websight_is_counted_from_its_files_before_a_run_and_said_to_be_left_out_without_them(
+    settings, capsys, tmp_path: Path
+) -> None:
+    websight = {"sample": 0, "shards": 3, "input": str(tmp_path / "websight/*.parquet")}
+    config = settings(cpt={"websight": websight})
+    assert planned(capsys, config)["total"]["not_counted"] == ["cpt/websight"]
+    assert plan.run(config, 8, False) == 0
+    assert "cpt/websight: rows not counted yet" in (screen := capsys.readouterr().out)
+    assert "3 requests a row, their pages and their disk are not in the sums" in screen
+    pages = plan.pages(config)["cpt"]
+    (tmp_path / "websight").mkdir()
+    for number, rows in enumerate((5, 7)):
+        pq.write_table(pa.table({"text": ["<p>page</p>"] * rows}), tmp_path / f"websight/{number}.parquet")
+    found = planned(capsys, config)
+    assert _of(found, "cpt/websight")["requests"] == 3 * 12 and found["total"]["not_counted"] == []
+    assert plan.pages(config)["cpt"] == pages + 12
+    left_out = settings(cpt={"websight": {**websight, "shards": 0, "input": "nowhere"}})
+    assert planned(capsys, left_out)["total"]["not_counted"] == []
 
 
 async def test_a_plan_believes_the_journal_more_than_its_assumptions(configure, tmp_path, capsys, monkeypatch) -> None:
@@ -226,6 +248,7 @@ def test_the_commands_run_by_hand(tmp_path, capsys) -> None:
     for words in (["plan"], ["watch", "--once"], ["journal", "stats"], ["journal", "prune"]):
         assert cli.main([*words, *more]) == 0, words
     out = capsys.readouterr().out
+    assert " files without Slurm's logs," in out, "which preflight adds where there will be any"
     assert "240,000" in out and "no step asks just now" in out and "no answers in" in out and "nothing to remove" in out
 
 

@@ -14,6 +14,7 @@ from artifactscoder.cluster import checks, disk_checks, endpoint_checks, plan, p
 from artifactscoder.cluster import images as containers
 from artifactscoder.cluster.profile import Profile
 from artifactscoder.errors import UserError
+from artifactscoder.train import engines
 from slurm_answers import SHOW, SINFO, SLURM, SMALL
 
 
@@ -144,6 +145,19 @@ def test_images_and_binds_are_looked_up_for_apptainer_only(sifs: Path, profile, 
     assert "/no/where is not there" in red(checks.binds(settings(), made))
 
 
+def test_training_that_has_neither_an_image_nor_its_packages_is_told(profile, settings, monkeypatch) -> None:
+    monkeypatch.setitem(engines.NEEDS, "megatron", ("no_such_engine",))
+    cpu = {"device": "cpu", "engine": "fsdp2"}
+    small = {"tiny_model": {}, "cpt": cpu, "sft": cpu, "grpo": {**cpu, "rollout": "hfcpu", "router_replay": "none"}}
+    (line,) = marks(checks.images(settings(train=small), profile(cores=1)))
+    assert line.startswith("ok not used")
+    large = {**small, "sft": {"device": "cuda", "engine": "megatron"}}
+    (line,) = marks(checks.images(settings(train=large), profile(cores=1)))
+    assert line.startswith("warn not used") and "data can be made so, but train.sft as configured needs no_such" in line
+    unused = {**small, "cpt": {"device": "cuda", "engine": "megatron", "enabled": False}}
+    assert marks(checks.images(settings(train=unused), profile(cores=1)))[0].startswith("ok not used")
+
+
 @pytest.mark.parametrize(
     ("seen", "line"),
     [
@@ -208,6 +222,20 @@ def test_a_silent_endpoint_is_named(profile, settings, monkeypatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
         assert "has not answered in 0 s" in red(endpoint_checks.endpoints(settings(url), profile(cores=1)))
+
+
+def test_a_judge_of_pictures_that_is_sent_none_is_a_warning(server: str, profile, settings, capsys) -> None:
+    made = profile(cores=1)
+    assert not [line for line in marks(endpoint_checks.endpoints(settings(server), made)) if "vision" in line]
+    assert settings(endpoints={"it": {"vision": False}}).blind_judges == [], "the built-in judge reads measurements"
+    config = settings(server, endpoints={"it": {"vision": False}})
+    first, *_ = endpoint_checks.endpoints(config, made)
+    assert first.mark == "warn" and first.detail.startswith("'it' judges checklists without `vision: true`")
+    assert "with vision: true" in first.remedy
+    plan.run(config, 8, False)
+    assert first.detail in capsys.readouterr().out
+    second = {"second": {"kind": "api", "url": server, "model": "other"}}
+    assert settings(server, endpoints=second, eval={"judges": ["second", "it"]}).blind_judges == ["second"]
 
 
 def test_what_a_job_would_serve_is_looked_at(profile, settings, tmp_path) -> None:

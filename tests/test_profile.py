@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import shutil
 from pathlib import Path
 
 import pytest
 
-from artifactscoder.cluster import slurm
-from artifactscoder.cluster.profile import Profile, number
+from artifactscoder.cluster import slurm, slurm_checks
+from artifactscoder.cluster.profile import TRAINERS, Profile, number
+from checkout import ROOT, checkout, snakemake
 from slurm_answers import SHOW, SINFO, SLURM
 
 
@@ -106,3 +109,39 @@ def test_the_profile_of_the_checkout_is_understood(settings) -> None:
     made = Profile(path)
     assert made.slurm and made.config([]).launcher == "slurm"
     assert all(ask.partition and ask.cpus and ask.memory_mb for ask in made.asks(made.config([])))
+
+
+@pytest.mark.parametrize("size", ["qwen2.5-coder-7b", "qwen3-coder-30b-a3b-4-nodes"])
+def test_a_size_s_nodes_are_said_once_and_the_profile_and_the_user_s_file_stay_whole(size: str, tmp_path: Path) -> None:
+    """The rules and the look ahead take `nodes` from the configuration, of which the last file counts."""
+    names = [f"train_{stage}" for stage in ("cpt", "sft", "grpo")]
+    said = f"print('base', CONFIG.train.base)\nfor name in {names}:\n    asked = workflow.get_rule(name).resources\n"
+    said += "    print('asks', name, {key: str(value.raw) for key, value in asked.items()})\n"
+    files = [Path("config.yaml"), Path(f"profiles/sizes/{size}.yaml"), tmp_path / "my.yaml"]
+    with checkout(tmp_path) as folder:
+        (folder / "workflow").unlink()
+        shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
+        with open(folder / "workflow/Snakefile", "a") as file:
+            file.write(f"\n{said}")
+        files[-1].write_text("train: {base: /models/mine}")
+        words = ["--profile", "profiles/slurm", "--configfile", *map(str, files[1:]), "-n"]
+        done = snakemake(folder, *words, "--", "results/cpt/tree/games-play.parquet", REFERENCE_API_KEY="unused")
+    assert done.returncode == 0 and "base /models/mine\n" in done.stdout, done.stdout[-2000:]
+    heard = dict(line.split(" ", 2)[1:] for line in done.stdout.splitlines() if line.startswith("asks "))
+    made = Profile(Path("profiles/slurm"))
+    config = made.config(files)
+    assert not list(slurm_checks.trainers(config, made)), "preflight has nothing to say"
+    for name in names:
+        values, nodes = ast.literal_eval(heard[name]), getattr(config.train, TRAINERS[name]).nodes
+        whole = {"nodes": str(nodes), "gpu": "8", "slurm_account": "lab", "slurm_partition": "gpu", "runtime": "1440"}
+        assert whole.items() <= values.items() and nodes == (4 if "4-nodes" in size else 1), values
+        (own,) = [ask for ask in made.asks(config) if ask.rule == name]
+        assert (own.nodes, own.gpus, own.partition) == (nodes, 8, "gpu")
+
+
+def test_nodes_of_a_profile_that_differ_from_the_configuration_s_are_named_with_what_to_do(profile, settings) -> None:
+    made = profile(**SLURM, set_resources={"train_sft": {"gpu": 8, "nodes": 1}}, config=["launcher=slurm"])
+    two = settings(launcher="slurm", train={"sft": {"nodes": 2}})
+    (found,) = slurm_checks.trainers(two, made)
+    assert found.mark == "FAIL" and "train_sft asks 1 x 8 GPUs; train.sft is for 2 x 8" in found.detail
+    assert found.remedy.startswith("take `nodes` of train_sft out of") and "train.sft.nodes" in found.remedy

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -133,17 +132,40 @@ def test_the_rulegraph_is_drawn_again_when_the_rules_have_changed_and_only_then(
         assert jobs(snakemake(folder, "-n", *run).stdout) == {"rulegraph": 1}
 
 
-def test_a_missing_key_is_named_before_anything_runs(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "REFERENCE_API_KEY"}
+def test_a_missing_key_stops_a_run_before_anything_does_and_nothing_that_asks_no_one(tmp_path: Path) -> None:
+    """A dry run goes through, and says at its end what the run would say."""
+    words = "needs the key of the endpoint 'gemini', which stands in the environment variable REFERENCE_API_KEY"
     with checkout(tmp_path) as folder:
-        done = subprocess.run(
-            [sys.executable, "-m", "snakemake", "-n", "data"],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-    assert done.returncode != 0 and "REFERENCE_API_KEY" in done.stdout + done.stderr
+
+        def done(*more: str) -> tuple[int, str]:
+            ended = snakemake(folder, "--cores", "2", *more, REFERENCE_API_KEY="")
+            return ended.returncode, ended.stdout
+
+        asks, asks_no_one = "results/rl/parquet/rl_train.parquet", "results/rl/prompts/prompts.parquet"
+        code, said = done("-n", "--", asks)
+        assert code == 0 and f"\nA run would stop at its start: rl/reference {words}" in said, said[-2000:]
+        code, said = done("--", asks)
+        assert code != 0 and words in said and "Traceback" not in said, said[-2000:]
+        assert not (folder / "results").exists(), "the prompts, which need no key, were not begun either"
+        assert done("--unlock")[0] == 0
+        code, said = done("--", asks_no_one)
+        assert code == 0 and "REFERENCE_API_KEY" not in said and (folder / asks_no_one).exists(), said[-2000:]
+
+
+def test_a_base_model_that_is_not_there_stops_a_run_before_any_page_is_paid_for(tmp_path: Path) -> None:
+    """Once the last step said so: it counts tokens with it."""
+    procedural = {name: section for name, section in yaml.safe_load(RECIPE.read_text()).items() if name != "train"}
+    with checkout(tmp_path) as folder:
+        (folder / "my.yaml").write_text(yaml.safe_dump({**procedural, **SMALL, "train": {"base": "models/mine"}}))
+        run = ["--cores", "2", "--configfile", "my.yaml", "--", "data"]
+        words = "sft/select needs the base model's tokenizer: there is no tokenizer.json in models/mine; set train.base"
+        done = snakemake(folder, "-n", *run)
+        assert done.returncode == 0 and f"A run would stop at its start: {words}" in done.stdout, done.stdout[-2000:]
+        done = snakemake(folder, *run)
+        assert done.returncode != 0 and words in done.stdout and not (folder / "results").exists(), done.stdout[-2000:]
+        (folder / "models/mine").mkdir(parents=True)
+        (folder / "models/mine/tokenizer.json").write_text("{}")
+        assert "would stop" not in snakemake(folder, "-n", *run).stdout, "data needs no weights"
 
 
 @pytest.mark.parametrize(
@@ -182,6 +204,7 @@ def test_the_overview_fits_one_screen_and_names_every_step(capsys: pytest.Captur
     )
 
 
+RECIPE = ROOT / "profiles/demo/recipe.yaml"
 DEMO = ["--config", "config.yaml", "--config", "profiles/demo/recipe.yaml"]
 
 

@@ -108,7 +108,7 @@ def steps(folder: Path) -> int:
 
 def test_sft_by_torchrun_and_grpo_over_ray_on_two_nodes(data: Path, tmp_path: Path) -> None:
     two = {"nodes": 2}
-    with run(data, tmp_path / "two", two, two, train_sft=two, train_grpo=two) as (folder, words):
+    with run(data, tmp_path / "two", two, two) as (folder, words):
         assert start(folder, words).wait() == 0, (folder / "output.log").read_text()[-3000:] + said(folder)[-3000:]
         for step in ("sft", "grpo"):
             manifest = json.loads((folder / f"results/train/{step}/manifest.json").read_text())

@@ -24,6 +24,9 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "answering": ("--model", {
         "type": Path, "help": "model folder in Hugging Face format, where no endpoint is asked",
     }),
+    "maker": ("--model", {
+        "type": Path, "help": "model folder in Hugging Face format (default: the exported GRPO model, or SFT)",
+    }),
     "name": ("--name", {"required": True, "help": "what the model is called: base, sft, grpo, or an endpoint's name"}),
     "held_out": ("--val", {"type": Path, "help": "rl_val.parquet, for the sets of eval.tasks that name no file"}),
     "tasks": ("--tasks", {"type": Path, "required": True, "help": "table of eval/tasks"}),
@@ -90,6 +93,9 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "pictures": ("--output", {
         "type": Path, "dest": "folder", "help": "folder for the pictures (default: RESULTS/reward/PAGE)",
     }),
+    "shots": ("--output", {
+        "type": Path, "dest": "folder", "help": "folder for the pictures (default: RESULTS/render/PAGE)",
+    }),
     "configs": ("--config", {
         "type": Path, "action": "append", "default": [], "dest": "configs",
         "help": "configuration, as Snakemake takes it (default: config.yaml and what the profile names)",
@@ -128,6 +134,11 @@ ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "once": ("--once", {"action": "store_true", "help": "print once and end"}),
     "yes": ("--yes", {"action": "store_true", "help": "really remove; else it is only said what would go"}),
     "profile": ("--profile", {"type": Path, "default": Path("profiles/slurm"), "help": "profile (profiles/slurm)"}),
-    "only": ("--only", {"nargs": "+", "default": [], "metavar": "CHECK", "help": "these checks only: endpoints ..."}),
-    "from_compute": ("--from-compute", {"action": "store_true", "help": "ask endpoints from a compute node too"}),
+    "only": ("--only", {
+        "nargs": "+", "default": [], "metavar": "CHECK",
+        "help": "these checks only: slurm, images, binds, keys, endpoints, model, memory, disk, files, latency",
+    }),
+    "from_compute": ("--from-compute", {
+        "action": "store_true", "help": "look from a compute node too: its clock, endpoints, binds, file system",
+    }),
 }  # fmt: skip

@@ -165,7 +165,7 @@ COMMANDS: dict[str, Command] = {
         "report.build", "results rulegraph page_output", lambda m, c, a: m.run(c, a.results, a.rulegraph, a.output)
     ),
     "generate": Command(
-        "generate", "prompt answering endpoint made serve port",
+        "generate", "prompt maker endpoint made serve port",
         lambda m, c, a: m.run(c, a.prompt, a.model, a.endpoint, a.folder, a.serve, a.port),
         "one page of a request in words, by a trained model or any endpoint",
     ),
@@ -205,8 +205,7 @@ COMMANDS: dict[str, Command] = {
         "render.serve", "browsers host port rendezvous", lambda m, c, a: _serve(m, c, a), "the HTTP render service"
     ),
     "render page": Command(
-        "render", "page folder", lambda m, c, a: _render_page(c, a), "one page: verdict and pictures",
-        "page.html --output pictures",
+        "render", "page shots", lambda m, c, a: _render_page(c, a), "one page: verdict and pictures", "page.html",
     ),
     "reward explain": Command(
         "reward.explain", "answer task data checklist reference counter pictures json",
@@ -268,9 +267,10 @@ async def _render_page(config: Any, args: Any) -> None:
     async with RenderPool(options, browsers=1) as pool:
         print(pool.containment.describe(), file=sys.stderr)
         render = await pool.render(html)
-    args.folder.mkdir(parents=True, exist_ok=True)
+    folder = args.folder or config.results / "render" / args.page.stem
+    folder.mkdir(parents=True, exist_ok=True)
     for number, shot in enumerate(render.screenshots, 1):
-        path = args.folder / f"{args.page.stem}-{number}.{config.render.image}"
+        path = folder / f"{args.page.stem}-{number}.{config.render.image}"
         path.write_bytes(shot)
         print(path)
     print(json.dumps(render.verdict.to_dict(), indent=1, ensure_ascii=False))

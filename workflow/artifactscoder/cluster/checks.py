@@ -10,16 +10,16 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from artifactscoder.cluster import images as containers
-from artifactscoder.cluster.profile import Profile
+from artifactscoder.cluster.profile import TRAINERS, Profile
 from artifactscoder.config import Config
 from artifactscoder.config.engines import Endpoint
 from artifactscoder.errors import UserError
-from artifactscoder.train import fit, shapes
+from artifactscoder.train import engines, fit, shapes
 
 INSIDE_S = 60.0  # an image that is opened for the first time
 
@@ -62,9 +62,14 @@ def gb(size: float) -> str:
 
 
 def images(config: Config, profile: Profile) -> Iterator[Finding]:
-    """An image for each role, of the present definition and locks; and Apptainer itself."""
+    """An image for each role, of the present definition and locks; and Apptainer itself. Without: what trains then."""
     if not profile.apptainer:
-        yield ok("images", "not used: the profile names no software-deployment-method apptainer")
+        words = "not used: the profile names no software-deployment-method apptainer"
+        rules = [rule for rule, name in TRAINERS.items() if getattr(config.train, name) in config.train.trainers]
+        if cannot := next(unable(config, rules), ""):
+            yield warn("images", f"{words}; data can be made so, but {cannot}")
+        else:
+            yield ok("images", words)
         return
     if shutil.which("apptainer") is None and shutil.which("singularity") is None:
         yield fail("apptainer", "is not on PATH here", "load the site's module, or install Apptainer 1.1 or newer")
@@ -89,6 +94,15 @@ def images(config: Config, profile: Profile) -> Iterator[Finding]:
             detail = f"{path} is {'empty' if path.is_file() else 'not there'}"
         remedy = "artifactscoder images build serve" if role == "serve" else "make containers"
         yield fail(f"image {role}", detail, remedy)
+
+
+def unable(config: Config, rules: Collection[str]) -> Iterator[str]:
+    """What this environment lacks to train, a sentence for each of the rules that could not."""
+    for rule in (rule for rule in TRAINERS if rule in rules):
+        try:
+            engines.must_be_installed(getattr(config.train, TRAINERS[rule]), TRAINERS[rule])
+        except UserError as error:
+            yield str(error)
 
 
 def binds(config: Config, profile: Profile) -> Iterator[Finding]:

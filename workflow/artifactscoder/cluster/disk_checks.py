@@ -20,6 +20,7 @@ from artifactscoder.cluster import plan
 from artifactscoder.cluster.checks import Finding, fail, gb, ok, warn
 from artifactscoder.cluster.profile import Profile
 from artifactscoder.config import Config
+from artifactscoder.llm import forecast
 
 SLOW_MS = 50.0
 PROBES = 50
@@ -47,13 +48,14 @@ def disk(config: Config, profile: Profile) -> Iterator[Finding]:
         devices.setdefault(standing(getattr(config, name)).stat().st_dev, []).append(name)
     train = f", training {gb(need.train)}" if need.train else ", training not known without train.base"
     train = ", training little" if config.train.tiny_model else train
+    without = " without WebSight" if forecast.websight_rows(config) is None else ""
     for names in devices.values():
         folder = standing(getattr(config, names[0]))
         what = "disk" if len(names) == 2 else f"disk {names[0]}"
         first, rest = (sum(part) for part in zip(*(wants[name] for name in names), strict=True))
         there, count = map(sum, zip(*(_held(getattr(config, name)) for name in names), strict=True))
         cpt = need.more_results * ("results" in names) + need.more_journal * ("journal" in names)
-        words = f"estimate: data {gb(first)}, CPT {gb(cpt)}" + (train if "results" in names else "")
+        words = f"estimate: data {gb(first)}, CPT {gb(cpt)}{without}" + (train if "results" in names else "")
         # What a former run wrote need not be written again.
         left = max(0, first - there), max(0, rest - max(0, there - first)), max(0, planned - count)
         for room in (_whole(folder), *_quotas(folder)):

@@ -48,8 +48,19 @@ def endpoints(config: Config, profile: Profile) -> Iterator[Finding]:
         config.judge_of_grpo()
     except UserError as error:
         yield warn("endpoint", str(error))
+    for words in blind(config):
+        yield warn("endpoint", words, "give the vision judge an endpoint of a model that sees, with vision: true")
     with ThreadPoolExecutor(max(1, len(asked))) as pool:
         yield from pool.map(lambda item: endpoint(*item), asked)
+
+
+def blind(config: Config) -> Iterator[str]:
+    """What judges that are sent no picture judge by, in words."""
+    for name in config.blind_judges:
+        yield (
+            f"'{name}' judges checklists without `vision: true`: it is sent no picture of a page, and goes by code and "
+            "measurements alone"
+        )
 
 
 def endpoint(name: str, settings: Endpoint, url: str) -> Finding:

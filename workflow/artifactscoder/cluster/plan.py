@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from artifactscoder import seeds
+from artifactscoder.cluster.endpoint_checks import blind
 from artifactscoder.config import Config
 from artifactscoder.journal import Paid
 from artifactscoder.llm import budget, forecast
@@ -101,12 +102,12 @@ def files(config: Config) -> dict[str, int]:
 
 
 def pages(config: Config) -> dict[str, int]:
-    """Pages by stage (sft, cpt, rl); WebSight's rows only as far as the run has counted them."""
+    """Pages by stage (sft, cpt, rl); WebSight's rows only where they can be counted."""
     kinds, per = len(seeds.variants(config)), config.sft.tasks.per_subcategory
     leaves = len(seeds.cpt_roots(config)) * math.prod(config.cpt.tree.children)
     return {
         "sft": sum(map(len, seeds.subcategories(config).values())) * per * kinds,
-        "cpt": leaves * config.cpt.prompts.per_leaf + forecast.websight_rows(config),
+        "cpt": leaves * config.cpt.prompts.per_leaf + (forecast.websight_rows(config) or 0),
         "rl": config.rl.prompts.count,
     }
 
@@ -161,6 +162,7 @@ def run(config: Config, jobs: int, as_json: bool) -> int:
         "spent": {"cost": spent.cost, "tokens": spent.tokens},
         "jobs": made["logs"] - 10,
         "files": sum(made.values()),
+        "not_counted": ["cpt/websight"] if forecast.websight_rows(config) is None else [],
         "disk_bytes": {"results": room.results, "journal": room.journal, "cpt": room.more_results + room.more_journal},
     }
     if as_json:
@@ -206,6 +208,11 @@ def _screen(config: Config, rows: list[dict[str, Any]], total: dict[str, Any]) -
         f"still to ask: {total['to_ask']:,} requests, {short(total['tokens_in'])} tokens in, "
         f"{short(total['tokens_out'])} out, cost {total['cost']:,.2f}, {total['gpu_hours']:,.0f} GPU-hours"
     )
+    if total["not_counted"]:
+        yield (
+            f"cpt/websight: rows not counted yet (no Parquet file at {config.cpt.websight.input}, cpt.websight.input); "
+            "3 requests a row, their pages and their disk are not in the sums"
+        )
     spent = total["spent"]
     yield f"spent so far (journal): cost {spent['cost']:,.2f}, {short(spent['tokens'])} tokens"
     for name, limit in (("cost", config.budget.cost), ("tokens", config.budget.tokens)):
@@ -215,10 +222,11 @@ def _screen(config: Config, rows: list[dict[str, Any]], total: dict[str, Any]) -
             verdict = "is enough" if whole <= limit else f"is spent at {100 * limit / whole:.0f} % of the way"
             yield f"budget.{name} {limit:,g}: {short(whole)} are foreseen, so it {verdict}"
     disk = " + ".join(f"{name} {short(size)}B" for name, size in total["disk_bytes"].items())
-    yield f"about {total['jobs']:,} jobs, {total['files']:,} files, at most {disk} of disk"
+    yield f"about {total['jobs']:,} jobs, {total['files']:,} files without Slurm's logs, at most {disk} of disk"
     if any(not row["measured"] and row["to_ask"] and row["kind"] != "procedural" for row in rows):
         yield "~ assumed tokens (docs/endpoints.md); the model's own mean takes their place as its answers come"
     if any(row["seconds"] is None for row in rows):
         yield "? no time without endpoints.NAME.tokens_per_s, what one server gives with all its requests in flight"
+    yield from blind(config)
     if any(row["kind"] == "procedural" for row in rows):
         yield "procedural endpoints are built in: they cost no money and hardly time"

@@ -124,6 +124,8 @@ class Profile:
     def resources(self, rule: str, config: Config) -> dict[str, Any]:
         """Resources of a rule by name, its own beneath the profile's; `_threads` are its CPUs."""
         own = rules().get(rule, {})
+        if rule in TRAINERS:
+            own = own | {"nodes": getattr(config.train, TRAINERS[rule]).nodes}  # as rules/train.smk has it
         threads = number(self.threads.get(rule, own.get("_threads", 1))) or 1
         if step := own.get("_asks"):
             own = own | serving.resources(

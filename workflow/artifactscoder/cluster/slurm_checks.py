@@ -57,7 +57,7 @@ def cluster(config: Config, profile: Profile) -> Iterator[Finding]:
             trouble = _fits(ask, limit, [n for n in nodes if ask.partition in ("", n.partition)], profile)
             yield from trouble
             fine += not trouble
-    yield from _trainers(config, profile)
+    yield from trainers(config, profile)
     if fine:
         yield ok("rules", f"what {fine} of {len(asks)} rules ask is there")
 
@@ -138,7 +138,7 @@ def _fits(ask: Ask, limit: float | None, nodes: list[slurm.Node], profile: Profi
     return out
 
 
-def _trainers(config: Config, profile: Profile) -> Iterator[Finding]:
+def trainers(config: Config, profile: Profile) -> Iterator[Finding]:
     """Whether the trainers get as many GPUs as the configuration says."""
     for ask in profile.asks(config):
         if ask.rule not in TRAINERS:
@@ -149,10 +149,13 @@ def _trainers(config: Config, profile: Profile) -> Iterator[Finding]:
             continue
         wanted = (settings.nodes, settings.gpus_per_node if settings.device == "cuda" else 0)
         if wanted[1] and wanted != (ask.nodes, ask.gpus):
+            remedy = f"make gpu of {ask.rule} in {profile.path} and train.{name}.gpus_per_node the same"
+            if wanted[0] != ask.nodes:
+                remedy = f"take `nodes` of {ask.rule} out of {profile.path}: train.{name}.nodes is asked for by itself"
             yield fail(
                 "rule",
                 f"{ask.rule} asks {ask.nodes} x {ask.gpus} GPUs; train.{name} is for {wanted[0]} x {wanted[1]}",
-                f"make nodes and gpu in {profile.path} and train.{name}.nodes and gpus_per_node the same",
+                remedy,
             )
 
 

@@ -153,6 +153,13 @@ class Config(Section):
         return self.eval.judges or [self.roles.vision_judge]
 
     @property
+    def blind_judges(self) -> list[str]:
+        """Names of the endpoints that judge rendered pages by checklist, but are sent no picture of them."""
+        names = dict.fromkeys([self.roles.vision_judge, *self.checklist_judges])
+        found = {name: self.endpoints[name] for name in names}
+        return [name for name, judge in found.items() if not judge.vision and judge.kind != "procedural"]
+
+    @property
     def asked_models(self) -> list[str]:
         """The models of the evaluation that are endpoints."""
         return [name for name in self.eval.models if name not in EVALUATED]

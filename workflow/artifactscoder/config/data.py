@@ -90,7 +90,7 @@ class DedupSettings(Section):
     )
     jobs: int = Field(1, ge=1, description="Jobs that share the comparing of all shards; 1: all of it in a single job.")
     engine: Literal["numba", "datasketch"] = Field(
-        "numba", description="What makes the signatures; datasketch makes the same 80 times slower, to compare."
+        "numba", description="What makes the signatures; datasketch makes the same 100 times slower, to compare."
     )
 
     @field_validator("structure", mode="before")

@@ -144,7 +144,7 @@ def _cell(text: str) -> str:
 
 
 HEAD = """\
-# The recipe at the paper's scale: every key, with its unit, its meaning and its source.
+# The recipe at the paper's scale: every key, with its unit, its meaning and its source. Which paper: README.md.
 # A profile overlays a few of them (profiles/demo/recipe.yaml); where and how much at once is the profile's affair.
 # This file is kept in step with the typed configuration: `artifactscoder config yaml > config.yaml` after a change.
 """

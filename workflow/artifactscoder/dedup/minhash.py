@@ -6,7 +6,7 @@ shingles are the distinct sequences of `n` characters (5 by default), each hashe
 shingle, the empty one too. A signature is datasketch's, bit for bit: the minimum of `a*h + b mod 2^32` over the low 32
 bits of the hashes, once mixed, for each of the permutations that its `affine32` scheme draws. Importing datasketch
 would cost two seconds in every job, so they are drawn here; the tests hold both against each other, and
-`engine: datasketch` makes them there, 80 times slower, for whoever wants to compare.
+`engine: datasketch` makes them there, 100 times slower, for whoever wants to compare.
 
 Texts come as Arrow columns and are never Python strings on their way: decoding, lower case, hashing and minima take
 about 0.34 ms a page of 16 KB in the compiled loops of `kernels.py`, and 4 bytes of memory a character.

@@ -9,10 +9,14 @@ characters a token.
 
 from __future__ import annotations
 
+import glob
 import json
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from artifactscoder import benchmarks, seeds
 from artifactscoder.config import Config
@@ -40,15 +44,24 @@ class Share:
     answered: int = 0
 
 
-def websight_rows(config: Config) -> int:
-    """Rows of WebSight, as far as the run has counted them."""
-    if config.cpt.websight.sample or not config.cpt.websight.shards:
-        return config.cpt.websight.sample if config.cpt.websight.shards else 0
+def websight_rows(config: Config) -> int | None:
+    """Rows of WebSight: as the run has counted them, else by the footers of its files; None where there are none."""
+    websight = config.cpt.websight
+    if websight.sample or not websight.shards:
+        return websight.sample if websight.shards else 0
     try:
         counted = json.loads((config.results / "cpt/websight/source.json").read_text())["files"]
         return sum(file["rows"] for file in counted)
     except (OSError, ValueError, LookupError, TypeError):
-        return 0
+        return _footers(tuple(sorted(glob.glob(websight.input))))
+
+
+@lru_cache(maxsize=4)
+def _footers(paths: tuple[str, ...]) -> int | None:
+    try:
+        return sum(pq.read_metadata(path).num_rows for path in paths) if paths else None
+    except (OSError, ValueError):  # what pyarrow raises of a file that is no Parquet is a ValueError too
+        return None
 
 
 def shares(config: Config, paid: dict[str, dict[Path, Paid]] | None = None) -> list[Share]:
@@ -67,7 +80,7 @@ def shares(config: Config, paid: dict[str, dict[Path, Paid]] | None = None) -> l
     rl = config.rl.prompts.count
     trained = max(1, round(rl * (1 - config.rl.parquet.validation)))
     steps = grpo.steps or max(1, trained // grpo.batch_prompts) * grpo.epochs
-    rows = websight_rows(config)
+    rows = websight_rows(config) or 0
     checklist = PAGE + EVIDENCE + items
     compared = config.eval.tasks.values()
     tasks_each = sum(held_out(each, rl - trained) for each in compared)
