@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from artifactscoder import tables
 from artifactscoder.config import Config
+from artifactscoder.config.engines import Sampling
 from artifactscoder.config.trainers import TinyModelSettings
 from artifactscoder.errors import UserError
 from artifactscoder.eval import compare, generate, judge, render, score, table, tasks
@@ -153,14 +155,72 @@ async def test_transformers_lose_the_batch_under_way_to_a_kill_and_answer_the_re
     assert calls == 5, "answers of the same model are not decoded again"
 
 
-async def test_vllm_in_the_job_answers_for_a_folder_and_another_state_of_it_is_asked_anew(
+WISH = [[{"role": "user", "content": "Make a page."}]]
+
+
+@pytest.fixture
+def opinionated(tiny: Path, tmp_path: Path) -> Path:
+    """The same model, with a generation_config.json that recommends how to decode it."""
+    shutil.copytree(tiny, tmp_path / "opinionated")
+    path = tmp_path / "opinionated/generation_config.json"
+    more = {"repetition_penalty": 5.0, "top_k": 1, "do_sample": True, "no_repeat_ngram_size": 2, "min_new_tokens": 9}
+    path.write_text(json.dumps(json.loads(path.read_text()) | more))
+    return path.parent
+
+
+def test_a_folder_is_decoded_as_eval_sampling_says_whatever_its_generation_config_recommends(tiny, opinionated) -> None:
+    one, other = folder.Folder(tiny), folder.Folder(opinionated)
+    greedy = Sampling(temperature=0, top_p=1, max_tokens=24)
+    assert other.answers(WISH, greedy, 0) == one.answers(WISH, greedy, 0)
+    drawn = Sampling(temperature=1, top_p=1, max_tokens=24)
+    answers = [other.answers(WISH, drawn, seed) for seed in range(3)]
+    assert len({text for [(text, _, _)] in answers}) == 3, "top_k: 1 leaves nothing to draw"
+    assert answers == [one.answers(WISH, drawn, seed) for seed in range(3)]
+
+
+def test_any_token_can_be_drawn_not_the_fifty_likeliest_alone(tiny) -> None:
+    """transformers' own default is a top_k of 50, and an untrained model's tokens are all about as likely."""
+    drawn = folder.Folder(tiny).answers(WISH * 200, Sampling(temperature=2, top_p=1, max_tokens=1), 0)
+    assert len({text for text, _, _ in drawn}) > 60
+
+
+def test_what_the_folder_says_ends_an_answer_still_does(tiny) -> None:
+    model, greedy = folder.Folder(tiny), Sampling(temperature=0, top_p=1, max_tokens=8)
+    text = model.tokenizer.apply_chat_template(WISH[0], tokenize=False, add_generation_prompt=True)
+    likeliest = int(model.weights(**model.tokenizer(text, return_tensors="pt")).logits[0, -1].argmax())
+    assert model.answers(WISH, greedy, 0)[0][1] > 0
+    path = tiny / "generation_config.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps(said | {"eos_token_id": [said["eos_token_id"], likeliest]}))
+    assert folder.Folder(tiny).answers(WISH, greedy, 0) == [("", 0, "stop")]
+
+
+async def test_answers_that_were_decoded_otherwise_are_not_taken_for_todays(
     configure, tmp_path, tiny, monkeypatch
 ) -> None:
+    config = configure(eval={"tasks": SETS, "batch": 4, "sampling": {"max_tokens": 4}, "models": ["base"]})
+    tasks.run(config, None, tmp_path / "tasks.parquet")
+    asked: list[int] = []
+    monkeypatch.setattr(folder.Folder, "answers", lambda self, all_, *given: asked.append(1) or [("a", 1, "stop")] * 4)
+    for version, times in ((1, 1), (folder.DECODING, 2), (folder.DECODING, 2)):
+        monkeypatch.setattr(folder, "DECODING", version)
+        await generate.run(config, tmp_path / "tasks.parquet", tiny, "base", tmp_path / "out.parquet")
+        assert len(asked) == times
+
+
+@pytest.fixture
+def vllm(tmp_path, monkeypatch) -> None:
+    """`vllm serve` is a stand-in."""
     (tmp_path / "bin").mkdir()
-    vllm = tmp_path / "bin/vllm"
-    vllm.write_text(f'#!/bin/sh\nshift\nexec {sys.executable} {Path(__file__).parent}/fake_vllm.py "$@"\n')
-    vllm.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{vllm.parent}:{os.environ['PATH']}")
+    path = tmp_path / "bin/vllm"
+    path.write_text(f'#!/bin/sh\nshift\nexec {sys.executable} {Path(__file__).parent}/fake_vllm.py "$@"\n')
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+
+
+async def test_vllm_in_the_job_answers_for_a_folder_and_another_state_of_it_is_asked_anew(
+    configure, tmp_path, tiny, vllm
+) -> None:
     config = configure(eval={"tasks": SETS, "engine": "vllm", "gpus": 0, "models": ["base"]})
     tasks.run(config, None, tmp_path / "tasks.parquet")
     output, journal = tmp_path / "out.parquet", tmp_path / "journal/eval/generate/base"
@@ -174,6 +234,34 @@ async def test_vllm_in_the_job_answers_for_a_folder_and_another_state_of_it_is_a
     weights.write_bytes(weights.read_bytes()[:-4] + b"abcd")
     await generate.run(config, tmp_path / "tasks.parquet", tiny, "base", output)
     assert (journal / "base.server.log").exists(), "another state of the model answers for itself"
+
+
+async def test_vllm_is_asked_anew_after_a_change_that_can_change_its_answers_and_after_no_other(
+    configure, tmp_path, tiny, vllm
+) -> None:
+    log = tmp_path / "journal/eval/generate/base/base.server.log"
+
+    async def command(temperature: float = 0.0, seed: int = 0, **arguments: object) -> str:
+        """The command line of the server that was started; nothing where all answers were on record."""
+        flags = {name.replace("_", "-"): value for name, value in arguments.items()}
+        drawn = {"temperature": temperature, "max_tokens": 12}
+        more = {"engine": "vllm", "gpus": 0, "models": ["base"], "arguments": flags, "sampling": drawn}
+        config = configure(seed=seed, eval={"tasks": SETS, **more})
+        if not (tmp_path / "tasks.parquet").exists():
+            tasks.run(config, None, tmp_path / "tasks.parquet")
+        log.unlink(missing_ok=True)
+        await generate.run(config, tmp_path / "tasks.parquet", tiny, "base", tmp_path / "out.parquet")
+        return log.read_text().splitlines()[0] if log.exists() else ""
+
+    assert "--generation-config vllm" in await command(), "the folder's recommendations are left out"
+    assert not await command(max_num_seqs=8), "how many at once changes no answer"
+    assert not await command(seed=1), "the likeliest token is the same by any seed"
+    assert "--max-model-len 4096" in await command(max_model_len=4096)
+    assert not await command(max_model_len=4096)
+    assert "--seed 1" in await command(temperature=1, seed=1)
+    assert "--seed 2" in await command(temperature=1, seed=2)
+    assert not await command(temperature=1, seed=1)
+    assert "--generation-config auto" in await command(generation_config="auto"), "who wants them says so"
 
 
 def test_a_benchmark_file_gives_tasks_with_its_own_maxima_classes_and_difficulties(configure, tmp_path) -> None:

@@ -103,7 +103,7 @@ STEPS: dict[str, Step] = {
     "eval/tasks": Step("the tasks that models are compared on", ("eval.tasks", "seed", "sft.select.system")),
     "eval/generate": Step(
         "answers of a model to them", ("eval.engine", "eval.arguments", "eval.sampling", "eval.batch", "seed"),
-        ("model",), version=2,
+        ("model",), version=3,
     ),
     "eval/render": Step(
         "each answer rendered and used, pictures over time", ("eval.screenshots", "eval.interactions", "render"),
