@@ -59,6 +59,7 @@ def test_the_demo_overlays_a_few_numbers_only() -> None:
         ({"sft": {"select": {"keep": 0}}}, "'sft.select.keep' is 0"),
         ({"roles": {"coder": "nobody"}}, "roles.coder names the endpoint 'nobody'"),
         ({"endpoints": {"minimax-m2": {"kind": "api", "url": "example.org"}}}, "needs `url`"),
+        ({"endpoints": {"own": {"kind": "api", "url": "http://x/v1"}}}, "endpoints.own: an endpoint .* needs `model`"),
         ({"cpt": {"dedup": {"threshold": 0.7, "bands": 40, "rows": 6}}}, "exceeds permutations"),
         ({"train": {"sft": {"max_tokens": 1024}}}, "longer than train.sft.max_tokens"),
         ({"train": {"grpo": {"mini_batch_prompts": 7}}}, r": train.grpo: mini_batch_prompts \(7\) does not divide"),

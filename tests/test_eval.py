@@ -401,6 +401,14 @@ def test_a_mistake_in_the_section_is_one_sentence(configure, change, sentence) -
         configure(eval=change)
 
 
+def test_two_judges_of_one_name_are_refused_for_the_tables_would_take_them_for_one(configure) -> None:
+    api = {"kind": "api", "url": "http://x/v1", "model": "m"}
+    endpoints = {"it": {"kind": "procedural"}, "a": api, "twin": {**api, "url": "http://y/v1"}}
+    with pytest.raises(UserError, match=r"eval.judges names 'a' and 'twin', which are the same judge \(m\)"):
+        configure(endpoints=endpoints, eval={"judges": ["a", "twin"]})
+    configure(endpoints={**endpoints, "twin": {**api, "revision": "fp8"}}, eval={"judges": ["a", "twin"]})
+
+
 @pytest.mark.parametrize(("name", "apart"), [("held-out", False), ("named", True), ("other", False)])
 def test_only_a_set_whose_file_was_compared_with_the_requests_is_called_decontaminated(
     configure, name: str, apart: bool

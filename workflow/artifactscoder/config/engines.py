@@ -33,7 +33,10 @@ class Endpoint(Section):
         description="`api`: any OpenAI-compatible server. `vllm`, `sglang`, `llamacpp`: hosted, each job starts its "
         "own server and ends it. `procedural`: built in, no model, for demo and tests."
     )
-    model: str = Field("procedural", description="Model name as the server knows it; part of the request digest.")
+    model: str = Field(
+        "procedural",
+        description="Model name as the server knows it; part of the request digest. Only `procedural` needs none.",
+    )
     revision: str = Field(
         "", description="Anything that tells one state of the model from another: weights, quantisation."
     )
@@ -93,6 +96,14 @@ class Endpoint(Section):
             raise ValueError(f"an endpoint of kind '{self.kind}' needs `path`: {what}")
         if clash := SET_BY_THE_JOB & self.flags:
             raise ValueError(f"`arguments` may not hold {min(clash)}: the job sets it, from `path` and `model`")
+        return self
+
+    @model_validator(mode="after")
+    def a_model_has_its_name(self) -> Endpoint:
+        if self.kind != "procedural" and self.model in ("", "procedural"):
+            raise ValueError(
+                f"an endpoint of kind '{self.kind}' needs `model`: the model's name, as the server knows or is told it"
+            )
         return self
 
     @property
