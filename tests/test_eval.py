@@ -23,7 +23,8 @@ from artifactscoder.ledger import Ledger, beside
 from artifactscoder.llm import folder
 from artifactscoder.llm.procedural import flaws
 from artifactscoder.llm.procedural.compose import compose
-from artifactscoder.report import accounts
+from artifactscoder.report import accounts, charts, data
+from artifactscoder.report.build import templates
 from artifactscoder.train import tiny_model
 from openai_server import Server, completion
 
@@ -385,6 +386,51 @@ def test_a_difference_is_found_where_there_is_one_and_seldom_where_there_is_none
     assert found.p < 0.01 and 0 < found.low < found.difference < found.high
     assert compare.pair(a, a, names, 0).p == 1.0
     assert compare.holm([0.01, 0.04, 0.03]) == [0.03, 0.06, 0.06]
+
+
+def tabled(config: Config, results: Path, tasks_of: dict[str, str], points: dict[str, dict[str, dict]]) -> Path:
+    """The tables of models whose judges gave so many points; `tasks_of`: id -> task. The folder that holds them."""
+    folder = results / "eval"
+    rows = ({"id": f"mine/{id_}", "set": "mine", "task": task, "class": task} for id_, task in tasks_of.items())
+    tables.write(folder / "tasks/tasks.parquet", tasks.TASKS, rows)
+    for name, by_task in points.items():
+        judged = []
+        for id_, votes in by_task.items():
+            shown = {"rendered": True, "finish": "stop", "directed": "[]", "judge": "first", "s_chk": votes["first"]}
+            shown |= {"score": 0.5, "tokens": 9, "pictures": 1, "used": 0}
+            said = json.dumps([{"judge": judge, "s_chk": value} for judge, value in votes.items()])
+            judged.append({**shown, "id": f"{name}/mine/{id_}", "model": name, "votes": said})
+        tables.write(folder / f"judge/{name}.parquet", judge.JUDGED, judged)
+    paths = [folder / f"judge/{name}.parquet" for name in points]
+    table.run(config, folder / "tasks/tasks.parquet", paths, [], folder / "table.parquet")
+    return folder
+
+
+def test_of_one_task_there_is_no_interval_and_the_report_says_so_with_a_dash(configure, tmp_path) -> None:
+    stacks = {"a/react": "a", "a/vue": "a"}
+    points = {"x": (0.1, 0.9), "y": (0.4, 0.6)}
+    votes = {name: {id_: {"first": one} for id_, one in zip(stacks, of, strict=True)} for name, of in points.items()}
+    folder = tabled(configure(), tmp_path, stacks, votes)
+    for name in ("table", "groups", "pairs"):
+        for row in tables.rows(folder / f"{name}.parquet"):
+            assert (row["low"], row["high"]) == (None, None), name
+            assert row.get("low_failed_as_0") is None and row.get("p", 1.0) == 1.0
+    [compared] = data.evaluation(tmp_path)
+    compared["chart"] = charts.models(compared["rows"], "models")
+    page = templates().get_template("evaluation.html.j2").render(evaluation=[compared])
+    assert page.count("<td>–</td>") >= 5 and "None" not in page and "– to –" not in page
+
+
+def test_two_judges_are_compared_on_the_answers_that_both_judged_alone(configure, tmp_path) -> None:
+    ids = {"easy": "easy", "hard": "hard"}
+    x = {"easy": {"first": 0.9, "other": 0.9}, "hard": {"first": 0.4, "other": 0.4}}
+    y = {"easy": {"first": 0.8, "other": None}, "hard": {"first": 0.3, "other": 0.3}}
+    z = {"easy": {"first": 0.1, "other": None}, "hard": {"first": 0.1, "other": None}}
+    folder = tabled(configure(), tmp_path, ids, {"x": x, "y": y, "z": z})
+    [agreed] = tables.rows(folder / "agreement.parquet")
+    assert (agreed["answers"], agreed["order"]) == (3, 1.0), "of z the other judge says nothing"
+    folder = tabled(configure(), tmp_path / "one", ids, {"x": x, "z": z})
+    assert [row["order"] for row in tables.rows(folder / "agreement.parquet")] == [None], "there is no pair"
 
 
 @pytest.mark.parametrize(
