@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from aiohttp import web
 
-from artifactscoder import tables
+from artifactscoder import recipe, tables
 from artifactscoder.config import Config
 from artifactscoder.config.engines import Sampling
 from artifactscoder.config.trainers import TinyModelSettings
@@ -455,12 +455,19 @@ def test_two_judges_of_one_name_are_refused_for_the_tables_would_take_them_for_o
     configure(endpoints={**endpoints, "twin": {**api, "revision": "fp8"}}, eval={"judges": ["a", "twin"]})
 
 
-@pytest.mark.parametrize(("name", "apart"), [("held-out", False), ("named", True), ("other", False)])
+@pytest.mark.parametrize(("name", "apart"), [("held-out", False), ("named", True), ("dotted", True), ("other", False)])
 def test_only_a_set_whose_file_was_compared_with_the_requests_is_called_decontaminated(
     configure, name: str, apart: bool
 ) -> None:
     """Held-out tasks are kept out of RL, but SFT's requests were not compared with them."""
-    sets = {"held-out": {}, "named": {"path": "named.json"}, "other": {"path": "other.json"}}
-    config = configure(eval={"tasks": sets}, decontaminate={"benchmarks": ["named.json"]})
+    sets = {name: {"path": f"{name}.json"} for name in ("named", "dotted", "other")} | {"held-out": {}}
+    config = configure(eval={"tasks": sets}, decontaminate={"benchmarks": ["named.json", "tests/../dotted.json"]})
     line = table.line(config, name, [{"id": "a", "task": "a"}], table.Model("base", {}, {}), "it", ["it"])
     assert line["decontaminated"] is apart
+
+
+def test_the_table_is_made_again_when_another_benchmark_is_compared_with_the_requests(configure) -> None:
+    one, other = (
+        recipe.digest(configure(decontaminate={"benchmarks": named}), "eval/table") for named in ([], ["named.json"])
+    )
+    assert one != other

@@ -116,7 +116,9 @@ STEPS: dict[str, Step] = {
     "eval/score": Step(
         "each rendering judged on 25 dimensions", ("sft.score", "reward.judge_directed"), ("judge",), ("sft_score",)
     ),
-    "eval/table": Step("the models side by side: table.parquet", ("eval.tasks", "seed"), version=4),
+    "eval/table": Step(
+        "the models side by side: table.parquet", ("eval.tasks", "decontaminate.benchmarks", "seed"), version=4
+    ),
     "report": Step("one page that shows it all, and its data", ("report",), version=3),
 }  # fmt: skip
 

@@ -154,6 +154,11 @@ class Config(Section):
         """Names of the endpoints that judge the evaluation; the first one's points are the result."""
         return self.eval.judges or [self.roles.vision_judge]
 
+    def decontaminated(self, name: str) -> bool:
+        """Whether the requests of SFT and RL are compared with the file of a set of the evaluation's tasks."""
+        path = self.eval.tasks[name].path if name in self.eval.tasks else None
+        return path is not None and path.resolve() in [one.resolve() for one in self.decontaminate.benchmarks]
+
     @property
     def asked_models(self) -> list[str]:
         """The models of the evaluation that are endpoints."""

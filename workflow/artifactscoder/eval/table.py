@@ -124,7 +124,6 @@ def line(config: Config, name: str, own: list[Row], model: Model, judge: str, ju
     ids = [row["id"] for row in own]
     answers = [model.answers[id_] for id_ in ids if id_ in model.answers]
     levels = [model.levels[id_]["percent"] for id_ in ids if id_ in model.levels]
-    path = config.eval.tasks[name].path if name in config.eval.tasks else None
     return {
         "set": name, "model": model.name, "judge": judge, "main": judge == judges[0],
         **_means(config, own, model.points(ids, judge)),
@@ -136,7 +135,7 @@ def line(config: Config, name: str, own: list[Row], model: Model, judge: str, ju
         "directed": sum(row["directed"] for row in answers),
         "pictures": _mean([row["pictures"] for row in answers if row["rendered"]]),
         "used": _mean([row["used"] for row in answers if row["rendered"]]),
-        "decontaminated": path in config.decontaminate.benchmarks,
+        "decontaminated": config.decontaminated(name),
     }  # fmt: skip
 
 
