@@ -36,6 +36,8 @@ def main() -> None:
     for name in ("--served-model-name", "--host"):
         parser.add_argument(name, required=True)
     parser.add_argument("--port", type=int, required=True)
+    for name in ("--generation-config", "--seed", "--max-model-len", "--max-num-seqs"):  # of the real one, for nothing
+        parser.add_argument(name)
     parser.add_argument("--die-after", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0)
     parser.add_argument("--maps", nargs="*", default=[])

@@ -126,7 +126,9 @@ async def test_a_server_that_hangs_is_given_up(configure, tmp_path) -> None:
     config = configure()
     server = Server(hang)
     async with server.open() as url, Journal(tmp_path / "j") as journal:
-        config = configure(url, endpoints={"it": {"kind": "api", "url": url, "timeout_s": 0.5, "retries": 1}})
+        config = configure(
+            url, endpoints={"it": {"kind": "api", "model": "m", "url": url, "timeout_s": 0.5, "retries": 1}}
+        )
         async with Client(config, "teacher", journal) as client:
             _, usage, _ = await client.ask(ask_for_tasks(), SAMPLING)
     assert usage.attempts == 2
@@ -182,7 +184,9 @@ async def test_numbers_are_never_guessed_out_of_text(configure, tmp_path) -> Non
 
 
 async def test_nobody_listening_is_one_sentence(configure, tmp_path) -> None:
-    config = configure("http://127.0.0.1:9/v1", endpoints={"it": {"kind": "api", "url": "http://127.0.0.1:9/v1"}})
+    config = configure(
+        "http://127.0.0.1:9/v1", endpoints={"it": {"kind": "api", "model": "m", "url": "http://127.0.0.1:9/v1"}}
+    )
     settings = config.endpoints["it"].model_copy(update={"patience_s": 0.1})
     config = config.model_copy(update={"endpoints": {"it": settings}})
     async with Journal(tmp_path / "j") as journal, Client(config, "teacher", journal) as client:
@@ -199,7 +203,9 @@ async def test_a_host_that_swallows_what_it_is_sent_is_not_there(configure, tmp_
                 filler.setblocking(False)
                 filler.connect_ex(full.getsockname())
             url = f"http://127.0.0.1:{full.getsockname()[1]}/v1"
-            config = configure(endpoints={"it": {"kind": "api", "url": url, "patience_s": 1, "retries": 0}})
+            config = configure(
+                endpoints={"it": {"kind": "api", "model": "m", "url": url, "patience_s": 1, "retries": 0}}
+            )
             async with Journal(tmp_path / "j") as journal, Client(config, "", journal, endpoint="it") as client:
                 with pytest.raises(UserError, match=r"'it' at .* cannot be reached \(no connection in 0.3 s\)"):
                     await client.ask(ask_for_tasks(), SAMPLING)
@@ -246,7 +252,7 @@ async def test_a_key_comes_from_the_environment_or_is_missed_by_name(configure, 
 
     server = Server(fault)
     async with server.open() as url, Journal(tmp_path / "j") as journal:
-        config = configure(url, endpoints={"it": {"kind": "api", "url": url, "key_env": "SOME_KEY"}})
+        config = configure(url, endpoints={"it": {"kind": "api", "model": "m", "url": url, "key_env": "SOME_KEY"}})
         with pytest.raises(UserError, match="SOME_KEY, which is not set"):
             async with Client(config, "teacher", journal):
                 pass
@@ -286,7 +292,7 @@ async def test_the_pool_has_no_hidden_limit() -> None:
         return await answer("fine")
 
     async with Server(fault).open() as url:
-        settings = Endpoint(kind="api", url=url, concurrency=512)
+        settings = Endpoint(kind="api", model="m", url=url, concurrency=512)
         async with ApiEndpoint("it", settings) as it:
             request = Request([{"role": "user", "content": "hi"}], {})
             answers = await asyncio.gather(*(it.ask(request) for _ in range(512)))
@@ -317,7 +323,7 @@ async def test_several_servers_share_the_load_and_one_that_is_gone_costs_nothing
     first, second = Server(fault), Server(fault)
     async with first.open() as one, second.open() as two:
         urls = [one, two, f"http://127.0.0.1:{unused_tcp_port}/v1"]
-        settings = Endpoint(kind="api", url=urls, concurrency=24, patience_s=0)
+        settings = Endpoint(kind="api", model="m", url=urls, concurrency=24, patience_s=0)
         answers = await ask_many(settings, 200)
     assert [getattr(found, "text", found) for found in answers] == ["fine"] * 200
     assert all(getattr(found, "attempts", 0) == 1 for found in answers), "nobody listening is no fault of a request"
@@ -351,7 +357,7 @@ async def test_a_crowded_server_gets_as_many_requests_as_it_bears() -> None:
     busy = Busy(0.01, room=20)
     server = Server(busy)
     async with server.open() as url:
-        answers = await ask_many(Endpoint(kind="api", url=url, concurrency=512, retries=12), 3000)
+        answers = await ask_many(Endpoint(kind="api", model="m", url=url, concurrency=512, retries=12), 3000)
     assert [getattr(found, "text", found) for found in answers] == ["fine"] * 3000
     late = [number for number in busy.refused if number > server.received / 2]
     assert len(late) < 0.15 * server.received / 2, f"{len(late)} of the later half were refused, a tenth is meant"
@@ -362,7 +368,7 @@ async def test_a_server_that_counts_no_tokens_gets_as_many_requests_as_any(capsy
 
     busy = Busy(0.05, counts_tokens=False)
     async with Server(busy).open() as url:
-        answers = await ask_many(Endpoint(kind="api", url=url, concurrency=200), 1000)
+        answers = await ask_many(Endpoint(kind="api", model="m", url=url, concurrency=200), 1000)
     assert [getattr(found, "text", found) for found in answers] == ["fine"] * 1000 and busy.most > 150
     assert capsys.readouterr().err.count("sends no `usage`") == 1
 
@@ -379,7 +385,7 @@ async def test_retry_after_is_kept_for_the_whole_server() -> None:
         return await answer("fine")
 
     async with Server(fault).open() as url:
-        answers = await ask_many(Endpoint(kind="api", url=url, concurrency=1), 50)
+        answers = await ask_many(Endpoint(kind="api", model="m", url=url, concurrency=1), 50)
     assert [getattr(found, "text", found) for found in answers] == ["fine"] * 50
     assert sum(moment - moments[0] < 1 for moment in moments) <= 3, "the others kept away"
 
@@ -393,7 +399,7 @@ async def test_requests_and_tokens_a_minute_are_kept() -> None:
     for limit in ({"requests_per_minute": 600}, {"tokens_per_minute": 60_000}):
         async with Server(fault).open() as url:
             start = asyncio.get_running_loop().time()
-            answers = await ask_many(Endpoint(kind="api", url=url, **limit), 30)
+            answers = await ask_many(Endpoint(kind="api", model="m", url=url, **limit), 30)
             took = asyncio.get_running_loop().time() - start
         assert [getattr(found, "finish", found) for found in answers] == ["stop"] * 30
         assert 1.5 < took < 4, f"{limit}: 30 requests, 10 of them a second, took {took:.2f} s"

@@ -13,9 +13,11 @@ import yaml
 
 from artifactscoder import config as configs
 from artifactscoder import recipe
+from artifactscoder.config.engines import RenderSettings
 from artifactscoder.config.reference import as_yaml, lines, page
 from artifactscoder.config.train import EVALUATED, TRAINED
 from artifactscoder.errors import UserError
+from artifactscoder.render import RenderOptions
 
 CONFIG = Path("config.yaml")
 
@@ -59,8 +61,10 @@ def test_the_demo_overlays_a_few_numbers_only() -> None:
         ({"sft": {"select": {"keep": 0}}}, "'sft.select.keep' is 0"),
         ({"roles": {"coder": "nobody"}}, "roles.coder names the endpoint 'nobody'"),
         ({"endpoints": {"minimax-m2": {"kind": "api", "url": "example.org"}}}, "needs `url`"),
+        ({"endpoints": {"own": {"kind": "api", "url": "http://x/v1"}}}, "endpoints.own: an endpoint .* needs `model`"),
         ({"cpt": {"dedup": {"threshold": 0.7, "bands": 40, "rows": 6}}}, "exceeds permutations"),
         ({"train": {"sft": {"max_tokens": 1024}}}, "longer than train.sft.max_tokens"),
+        ({"train": {"grpo": {"validate_prompts": 0}}}, "say -1 for all, or validate_every_steps: 0 for none"),
         ({"train": {"grpo": {"mini_batch_prompts": 7}}}, r": train.grpo: mini_batch_prompts \(7\) does not divide"),
     ],
 )
@@ -70,6 +74,16 @@ def test_a_mistake_is_one_sentence_that_says_where(change: dict, sentence: str, 
     with pytest.raises(UserError, match=sentence) as error:
         configs.load([CONFIG, overlay])
     assert "\n" not in str(error.value) and len(str(error.value)) < 300, "a sentence, not a section printed whole"
+
+
+def test_what_the_configuration_takes_the_renderer_takes() -> None:
+    """Else a run would end at its first page, after days of others."""
+    for name, field in RenderSettings.model_fields.items():
+        if field.annotation in (int, float):
+            bounds = [getattr(one, key) for one in field.metadata for key in ("ge", "gt", "le") if hasattr(one, key)]
+            assert len(bounds) == 2, f"render.{name} has no bound on one side"
+            for value in bounds:
+                RenderOptions(**{name: value})
 
 
 def test_what_the_slow_tests_lay_over_the_demo_is_valid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

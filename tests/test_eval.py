@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from artifactscoder import recipe, tables
 from artifactscoder.config import Config
+from artifactscoder.config.engines import Sampling
 from artifactscoder.config.trainers import TinyModelSettings
 from artifactscoder.errors import UserError
 from artifactscoder.eval import compare, generate, judge, render, score, table, tasks
@@ -22,7 +24,8 @@ from artifactscoder.ledger import Ledger, beside
 from artifactscoder.llm import folder
 from artifactscoder.llm.procedural import flaws
 from artifactscoder.llm.procedural.compose import compose
-from artifactscoder.report import accounts
+from artifactscoder.report import accounts, charts, data
+from artifactscoder.report.build import templates
 from artifactscoder.reward import measure
 from artifactscoder.train import tiny_model
 from openai_server import Server, completion
@@ -155,14 +158,72 @@ async def test_transformers_lose_the_batch_under_way_to_a_kill_and_answer_the_re
     assert calls == 5, "answers of the same model are not decoded again"
 
 
-async def test_vllm_in_the_job_answers_for_a_folder_and_another_state_of_it_is_asked_anew(
+WISH = [[{"role": "user", "content": "Make a page."}]]
+
+
+@pytest.fixture
+def opinionated(tiny: Path, tmp_path: Path) -> Path:
+    """The same model, with a generation_config.json that recommends how to decode it."""
+    shutil.copytree(tiny, tmp_path / "opinionated")
+    path = tmp_path / "opinionated/generation_config.json"
+    more = {"repetition_penalty": 5.0, "top_k": 1, "do_sample": True, "no_repeat_ngram_size": 2, "min_new_tokens": 9}
+    path.write_text(json.dumps(json.loads(path.read_text()) | more))
+    return path.parent
+
+
+def test_a_folder_is_decoded_as_eval_sampling_says_whatever_its_generation_config_recommends(tiny, opinionated) -> None:
+    one, other = folder.Folder(tiny), folder.Folder(opinionated)
+    greedy = Sampling(temperature=0, top_p=1, max_tokens=24)
+    assert other.answers(WISH, greedy, 0) == one.answers(WISH, greedy, 0)
+    drawn = Sampling(temperature=1, top_p=1, max_tokens=24)
+    answers = [other.answers(WISH, drawn, seed) for seed in range(3)]
+    assert len({text for [(text, _, _)] in answers}) == 3, "top_k: 1 leaves nothing to draw"
+    assert answers == [one.answers(WISH, drawn, seed) for seed in range(3)]
+
+
+def test_any_token_can_be_drawn_not_the_fifty_likeliest_alone(tiny) -> None:
+    """transformers' own default is a top_k of 50, and an untrained model's tokens are all about as likely."""
+    drawn = folder.Folder(tiny).answers(WISH * 200, Sampling(temperature=2, top_p=1, max_tokens=1), 0)
+    assert len({text for text, _, _ in drawn}) > 60
+
+
+def test_what_the_folder_says_ends_an_answer_still_does(tiny) -> None:
+    model, greedy = folder.Folder(tiny), Sampling(temperature=0, top_p=1, max_tokens=8)
+    text = model.tokenizer.apply_chat_template(WISH[0], tokenize=False, add_generation_prompt=True)
+    likeliest = int(model.weights(**model.tokenizer(text, return_tensors="pt")).logits[0, -1].argmax())
+    assert model.answers(WISH, greedy, 0)[0][1] > 0
+    path = tiny / "generation_config.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps(said | {"eos_token_id": [said["eos_token_id"], likeliest]}))
+    assert folder.Folder(tiny).answers(WISH, greedy, 0) == [("", 0, "stop")]
+
+
+async def test_answers_that_were_decoded_otherwise_are_not_taken_for_todays(
     configure, tmp_path, tiny, monkeypatch
 ) -> None:
+    config = configure(eval={"tasks": SETS, "batch": 4, "sampling": {"max_tokens": 4}, "models": ["base"]})
+    tasks.run(config, None, tmp_path / "tasks.parquet")
+    asked: list[int] = []
+    monkeypatch.setattr(folder.Folder, "answers", lambda self, all_, *given: asked.append(1) or [("a", 1, "stop")] * 4)
+    for version, times in ((1, 1), (folder.DECODING, 2), (folder.DECODING, 2)):
+        monkeypatch.setattr(folder, "DECODING", version)
+        await generate.run(config, tmp_path / "tasks.parquet", tiny, "base", tmp_path / "out.parquet")
+        assert len(asked) == times
+
+
+@pytest.fixture
+def vllm(tmp_path, monkeypatch) -> None:
+    """`vllm serve` is a stand-in."""
     (tmp_path / "bin").mkdir()
-    vllm = tmp_path / "bin/vllm"
-    vllm.write_text(f'#!/bin/sh\nshift\nexec {sys.executable} {Path(__file__).parent}/fake_vllm.py "$@"\n')
-    vllm.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{vllm.parent}:{os.environ['PATH']}")
+    path = tmp_path / "bin/vllm"
+    path.write_text(f'#!/bin/sh\nshift\nexec {sys.executable} {Path(__file__).parent}/fake_vllm.py "$@"\n')
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+
+
+async def test_vllm_in_the_job_answers_for_a_folder_and_another_state_of_it_is_asked_anew(
+    configure, tmp_path, tiny, vllm
+) -> None:
     config = configure(eval={"tasks": SETS, "engine": "vllm", "gpus": 0, "models": ["base"]})
     tasks.run(config, None, tmp_path / "tasks.parquet")
     output, journal = tmp_path / "out.parquet", tmp_path / "journal/eval/generate/base"
@@ -176,6 +237,34 @@ async def test_vllm_in_the_job_answers_for_a_folder_and_another_state_of_it_is_a
     weights.write_bytes(weights.read_bytes()[:-4] + b"abcd")
     await generate.run(config, tmp_path / "tasks.parquet", tiny, "base", output)
     assert (journal / "base.server.log").exists(), "another state of the model answers for itself"
+
+
+async def test_vllm_is_asked_anew_after_a_change_that_can_change_its_answers_and_after_no_other(
+    configure, tmp_path, tiny, vllm
+) -> None:
+    log = tmp_path / "journal/eval/generate/base/base.server.log"
+
+    async def command(temperature: float = 0.0, seed: int = 0, **arguments: object) -> str:
+        """The command line of the server that was started; nothing where all answers were on record."""
+        flags = {name.replace("_", "-"): value for name, value in arguments.items()}
+        drawn = {"temperature": temperature, "max_tokens": 12}
+        more = {"engine": "vllm", "gpus": 0, "models": ["base"], "arguments": flags, "sampling": drawn}
+        config = configure(seed=seed, eval={"tasks": SETS, **more})
+        if not (tmp_path / "tasks.parquet").exists():
+            tasks.run(config, None, tmp_path / "tasks.parquet")
+        log.unlink(missing_ok=True)
+        await generate.run(config, tmp_path / "tasks.parquet", tiny, "base", tmp_path / "out.parquet")
+        return log.read_text().splitlines()[0] if log.exists() else ""
+
+    assert "--generation-config vllm" in await command(), "the folder's recommendations are left out"
+    assert not await command(max_num_seqs=8), "how many at once changes no answer"
+    assert not await command(seed=1), "the likeliest token is the same by any seed"
+    assert "--max-model-len 4096" in await command(max_model_len=4096)
+    assert not await command(max_model_len=4096)
+    assert "--seed 1" in await command(temperature=1, seed=1)
+    assert "--seed 2" in await command(temperature=1, seed=2)
+    assert not await command(temperature=1, seed=1)
+    assert "--generation-config auto" in await command(generation_config="auto"), "who wants them says so"
 
 
 def test_a_benchmark_file_gives_tasks_with_its_own_maxima_classes_and_difficulties(configure, tmp_path) -> None:
@@ -342,6 +431,51 @@ def test_a_difference_is_found_where_there_is_one_and_seldom_where_there_is_none
     assert compare.holm([0.01, 0.04, 0.03]) == [0.03, 0.06, 0.06]
 
 
+def tabled(config: Config, results: Path, tasks_of: dict[str, str], points: dict[str, dict[str, dict]]) -> Path:
+    """The tables of models whose judges gave so many points; `tasks_of`: id -> task. The folder that holds them."""
+    folder = results / "eval"
+    rows = ({"id": f"mine/{id_}", "set": "mine", "task": task, "class": task} for id_, task in tasks_of.items())
+    tables.write(folder / "tasks/tasks.parquet", tasks.TASKS, rows)
+    for name, by_task in points.items():
+        judged = []
+        for id_, votes in by_task.items():
+            shown = {"rendered": True, "finish": "stop", "directed": "[]", "judge": "first", "s_chk": votes["first"]}
+            shown |= {"score": 0.5, "tokens": 9, "pictures": 1, "used": 0}
+            said = json.dumps([{"judge": judge, "s_chk": value} for judge, value in votes.items()])
+            judged.append({**shown, "id": f"{name}/mine/{id_}", "model": name, "votes": said})
+        tables.write(folder / f"judge/{name}.parquet", judge.JUDGED, judged)
+    paths = [folder / f"judge/{name}.parquet" for name in points]
+    table.run(config, folder / "tasks/tasks.parquet", paths, [], folder / "table.parquet")
+    return folder
+
+
+def test_of_one_task_there_is_no_interval_and_the_report_says_so_with_a_dash(configure, tmp_path) -> None:
+    stacks = {"a/react": "a", "a/vue": "a"}
+    points = {"x": (0.1, 0.9), "y": (0.4, 0.6)}
+    votes = {name: {id_: {"first": one} for id_, one in zip(stacks, of, strict=True)} for name, of in points.items()}
+    folder = tabled(configure(), tmp_path, stacks, votes)
+    for name in ("table", "groups", "pairs"):
+        for row in tables.rows(folder / f"{name}.parquet"):
+            assert (row["low"], row["high"]) == (None, None), name
+            assert row.get("low_failed_as_0") is None and row.get("p", 1.0) == 1.0
+    [compared] = data.evaluation(tmp_path)
+    compared["chart"] = charts.models(compared["rows"], "models")
+    page = templates().get_template("evaluation.html.j2").render(evaluation=[compared])
+    assert page.count("<td>–</td>") >= 5 and "None" not in page and "– to –" not in page
+
+
+def test_two_judges_are_compared_on_the_answers_that_both_judged_alone(configure, tmp_path) -> None:
+    ids = {"easy": "easy", "hard": "hard"}
+    x = {"easy": {"first": 0.9, "other": 0.9}, "hard": {"first": 0.4, "other": 0.4}}
+    y = {"easy": {"first": 0.8, "other": None}, "hard": {"first": 0.3, "other": 0.3}}
+    z = {"easy": {"first": 0.1, "other": None}, "hard": {"first": 0.1, "other": None}}
+    folder = tabled(configure(), tmp_path, ids, {"x": x, "y": y, "z": z})
+    [agreed] = tables.rows(folder / "agreement.parquet")
+    assert (agreed["answers"], agreed["order"]) == (3, 1.0), "of z the other judge says nothing"
+    folder = tabled(configure(), tmp_path / "one", ids, {"x": x, "z": z})
+    assert [row["order"] for row in tables.rows(folder / "agreement.parquet")] == [None], "there is no pair"
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -356,12 +490,27 @@ def test_a_mistake_in_the_section_is_one_sentence(configure, change, sentence) -
         configure(eval=change)
 
 
-@pytest.mark.parametrize(("name", "apart"), [("held-out", False), ("named", True), ("other", False)])
+def test_two_judges_of_one_name_are_refused_for_the_tables_would_take_them_for_one(configure) -> None:
+    api = {"kind": "api", "url": "http://x/v1", "model": "m"}
+    endpoints = {"it": {"kind": "procedural"}, "a": api, "twin": {**api, "url": "http://y/v1"}}
+    with pytest.raises(UserError, match=r"eval.judges names 'a' and 'twin', which are the same judge \(m\)"):
+        configure(endpoints=endpoints, eval={"judges": ["a", "twin"]})
+    configure(endpoints={**endpoints, "twin": {**api, "revision": "fp8"}}, eval={"judges": ["a", "twin"]})
+
+
+@pytest.mark.parametrize(("name", "apart"), [("held-out", False), ("named", True), ("dotted", True), ("other", False)])
 def test_only_a_set_whose_file_was_compared_with_the_requests_is_called_decontaminated(
     configure, name: str, apart: bool
 ) -> None:
     """Held-out tasks are kept out of RL, but SFT's requests were not compared with them."""
-    sets = {"held-out": {}, "named": {"path": "named.json"}, "other": {"path": "other.json"}}
-    config = configure(eval={"tasks": sets}, decontaminate={"benchmarks": ["named.json"]})
+    sets = {name: {"path": f"{name}.json"} for name in ("named", "dotted", "other")} | {"held-out": {}}
+    config = configure(eval={"tasks": sets}, decontaminate={"benchmarks": ["named.json", "tests/../dotted.json"]})
     line = table.line(config, name, [{"id": "a", "task": "a"}], table.Model("base", {}, {}), "it", ["it"])
     assert line["decontaminated"] is apart
+
+
+def test_the_table_is_made_again_when_another_benchmark_is_compared_with_the_requests(configure) -> None:
+    one, other = (
+        recipe.digest(configure(decontaminate={"benchmarks": named}), "eval/table") for named in ([], ["named.json"])
+    )
+    assert one != other

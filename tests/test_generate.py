@@ -79,6 +79,8 @@ def test_a_model_folder_answers_by_transformers_and_an_answer_without_a_page_is_
         ([WISH, "--endpoint", "nobody"], "there is no endpoint 'nobody' in the configuration; there are it"),
         ([WISH, "--model", "nowhere"], "nowhere is not a Hugging Face model folder"),
         ([], "say what page you want"),
+        (["a" * 20_001], "the request has 20,001 characters"),
+        (["--serve", "a" * 20_001], "the request has 20,001 characters"),
     ],
 )
 def test_a_mistake_is_one_sentence(configure, tmp_path, capsys, arguments, sentence) -> None:

@@ -260,10 +260,11 @@ def test_a_warning_to_the_whole_job_lets_the_server_finish_its_answers(fake, tmp
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
+        ({"kind": "vllm", "path": "m"}, "an endpoint of kind 'vllm' needs `model`"),
         ({"kind": "vllm"}, "needs `path`: the model's folder, or its name on the hub"),
         ({"kind": "llamacpp"}, "needs `path`: the GGUF file"),
-        ({"kind": "vllm", "path": "m", "arguments": {"port": 1}}, "may not hold port: the job sets it"),
-        ({"kind": "vllm", "path": "m", "arguments": ["--host=::"]}, "may not hold host: the job sets it"),
+        ({"kind": "vllm", "path": "m", "model": "m", "arguments": {"port": 1}}, "may not hold port: the job sets it"),
+        ({"kind": "vllm", "path": "m", "model": "m", "arguments": ["--host=::"]}, "may not hold host: the job sets it"),
     ],
 )
 def test_a_hosted_endpoint_that_cannot_be_started_is_one_sentence(configure, values, sentence) -> None:

@@ -259,7 +259,7 @@ def test_what_a_job_would_serve_is_looked_at(profile, settings, tmp_path) -> Non
     first, second, _ = said(kind="sglang", path="org/m")
     assert "it is a name on the hub, which every node must reach" in first
     assert second == "FAIL own: the Python package sglang is not here"
-    judge = {"own": {"kind": "vllm", "path": "org/m", "vision": True}}
+    judge = {"own": {"kind": "vllm", "path": "org/m", "model": "m", "vision": True}}
     lines = marks(endpoint_checks.endpoints(settings(endpoints=judge, roles={"vision_judge": "own"}), made))
     assert any(line.startswith("warn roles.vision_judge is 'own', of kind vllm") for line in lines)
 

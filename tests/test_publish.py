@@ -142,12 +142,19 @@ def test_the_cards_say_what_ran_and_that_no_model_made_it(run: Path) -> None:
     assert "{{" not in card.text + model.text and "{%" not in card.text + model.text
 
 
+def test_a_model_s_card_has_a_dash_where_one_task_gives_no_interval(run: Path) -> None:
+    [line] = tables.rows(run / "eval/table.parquet")
+    tables.write(run / "eval/table.parquet", TABLE, [{**line, "low": None, "high": None}])
+    assert publish(run, "model-sft") == 0
+    assert "| 41.5 | – | 80 %" in ModelCard.load(run / "publish/model-sft/README.md").text
+
+
 def test_a_model_s_card_says_from_what_training_its_tasks_were_kept(run: Path) -> None:
     """Held-out tasks from RL alone; a benchmark's from SFT and RL, where the configuration names it."""
     path = run / "config.yaml"
     values, [line] = yaml.safe_load(path.read_text()), list(tables.rows(run / "eval/table.parquet"))
     values["eval"]["tasks"] |= {"named": {"path": "named.json"}, "other": {"path": "other.json"}}
-    values["decontaminate"]["benchmarks"] = ["named.json"]
+    values["decontaminate"]["benchmarks"] = ["tests/../named.json"]
     path.write_text(yaml.safe_dump(values))
     tables.write(run / "eval/table.parquet", TABLE, [{**line, "set": name} for name in ("held-out", "named", "other")])
     assert publish(run, "model-sft") == 0

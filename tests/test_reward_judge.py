@@ -139,9 +139,23 @@ def test_components_and_gates_are_added_by_configuration_and_weights_are_divided
     assert (parts["s_short"], parts["s_error_free"], parts["i_no_errors"]) == (1.0, 0.5, 0.0)
 
 
-def test_the_names_in_the_configuration_are_those_that_exist() -> None:
-    assert set(settings_of.EXTRA) == set(components.EXTRA)
-    assert set(settings_of.GATES) == set(components.GATES) | set(components.OWN_GATES)
+def test_every_name_in_the_configuration_is_a_component_that_judges_a_sample() -> None:
+    everything = RewardSettings(extra=dict.fromkeys(settings_of.EXTRA, 0.1), gates=list(settings_of.GATES))
+    added = components.added(everything)
+    assert len(added) == len(settings_of.EXTRA) + len(settings_of.GATES) - len(settings_of.OWN["gates"])
+    page = dom.read(dom.tree("<html><h1>A</h1></html>"), attributes=True)
+    sample = components.Sample("", "", "", page, page, Verdict(True, "ok"), 10)
+    assert all(0 <= components.value(name, part, sample) <= 1 for name, part in added.items())
+
+
+def test_a_function_of_ones_own_takes_the_place_of_no_part_of_the_reward(configure: Callable[..., Config]) -> None:
+    settings = RewardSettings()
+    found = measure.Taken(measure.extract("<!DOCTYPE html><html><h1>A</h1></html>"), "", 1.0, 10)
+    parts = measure.measured(settings, found, "", Task("", "", [], "<h1>A</h1>"), Verdict(True, "ok")).parts
+    for column in parts:
+        key, name = ("extra" if column.startswith("s_") else "gates"), f"mine:{column[2:]}"
+        with pytest.raises(UserError, match=rf"reward.{key} names '{name}', but .*give your function another name"):
+            configure(reward={key: {name: 0.1} if key == "extra" else ["rep", "render", name]})
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ STEPS: dict[str, Step] = {
     "eval/tasks": Step("the tasks that models are compared on", ("eval.tasks", "seed", "sft.select.system")),
     "eval/generate": Step(
         "answers of a model to them", ("eval.engine", "eval.arguments", "eval.sampling", "eval.batch", "seed"),
-        ("model",), version=2,
+        ("model",), version=3,
     ),
     "eval/render": Step(
         "each answer rendered and used, pictures over time",
@@ -117,7 +117,9 @@ STEPS: dict[str, Step] = {
         "each rendering judged on 25 dimensions", ("sft.score", "reward.judge_directed"), ("judge",), ("sft_score",),
         version=2,
     ),
-    "eval/table": Step("the models side by side: table.parquet", ("eval.tasks", "seed"), version=3),
+    "eval/table": Step(
+        "the models side by side: table.parquet", ("eval.tasks", "decontaminate.benchmarks", "seed"), version=4
+    ),
     "report": Step("one page that shows it all, and its data", ("report",), version=3),
 }  # fmt: skip
 

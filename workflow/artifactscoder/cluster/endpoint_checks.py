@@ -40,7 +40,7 @@ def endpoints(config: Config, profile: Profile) -> Iterator[Finding]:
             yield hosted_model(name, settings)
             yield hosted_program(name, settings, config, profile)
     if config.eval.serves:
-        own = Endpoint(kind="vllm", path="-", gpus=config.eval.gpus)
+        own = Endpoint(kind="vllm", model="own", path="-", gpus=config.eval.gpus)
         yield hosted_program("eval.engine", own, config, profile, "set eval.engine: transformers")
     ways = [(name, settings) for name, settings in used(config).items() if not settings.hosted]
     asked = [(name, settings, url) for name, settings in ways for url in settings.urls]

@@ -77,20 +77,25 @@ class Config(Section):
 
     @model_validator(mode="after")
     def judges_are_endpoints_that_differ(self) -> Config:
-        labels: dict[str, str] = {}
-        for name in self.sft.score.judges:
-            if name not in self.endpoints:
-                known = ", ".join(self.endpoints)
-                raise ValueError(
-                    f"sft.score.judges names the endpoint '{name}', which endpoints does not define ({known})"
-                )
-            label = self.endpoints[name].label
-            if label in labels:  # the journal would give the second one the first one's answers
-                raise ValueError(
-                    f"sft.score.judges names '{labels[label]}' and '{name}', which are the same judge ({label}); "
-                    "name it once and set sft.score.times"
-                )
-            labels[label] = name
+        of_score, of_eval = self.sft.score.judges, self.eval.judges
+        for key, names, more in (
+            ("sft.score.judges", of_score, " and set sft.score.times"),
+            ("eval.judges", of_eval, ", or tell them apart by `revision`"),
+        ):
+            labels: dict[str, str] = {}
+            for name in names:
+                if name not in self.endpoints:
+                    known = ", ".join(self.endpoints)
+                    raise ValueError(f"{key} names the endpoint '{name}', which endpoints does not define ({known})")
+                label = self.endpoints[name].label
+                if (
+                    label in labels
+                ):  # the journal gives the second one the first one's answers, tables take one for both
+                    raise ValueError(
+                        f"{key} names '{labels[label]}' and '{name}', which are the same judge ({label}); "
+                        f"name it once{more}"
+                    )
+                labels[label] = name
         return self
 
     @model_validator(mode="after")
@@ -122,9 +127,6 @@ class Config(Section):
                 )
             if name in EVALUATED and name in self.endpoints:
                 raise ValueError(f"eval.models names '{name}', which is also an endpoint; call that something else")
-        for name in self.eval.judges:
-            if name not in self.endpoints:
-                raise ValueError(f"eval.judges names the endpoint '{name}', which endpoints does not define ({known})")
         return self
 
     @model_validator(mode="after")
@@ -151,6 +153,11 @@ class Config(Section):
     def checklist_judges(self) -> list[str]:
         """Names of the endpoints that judge the evaluation; the first one's points are the result."""
         return self.eval.judges or [self.roles.vision_judge]
+
+    def decontaminated(self, name: str) -> bool:
+        """Whether the requests of SFT and RL are compared with the file of a set of the evaluation's tasks."""
+        path = self.eval.tasks[name].path if name in self.eval.tasks else None
+        return path is not None and path.resolve() in [one.resolve() for one in self.decontaminate.benchmarks]
 
     @property
     def blind_judges(self) -> list[str]:

@@ -33,7 +33,10 @@ class Endpoint(Section):
         description="`api`: any OpenAI-compatible server. `vllm`, `sglang`, `llamacpp`: hosted, each job starts its "
         "own server and ends it. `procedural`: built in, no model, for demo and tests."
     )
-    model: str = Field("procedural", description="Model name as the server knows it; part of the request digest.")
+    model: str = Field(
+        "procedural",
+        description="Model name as the server knows it; part of the request digest. Only `procedural` needs none.",
+    )
     revision: str = Field(
         "", description="Anything that tells one state of the model from another: weights, quantisation."
     )
@@ -93,6 +96,14 @@ class Endpoint(Section):
             raise ValueError(f"an endpoint of kind '{self.kind}' needs `path`: {what}")
         if clash := SET_BY_THE_JOB & self.flags:
             raise ValueError(f"`arguments` may not hold {min(clash)}: the job sets it, from `path` and `model`")
+        return self
+
+    @model_validator(mode="after")
+    def a_model_has_its_name(self) -> Endpoint:
+        if self.kind != "procedural" and self.model in ("", "procedural"):
+            raise ValueError(
+                f"an endpoint of kind '{self.kind}' needs `model`: the model's name, as the server knows or is told it"
+            )
         return self
 
     @property
@@ -194,14 +205,14 @@ class RenderSettings(Section):
 
     width: int = Field(1280, ge=200, le=4000, description="Viewport width [CSS px].")
     height: int = Field(720, ge=200, le=4000, description="Viewport height [CSS px].")
-    first_ms: int = Field(3000, ge=0, description="Virtual time before the first picture [ms].")
-    interval_ms: int = Field(1000, ge=0, description="Virtual time between pictures [ms].")
-    timeout_s: float = Field(10, gt=0, description="Wall time after which a page is ended [s].")
+    first_ms: int = Field(3000, ge=1, le=600_000, description="Virtual time before the first picture [ms].")
+    interval_ms: int = Field(1000, ge=1, le=600_000, description="Virtual time between pictures [ms].")
+    timeout_s: float = Field(10, ge=0.1, le=600, description="Wall time after which a page is ended [s].")
     full_page: bool = Field(False, description="Picture of the whole page instead of the viewport.")
-    max_height: int = Field(4000, ge=200, description="Cap of a full-page picture [CSS px].")
+    max_height: int = Field(4000, ge=200, le=20_000, description="Cap of a full-page picture [CSS px].")
     image: Literal["jpeg", "png", "webp"] = Field("jpeg", description="Picture format.")
     quality: int = Field(80, ge=1, le=100, description="JPEG and WebP quality.")
-    memory_mb: int = Field(1500, ge=300, description="Data segment limit of a browser process [MB].")
+    memory_mb: int = Field(1500, ge=300, le=1_000_000, description="Data segment limit of a browser process [MB].")
     sandbox: Literal["auto", "require"] = Field(
         "auto", description="auto: the strongest containment of browsers that the machine grants; require: or none."
     )
@@ -211,6 +222,7 @@ class RenderSettings(Section):
     blank_colours: int = Field(
         2,
         ge=0,
+        le=4096,
         description="A picture of so few colours (4 bits a channel), one of them on 99%, is blank, unless it shows "
         "something where the page has text or drawings.",
     )
@@ -223,8 +235,10 @@ class RenderSettings(Section):
     )
 
 
+# Functions of reward/components by their names. `OWN`: parts that every answer has, in columns s_... and i_...
 EXTRA = ("accessible", "error_free", "self_contained")
 GATES = ("rep", "render", "no_errors", "self_contained", "undirected")
+OWN = {"extra": ("chk", "sim", "struct", "sem", "len"), "gates": ("rep", "render")}
 
 
 class RewardSettings(Section):
@@ -287,6 +301,11 @@ class RewardSettings(Section):
                 if name not in known and not re.fullmatch(r"[\w.]+:\w+", name):
                     raise ValueError(
                         f"reward.{key} names '{name}': there are {', '.join(known)}, or a function as module:function"
+                    )
+                if ":" in name and name.rpartition(":")[2] in OWN[key]:
+                    raise ValueError(
+                        f"reward.{key} names '{name}', but {', '.join(OWN[key])} are parts of every reward; "
+                        "give your function another name"
                     )
             if len({name.rpartition(":")[2] for name in names}) < len(names):
                 raise ValueError(f"reward.{key} has two entries of one name")

@@ -76,10 +76,15 @@ class EvalSettings(Section):
     )
     gpus: int = Field(1, ge=0, description="GPUs of a job that answers for base, sft or grpo.")
     arguments: dict[str, str | int | float | bool | None] = Field(
-        {}, description="Further flags of `vllm serve` without their dashes."
+        {},
+        description="Further flags of `vllm serve` without their dashes; after a change of one that can change an "
+        "answer all are asked anew.",
     )
     concurrency: int = Field(64, ge=1, description="Most requests in flight to a vLLM that a job starts.")
-    sampling: Sampling = Field(Sampling(temperature=0.0, top_p=1.0, max_tokens=16_384), description="Decoding.")
+    sampling: Sampling = Field(
+        Sampling(temperature=0.0, top_p=1.0, max_tokens=16_384),
+        description="Decoding of all models; what the generation_config.json of a folder recommends is left out.",
+    )
     batch: int = Field(8, ge=1, description="Prompts that transformers decodes at once.")
     screenshots: int = Field(3, ge=1, le=5, description="Pictures of each page over virtual time.")
     interactions: int = Field(

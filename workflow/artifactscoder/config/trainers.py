@@ -254,7 +254,7 @@ class GrpoSettings(TrainerSettings):
     validate_temperature: float = Field(
         1.0, ge=0, description="Sampling temperature of validations; 0 takes the likeliest token, as eval does."
     )
-    validate_prompts: int = Field(-1, ge=-1, description="Prompts of a validation; -1: all of the file.")
+    validate_prompts: int = Field(-1, ge=-1, description="Prompts of a validation, from 1; -1: all of the file.")
     rollout: Literal["vllm", "sglang", "hfcpu"] = Field(
         "vllm", description="Engine that samples; hfcpu on CPUs, or slowly on one GPU."
     )
@@ -301,6 +301,10 @@ class GrpoSettings(TrainerSettings):
             raise ValueError(
                 f"tokens_per_gpu x sequence_parallel ({self.tokens_per_gpu} x {self.sequence_gpus}) is below "
                 f"max_prompt_tokens + max_response_tokens ({self.max_prompt_tokens} + {self.max_response_tokens})"
+            )
+        if self.validate_prompts == 0:
+            raise ValueError(
+                "validate_prompts is 0, which would be all of them; say -1 for all, or validate_every_steps: 0 for none"
             )
         if self.device == "cpu" and self.rollout != "hfcpu":
             raise ValueError("device `cpu` goes with rollout `hfcpu` only")

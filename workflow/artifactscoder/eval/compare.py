@@ -18,19 +18,25 @@ DIGITS = 6
 
 @dataclass(frozen=True)
 class Pair:
-    """`difference`: mean of b minus a [percentage points], from `low` to `high` with 95 %; `p`: two-sided."""
+    """`difference`: mean of b minus a [percentage points], from `low` to `high` with 95 %, which are None where there
+    is one task; `p`: two-sided."""
 
     difference: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     better: int
     equal: int
     worse: int
     p: float
 
 
-def interval(values: np.ndarray, tasks: list[str], seed: int) -> tuple[float, float]:
-    """2.5 % and 97.5 % quantiles of the mean of `values` over bootstrap draws of the tasks they belong to."""
+def interval(values: np.ndarray, tasks: list[str], seed: int) -> tuple[float, float] | tuple[None, None]:
+    """2.5 % and 97.5 % quantiles of the mean of `values` over bootstrap draws of the tasks they belong to.
+
+    None below two tasks: all draws of one are the same, and say nothing of another.
+    """
+    if len(set(tasks)) < 2:
+        return None, None
     sums, sizes = _by_task(values, tasks)
     drawn = np.random.default_rng(seed).integers(0, len(sums), (DRAWS, len(sums)))
     means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)

@@ -90,7 +90,7 @@ def batch_key(config: Config, model: str, asked: list[list[Message]]) -> str:
 
     The others of a batch belong to what names an answer: their lengths decide the padding.
     """
-    identity = ["transformers", model, config.eval.sampling.model_dump(), config.seed]
+    identity = [f"transformers {folder.DECODING}", model, config.eval.sampling.model_dump(), config.seed]
     batch = hashlib.sha256(orjson.dumps([identity, asked], option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
     return f"decoded/{batch}"
 

@@ -110,7 +110,7 @@ def _means(config: Config, own: list[Row], points: dict[str, float]) -> Row:
     judged = [row for row in own if row["id"] in points]
     values = np.array([points[row["id"]] for row in judged])
     whole = np.array([points.get(row["id"], 0.0) for row in own])
-    low, high = compare.interval(values, [row["task"] for row in judged], config.seed) if judged else (None, None)
+    low, high = compare.interval(values, [row["task"] for row in judged], config.seed)
     low_0, high_0 = compare.interval(whole, [row["task"] for row in own], config.seed)
     return {
         "tasks": len(own), "judged": len(judged), "failed": len(own) - len(judged),
@@ -124,7 +124,6 @@ def line(config: Config, name: str, own: list[Row], model: Model, judge: str, ju
     ids = [row["id"] for row in own]
     answers = [model.answers[id_] for id_ in ids if id_ in model.answers]
     levels = [model.levels[id_]["percent"] for id_ in ids if id_ in model.levels]
-    path = config.eval.tasks[name].path if name in config.eval.tasks else None
     return {
         "set": name, "model": model.name, "judge": judge, "main": judge == judges[0],
         **_means(config, own, model.points(ids, judge)),
@@ -136,7 +135,7 @@ def line(config: Config, name: str, own: list[Row], model: Model, judge: str, ju
         "directed": sum(row["directed"] for row in answers),
         "pictures": _mean([row["pictures"] for row in answers if row["rendered"]]),
         "used": _mean([row["used"] for row in answers if row["rendered"]]),
-        "decontaminated": path in config.decontaminate.benchmarks,
+        "decontaminated": config.decontaminated(name),
     }  # fmt: skip
 
 
@@ -182,28 +181,24 @@ def _dimensions(config: Config, name: str, own: list[Row], models: list[Model]) 
 
 
 def _agreement(name: str, own: list[Row], models: list[Model], judges: list[str]) -> Iterator[Row]:
-    """Over all answers that two judges gave points for: Spearman's rank correlation, the mean of b minus a and of the
-    distance [percentage points], and the share of the pairs of models whose means both put in the same order."""
+    """Over the answers that both of two judges gave points for, and no others: Spearman's rank correlation, the mean of
+    b minus a and of the distance [percentage points], and the share of the pairs of models (of those that have such
+    answers) whose means both put in the same order."""
     ids = [row["id"] for row in own]
     for a, b in combinations(judges, 2):
-        both = [
-            (of_a[id_], of_b[id_])
-            for model in models
-            for of_a, of_b in [(model.points(ids, a), model.points(ids, b))]
-            for id_ in ids
-            if id_ in of_a and id_ in of_b
-        ]
-        if not both:
+        of = []
+        for model in models:
+            of_a, of_b = model.points(ids, a), model.points(ids, b)
+            if both := [(of_a[id_], of_b[id_]) for id_ in ids if id_ in of_a and id_ in of_b]:
+                of.append(np.array(both))
+        if not of:
             continue
-        x, y = np.array(both).T
-        varied = len(both) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0
-        means = [[np.mean(list(model.points(ids, judge).values())) for model in models] for judge in (a, b)]
-        same = [
-            np.sign(means[0][i] - means[0][j]) == np.sign(means[1][i] - means[1][j])
-            for i, j in combinations(range(len(models)), 2)
-        ]
+        x, y = np.concatenate(of).T
+        varied = len(x) > 2 and np.ptp(x) > 0 and np.ptp(y) > 0
+        orders = [np.sign(np.round(one.mean(0) - other.mean(0), compare.DIGITS)) for one, other in combinations(of, 2)]
+        same = [by_a == by_b for by_a, by_b in orders]
         yield {
-            "set": name, "a": a, "b": b, "answers": len(both),
+            "set": name, "a": a, "b": b, "answers": len(x),
             "rank": round(float(stats.spearmanr(x, y).statistic), compare.DIGITS) if varied else None,
             "difference": _mean(y - x), "apart": _mean(np.abs(y - x)), "order": _mean(same),
         }  # fmt: skip

@@ -37,6 +37,16 @@ EXPORTS = ("train/grpo/export", "train/sft/export")
 MOST = 20_000  # characters of a request
 
 
+def request(prompt: str) -> str:
+    """A request without blanks around it. Raises UserError for one that is empty or too long."""
+    prompt = prompt.strip()
+    if not prompt:
+        raise UserError('say what page you want: artifactscoder generate "a pomodoro timer with statistics"')
+    if len(prompt) > MOST:
+        raise UserError(f"the request has {len(prompt):,} characters; say it in at most {MOST:,}")
+    return prompt
+
+
 @dataclass
 class Said:
     """An answer: its text, how it ended, its tokens, and the seconds that it took."""
@@ -81,11 +91,7 @@ class Maker:
 
     async def make(self, prompt: str, output: Path | None = None) -> Made:
         """The page of a request, rendered and written into a folder. Raises UserError where nobody answers."""
-        prompt = prompt.strip()
-        if not prompt:
-            raise UserError('say what page you want: artifactscoder generate "a pomodoro timer with statistics"')
-        if len(prompt) > MOST:
-            raise UserError(f"the request has {len(prompt):,} characters; say it in at most {MOST:,}")
+        prompt = request(prompt)
         async with self._turn:
             said = await self._ask(prompt)
             taken = extract(said.text)
@@ -178,8 +184,8 @@ async def run(
     config: Config, prompt: str, model: Path | None, endpoint: str, output: Path | None, serve: bool, port: int
 ) -> int:
     """Make one page and print where it is, or serve; returns 0, or 1 for an answer without a whole page."""
-    if not serve and not prompt.strip():
-        raise UserError('say what page you want: artifactscoder generate "a pomodoro timer with statistics"')
+    if not serve or prompt.strip():
+        request(prompt)  # what cannot be asked is said before a model is loaded
     async with maker(config, model, endpoint) as made_by:
         if serve:
             from artifactscoder.generate import server

@@ -247,10 +247,10 @@ def _apart(config: Config, name: str) -> str:
     others = "SFT and CPT" if config.train.cpt.enabled else "SFT"
     if name not in config.eval.tasks:
         return "not known: the configuration names no such set."
-    path, rules = config.eval.tasks[name].path, config.decontaminate
-    if path is None:
+    rules = config.decontaminate
+    if config.eval.tasks[name].path is None:
         return f"tasks kept out of RL, in whatever technology; the requests of {others} were not compared with them."
-    if path not in rules.benchmarks:
+    if not config.decontaminated(name):
         return "the training data was not compared with them."
     return (
         f"requests of SFT and RL that share {rules.ngram} words in a row with one of them, or are {rules.threshold} "

@@ -291,16 +291,17 @@ def lines(rows: Rows, y_title: str, label: str, zero: bool = True) -> Chart:
 
 
 def models(rows: Rows, label: str) -> Chart:
-    """Rows of model, checklist, low, high: a bar a model with its interval."""
+    """Rows of model, checklist, low, high: a bar a model with its interval, where it has one."""
     order = [str(row["model"]) for row in rows]
+    spans = [(row["low"], row["checklist"], row["high"]) for row in rows]
     bar = go.Bar(
         x=[row["checklist"] for row in rows],
         y=order,
         orientation="h",
         marker={"color": SERIES[0]},
         error_x={
-            "array": [row["high"] - row["checklist"] for row in rows],
-            "arrayminus": [row["checklist"] - row["low"] for row in rows],
+            "array": [None if high is None else high - points for _, points, high in spans],
+            "arrayminus": [None if low is None else points - low for low, points, _ in spans],
             "color": SERIES[7],
             "thickness": 2,
         },

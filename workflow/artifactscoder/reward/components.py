@@ -2,8 +2,8 @@
 
 R = I_rep * I_render * (w_chk * S_chk + w_sim * S_sim + w_len * S_len), the gates multiplying everything: a page that
 does not render, or an answer that runs in circles, earns nothing, whatever else it shows. Configuration may name more
-gates and more components: those of `GATES` and `EXTRA`, or any `module:function` that takes a `Sample`. The weights are
-divided by their sum, so that a component more needs no change of the others.
+gates and more components: functions of this module (config/engines.py says which), or any `module:function` that takes
+a `Sample`. The weights are divided by their sum, so that a component more needs no change of the others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from math import isfinite, log, prod, sqrt
 from rapidfuzz.distance import LCSseq
 
 from artifactscoder.config import RewardSettings
+from artifactscoder.config.engines import OWN
 from artifactscoder.errors import UserError
 from artifactscoder.html import dom, repetition
 from artifactscoder.html.dom import Page
@@ -103,7 +104,7 @@ def visible(page: Page, verdict: Verdict) -> Page:
     return replace(page, roles=page.roles & seen, words=words)
 
 
-# Components and gates that configuration may add.
+# Components and gates that configuration may add: `EXTRA` and `GATES` of config/engines.py.
 
 
 def error_free(sample: Sample) -> float:
@@ -136,19 +137,12 @@ def undirected(sample: Sample) -> float:
 
 
 Component = Callable[[Sample], float]
-EXTRA: dict[str, Component] = {"accessible": accessible, "error_free": error_free, "self_contained": self_contained}
-GATES: dict[str, Component] = {
-    "no_errors": no_errors, "self_contained": self_contained, "undirected": undirected,
-}  # fmt: skip
 
 
 def added(settings: RewardSettings) -> dict[str, Component]:
     """What configuration adds, by the name of its column. Raises UserError for a function that is not there."""
-    extra = {f"s_{column(name)}": _function(name, EXTRA) for name in settings.extra}
-    return extra | {f"i_{column(name)}": _function(name, GATES) for name in settings.gates if name not in OWN_GATES}
-
-
-OWN_GATES = ("rep", "render")
+    extra = {f"s_{column(name)}": _function(name) for name in settings.extra}
+    return extra | {f"i_{column(name)}": _function(name) for name in settings.gates if name not in OWN["gates"]}
 
 
 def column(name: str) -> str:
@@ -156,12 +150,10 @@ def column(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-def _function(name: str, known: dict[str, Component]) -> Component:
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        return known[name]
+def _function(name: str) -> Component:
+    module, _, attribute = name.rpartition(":")
     try:
-        function: Component = getattr(import_module(module), attribute)
+        function: Component = getattr(import_module(module or __name__), attribute)
     except (ImportError, AttributeError) as error:
         raise UserError(f"reward: '{name}' names no function: {error}") from None
     return function
