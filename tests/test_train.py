@@ -13,14 +13,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow.parquet as pq
 import pytest
 
-from artifactscoder.config.trainers import ExportSettings
+from artifactscoder.config.trainers import ExportSettings, GrpoSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import export, runs, sft
+from artifactscoder.train import export, grpo, runs, sft, torchrun
 from training import SFT, STEPS, furnish, gone, marked, messages, page, start
 
 pytest.importorskip("verl")
@@ -172,12 +172,45 @@ def test_data_that_fill_no_batch_are_one_sentence(room: Path) -> None:
         sft.run(settings, room / "sft.parquet", room / "model", room / "work_none", room / "none" / "manifest.json")
 
 
-def test_a_changed_recipe_is_another_run_and_another_saving_interval_is_not(room: Path) -> None:
-    def name(**changes: Any) -> str:
-        return runs.identity(SFT.model_copy(update=changes), {"data": "d"}, "m")
+def test_a_changed_recipe_is_another_run_that_says_so_and_other_remedies_go_on_with_the_same(
+    room: Path, whole_run: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def start(**changes: Any) -> str:
+        changed = SFT.model_copy(update=changes)
+        with pytest.raises(InterruptedError):
+            sft.run(changed, room / "sft.parquet", room / "model", room / "work_whole", room / "no" / "manifest.json")
+        return capsys.readouterr().err
 
-    assert name(learning_rate=1e-3) != name() != name(steps=6)
-    assert name(save_every_steps=1, keep_checkpoints=9, threads=2) == name()
+    def no_training(*_: Any) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(torchrun, "_train", no_training)
+    begun = f"sft: starts anew beside run {whole_run['run']} at step {STEPS}, because"
+    assert f"{begun} train.sft.learning_rate, train.sft.seed changed\n" in start(learning_rate=1e-4, seed=1)
+    monkeypatch.setattr(runs, "keep_recipe", lambda *_: None)  # as a run of before
+    (room / "work_whole" / whole_run["run"] / "recipe.json").unlink()
+    assert f"{begun} settings, data or model changed; which, that run did not keep\n" in start(batch_size=2)
+
+    remedies = {"checkpoint_hf": True, "tokens_per_gpu": 300, "max_tokens": 300, "gradient_checkpointing": True}
+    remedies |= {"save_every_steps": 1, "keep_checkpoints": 9, "threads": 2, "stop_seconds": 60}
+    again = room / "remedied" / "manifest.json"
+    sft.run(SFT.model_copy(update=remedies), room / "sft.parquet", room / "model", room / "work_whole", again)
+    assert json.loads(again.read_text())["run"] == whole_run["run"]
+    assert "anew" not in capsys.readouterr().err
+
+
+def test_a_grpo_run_that_halted_goes_on_after_every_remedy_that_teaches_nothing_else() -> None:
+    def name(**changes: Any) -> str:
+        return runs.identity(runs.recipe("grpo", GrpoSettings(**changes), {"train": "t"}, "m"))
+
+    remedies: dict[str, Any] = {
+        "least_scored": 0.1, "watch": {"failed": 0.9}, "browsers": 2, "reward_workers": 1, "agent_workers": 2,
+        "gpu_memory": 0.5, "tensor_parallel": 8, "offload": False, "tokens_per_gpu": 20_000, "checkpoint_hf": True,
+        "validate_every_steps": 0, "save_every_steps": 5, "loader_workers": 0, "ray_cpus": 8,
+    }  # fmt: skip
+    assert {name(**{key: value}) for key, value in remedies.items()} == {name()}
+    others: dict[str, Any] = {"rollouts": 8, "temperature": 0.9, "max_response_tokens": 8192, "steps": 5, "seed": 1}
+    assert len({name(**{key: value}) for key, value in others.items()} | {name()}) == len(others) + 1
 
 
 def test_a_run_killed_at_the_end_of_an_epoch_goes_on_as_if_it_had_not_been(
@@ -344,17 +377,17 @@ def test_the_reason_is_the_trainers_own_and_not_torchruns() -> None:
 def test_grpo_tells_the_reward_workers_where_all_is_and_its_recipe_holds_no_address(
     configure, tmp_path, monkeypatch
 ) -> None:
-    from artifactscoder.train import grpo
-
     told = []
     monkeypatch.setattr(grpo, "run", lambda *paths, recipe, loggers: told.append((paths, recipe)))
     model, meeting = tmp_path / "model", tmp_path / "replicas"
-    for change in ({}, {"endpoints": {"it": {"kind": "procedural", "timeout_s": 5}}}, {"reward": {"length_full": 9}}):
+    waits = {"reward": {"patience_s": 5, "asks": 9}, "render": {"sandbox": "require"}}
+    others = ({"reward": {"length_full": 9}}, {"render": {"timeout_s": 5}}, {"render": {"memory_mb": 500}})
+    for change in ({}, {"endpoints": {"it": {"kind": "procedural", "timeout_s": 5}}}, waits, *others):
         config = configure(**change)
         paths = [tmp_path / name for name in ("train.parquet", "val.parquet")]
         grpo.whole(config, [tmp_path / "c.yaml"], *paths, model, tmp_path, tmp_path / "manifest.json", meeting)
-    (first, same, other) = (recipe for _, recipe in told)
-    assert first == same != other
+    names = [runs.identity(runs.recipe("grpo", GrpoSettings(), {}, "m", **recipe)) for _, recipe in told]
+    assert len(set(names[:3])) == 1 and len(set(names)) == 1 + len(others)
     said = json.loads(told[0][0][4].read_text())
     assert said == {
         "config": [str(tmp_path / "c.yaml")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path, PurePath
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -192,6 +192,7 @@ class Roles(Section):
 class RenderSettings(Section):
     """How a page is rendered and when it counts as rendered."""
 
+    OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"sandbox"})  # time and memory end a page, which is a verdict
     width: int = Field(1280, ge=200, le=4000, description="Viewport width [CSS px].")
     height: int = Field(720, ge=200, le=4000, description="Viewport height [CSS px].")
     first_ms: int = Field(3000, ge=0, description="Virtual time before the first picture [ms].")
@@ -230,6 +231,7 @@ GATES = ("rep", "render", "no_errors", "self_contained", "undirected")
 class RewardSettings(Section):
     """R = the product of the gates * the weighted mean of checklist, similarity, length and what `extra` names."""
 
+    OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"patience_s"})
     checklist: float = Field(0.6, ge=0, description="Weight of the checklist score S_chk; at 0 no judge is asked.")
     similarity: float = Field(0.3, ge=0, description="Weight of the similarity to the reference S_sim.")
     length: float = Field(0.1, ge=0, description="Weight of the length score S_len.")

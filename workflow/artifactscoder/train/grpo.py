@@ -20,7 +20,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -235,8 +235,8 @@ def whole(
         "rendezvous": str(meeting.resolve()),
     }
     files.write_bytes(reward, json.dumps(values).encode())
-    parts = {name: part for name, part in depends(config, "train/grpo").items() if name != "settings"}
-    recipe = json.dumps([parts, config.reward.model_dump(mode="json"), config.render.model_dump(mode="json")])
+    recipe = depends(config, "train/grpo")
+    recipe |= {name: part for name, part in recipe.pop("settings").items() if name != "train.grpo"}
     with contextlib.ExitStack() as stack:
         stack.enter_context(trainer_heartbeat(meeting))
         if rendezvous is None:
@@ -253,14 +253,14 @@ def run(
     reward: Path,
     work: Path,
     manifest: Path,
-    recipe: str = "",
+    recipe: Mapping[str, Any] | None = None,
     engine: str = reward_function.ENGINE,
     loggers: Sequence[str] = (),
 ) -> None:
     """Train `model` to the last step; writes `manifest`, `curve.parquet` and `rewards.parquet` beside each other.
 
-    `reward` is handed to the engine as it is. `recipe` is a digest of what else decides the result (the reward's
-    formula and judge, not its addresses): a run with another recipe starts anew. `work` outlives a killed job.
+    `reward` is handed to the engine as it is. `recipe` is what else decides the result (the reward's formula and judge,
+    not its addresses): a run with another recipe starts anew. `work` outlives a killed job.
     Raises UserError when the input cannot be used or verl ends before the last step.
     """
     start = time.monotonic()
@@ -271,11 +271,12 @@ def run(
         raise UserError(
             f"train.grpo.nodes is {settings.nodes}, but RAY_ADDRESS is not set; start Ray on every node first"
         )
-    digests = {"train": runs.sha256(train), "validation": runs.sha256(validation), "recipe": recipe}
+    digests = {"train": runs.sha256(train), "validation": runs.sha256(validation)}
     base = fingerprint(model)
     fit.must_fit(model, settings, "grpo")
     engines.must_be_installed(settings, "grpo")
-    name = runs.identity(settings, digests, base)
+    whole_recipe = runs.recipe("grpo", settings, digests, base, **(recipe or {}))
+    name = runs.identity(whole_recipe)
     folder = (work / name).resolve()
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
@@ -283,6 +284,9 @@ def run(
     stop = verl_stop.file(work)
     stop.unlink(missing_ok=True)
     runs.mend(checkpoints)
+    runs.keep_recipe(folder, whole_recipe)
+    if told := runs.beside(folder, whole_recipe):
+        runs.say("grpo", told)
     runs.say("grpo", f"{rows} prompts, {steps} steps, from step {runs.saved(checkpoints)}, in {folder}")
     held_out = {row["extra_info"]["id"] for row in tables.rows(validation, ["extra_info"])}
     if runs.saved(checkpoints) < steps:
@@ -321,7 +325,7 @@ def run(
                 "train": {"path": str(train), "sha256": digests["train"]},
                 "validation": {"path": str(validation), "sha256": digests["validation"]},
             },
-            "recipe": recipe,
+            "recipe": recipe or {},
             "model": {"path": str(model), "fingerprint": base},
             "settings": settings.model_dump(mode="json"),
             "seconds": round(time.monotonic() - start, 1),
