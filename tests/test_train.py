@@ -279,16 +279,37 @@ def test_an_exported_model_loads_and_answers(room: Path, whole_run: dict[str, An
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    export.run(ExportSettings(dtype="bf16"), room / "sft" / "manifest.json", room / "exported")
-    manifest = json.loads((room / "exported" / "manifest.json").read_text())
+    exported = export_of(room, "bf16")
+    manifest = json.loads((exported / "manifest.json").read_text())
     assert manifest["final_step"] == STEPS and manifest["run"] == whole_run["run"]
-    tokenizer = AutoTokenizer.from_pretrained(room / "exported")
-    model = AutoModelForCausalLM.from_pretrained(room / "exported", dtype="auto")
+    tokenizer = AutoTokenizer.from_pretrained(exported)
+    model = AutoModelForCausalLM.from_pretrained(exported, dtype="auto")
     assert model.dtype == torch.bfloat16
     prompt = tokenizer.apply_chat_template(messages(1, answer=False), tokenize=False, add_generation_prompt=True)
     tokens = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
     out = model.generate(**tokens, max_new_tokens=8, do_sample=False)
     assert out.shape[1] > tokens.input_ids.shape[1]
+
+
+def test_a_run_without_hugging_face_weights_is_exported_in_the_type_of_its_masters(
+    room: Path, whole_run: dict[str, Any]
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    assert not SFT.checkpoint_hf
+    whole, half = (load_file(export_of(room, dtype) / "model.safetensors") for dtype in ("fp32", "bf16"))
+    (shard,) = Path(whole_run["checkpoint"]).glob("model_world_size_1_rank_0.pt")
+    masters = torch.load(shard, weights_only=False)
+    for name, weight in whole.items():
+        assert weight.dtype == torch.float32 and torch.equal(weight, masters[name].to_local()), name
+        assert torch.equal(weight.bfloat16(), half[name])
+    assert any(not torch.equal(weight, half[name].float()) for name, weight in whole.items())
+
+
+def export_of(room: Path, dtype: Literal["bf16", "fp32"]) -> Path:
+    export.run(ExportSettings(dtype=dtype), room / "sft" / "manifest.json", room / f"exported_{dtype}")
+    return room / f"exported_{dtype}"
 
 
 @pytest.mark.parametrize("inner", [".", "model", "actor", "actor/model"])
