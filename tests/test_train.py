@@ -6,6 +6,7 @@ tests and is waited for at the end.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -20,7 +21,7 @@ import pytest
 
 from artifactscoder.config.trainers import ExportSettings, GrpoSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import export, grpo, runs, sft, torchrun
+from artifactscoder.train import export, grpo, reward_function, runs, sft, torchrun
 from training import SFT, STEPS, furnish, gone, marked, messages, page, start
 
 pytest.importorskip("verl")
@@ -32,19 +33,20 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return furnish(tmp_path_factory.mktemp("train"))
 
 
-GRPO = """
-import threading, time
-from pathlib import Path
-from artifactscoder.train import grpo
-from artifactscoder.config.trainers import GrpoSettings
-
-settings = GrpoSettings(
+SETTINGS = GrpoSettings(
     device="cpu", gpus_per_node=1, precision="fp32", gradient_checkpointing=False, learning_rate=1e-3,
     batch_prompts=2, rollouts=3, steps=2, max_prompt_tokens=64, max_response_tokens=24, tokens_per_gpu=256,
     validate_every_steps=2, kl_coefficient=0.001, offload=False, save_every_steps=2, loader_workers=0, threads=1,
     rollout="hfcpu", checkpoint_hf=True, validate_temperature=0, tensor_parallel=1, reward_workers=1, agent_workers=1,
     ray_cpus=16, stop_seconds=10,
-)
+)  # fmt: skip
+GRPO = f"""
+import threading, time
+from pathlib import Path
+from artifactscoder.train import grpo
+from artifactscoder.config.trainers import GrpoSettings
+
+settings = GrpoSettings.model_validate_json({SETTINGS.model_dump_json()!r})
 
 
 def run():
@@ -352,11 +354,32 @@ def test_grpo_that_was_asked_to_stop_goes_on_records_every_reward_by_step_and_a_
     watched = pq.read_table(room / "grpo" / "watch.parquet").to_pydict()
     assert watched["step"] == [1, 2] and watched["failed"] == [pytest.approx(2 / 5), 0]
     assert manifest["alarms"] == []
+    assert {(row["step"], row["attempt"]) for row in [*train, *failed]} == {(1, 1), (2, 2)}
     assert sum(row["split"] == "val" for row in rewards) == 4
     assert all(row["id"].startswith("page/") and row["reason"] == "ok" for row in train)
     for step in (1, 2):
         scores = [row["score"] for row in train if row["step"] == step]
         assert sum(scores) / len(scores) == pytest.approx(curve["score"][step], abs=1e-3)
+
+
+def test_what_failed_in_an_attempt_that_halted_is_no_share_of_the_step_that_was_repeated(
+    room: Path, grpo_beside: tuple[subprocess.Popen[bytes], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert grpo_beside[0].wait(600) == 0, (room / "grpo.log").read_text()[-3000:]
+    (rewards,) = (room / "work").glob("*/rewards")
+    monkeypatch.syspath_prepend(room)
+    told = {"settings": str(room / "reward.json"), "log_dir": str(rewards), "engine": "fake_engine:Engine"}
+    for session in ("7", "8", "9"):  # the first attempt had come to the second step
+        sample = {"uid": (room / "failed").read_text(), "session": session, "step": 2}
+        info = {"id": "page/0", "prompt": "Make page 0.", "checklist": "[]", "sample": sample}
+        with pytest.raises(ConnectionError):
+            asyncio.run(reward_function.compute_score("", "", page(0), info, attempt=1, **told))
+    paths = [room / name for name in ("rl_train.parquet", "rl_val.parquet", "model", "reward.json", "work")]
+    grpo.run(SETTINGS, *paths, room / "halted" / "manifest.json")
+    watched = pq.read_table(room / "halted" / "watch.parquet").to_pydict()
+    assert watched["answers"] == [5, 6] and watched["failed"] == [pytest.approx(2 / 5), 0]
+    failed = pq.read_table(room / "halted" / "rewards.parquet", filters=[("status", "==", "failed")])
+    assert failed.num_rows == 5  # all that was asked stays on record
 
 
 def test_an_exported_model_writes_the_tokens_that_the_trainer_itself_writes(

@@ -51,6 +51,7 @@ CURVE = {
 }
 ALARMS = "alarms.json"  # in the run's folder, for `status`
 COLUMNS = ["prompt", "data_source", "reward_model", "extra_info"]
+REWARD = "+reward.custom_reward_function.reward_kwargs"
 ACTOR = "actor_rollout_ref.actor"
 REF = "actor_rollout_ref.ref"
 ROLLOUT = "actor_rollout_ref.rollout"
@@ -182,8 +183,7 @@ def overrides(
 
 def reward_overrides(reward: Path, log_dir: Path, engine: str) -> dict[str, Any]:
     """What `compute_score` is told besides the sample."""
-    prefix = "+reward.custom_reward_function.reward_kwargs"
-    return {f"{prefix}.settings": reward, f"{prefix}.log_dir": log_dir, f"{prefix}.engine": engine}
+    return {f"{REWARD}.settings": reward, f"{REWARD}.log_dir": log_dir, f"{REWARD}.engine": engine}
 
 
 def ray_overrides(settings: GrpoSettings, env: dict[str, str], passed: list[str], temp: Path | None) -> dict[str, Any]:
@@ -294,14 +294,15 @@ def run(
         words += runs.overrides(reward_overrides(reward.resolve(), folder / "rewards", engine), [])
         _train(settings, words, folder, steps, curve, stop, watch.Watch(settings.watch, held_out))
     outputs = manifest.parent
-    scored = reward_function.collect_rewards(
-        folder / "rewards", folder / "rollouts", outputs / "rewards.parquet", folder / "validation"
-    )
+    table = outputs / "rewards.parquet"
+    scored = reward_function.collect_rewards(folder / "rewards", folder / "rollouts", table, folder / "validation")
     curve.write(outputs / "curve.parquet")
+    last = watch.attempts(r for r in tables.rows(table, ["step", "attempt", "id"]) if r["id"] not in held_out)
 
     def records() -> Iterator[dict[str, Any]]:
-        for row in tables.rows(outputs / "rewards.parquet", batch=2000):
-            if row["split"] == "train" or (row["status"] == "failed" and row["id"] not in held_out):
+        for row in tables.rows(table, batch=2000):
+            lost = row["status"] == "failed" and row["id"] not in held_out
+            if row["split"] == "train" or (lost and (row["attempt"] or 0) == last[row["step"]]):
                 yield row
 
     seen, gain = watch.rows(records()), watch.gain(records())
@@ -343,7 +344,8 @@ def _train(
     watched: watch.Watch,
 ) -> None:
     """Run verl to `steps`, or say why it did not get there."""
-    checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(runs.attempt(folder / "metrics"))
+    attempt, path = runs.attempt(folder / "metrics")
+    checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(path)
     own = {
         "VERL_FILE_LOGGER_PATH": str(metrics.path),
         "RAY_ADDRESS": "local" if settings.nodes == 1 else os.environ["RAY_ADDRESS"],
@@ -360,7 +362,8 @@ def _train(
     passed += [name for name in runs.logging(folder) if name not in os.environ]  # a user's own may hold a key
     passed += list(verl_cpu.environment()) if settings.device == "cpu" else []
     temp = ray_nodes.temp_folder(folder.name[:6]) if settings.nodes == 1 else None
-    words = [*words, *runs.overrides(ray_overrides(settings, env, passed, temp), [])]
+    pairs = {f"{REWARD}.attempt": attempt, **ray_overrides(settings, env, passed, temp)}
+    words = [*words, *runs.overrides(pairs, [])]
     command = [sys.executable, "-m", "verl.trainer.main_ppo", *words]
     log = runs.Steps("grpo", steps, {"score": ".3f", "val_score": ".3f"}, metrics, curve, "timing_s/step")
     tail, before = runs.Tail(), reward_function.failures(folder / "rewards")

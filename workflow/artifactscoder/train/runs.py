@@ -386,10 +386,11 @@ def nodes() -> list[str]:
     return found
 
 
-def attempt(folder: Path) -> Path:
-    """A new file for verl's metrics: verl opens its file anew, so each attempt gets one of its own."""
+def attempt(folder: Path) -> tuple[int, Path]:
+    """(number, a new file for verl's metrics): verl opens its file anew, so each attempt gets one of its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"attempt-{len(list(folder.glob('attempt-*.jsonl'))) + 1:03d}.jsonl"
+    number = len(list(folder.glob("attempt-*.jsonl"))) + 1
+    return number, folder / f"attempt-{number:03d}.jsonl"
 
 
 def override(key: str, value: Any) -> str:

@@ -163,7 +163,7 @@ def run(job: Job, work: Path, manifest: Path, prepare: Callable[[Path], None] = 
 def _train(job: Job, command: list[str], folder: Path, curve: runs.Curve, rank: int, stop: Path) -> None:
     """Run verl to the last step, or say why it did not get there."""
     settings, who = job.settings, f"verl's trainer of {job.step}"
-    checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(runs.attempt(folder / "metrics"))
+    checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(runs.attempt(folder / "metrics")[1])
     extra = engines.environment(settings) | {"VERL_FILE_LOGGER_PATH": str(metrics.path), verl_stop.VARIABLE: str(stop)}
     env = runs.environment(settings.device, settings.threads, extra | runs.logging(folder))
     log, tail = runs.Steps(job.step, job.steps, {"loss": ".4f"}, metrics, curve), runs.Tail()
