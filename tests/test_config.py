@@ -13,6 +13,7 @@ import yaml
 
 from artifactscoder import config as configs
 from artifactscoder import recipe
+from artifactscoder.config.base import Section
 from artifactscoder.config.reference import as_yaml, lines, page
 from artifactscoder.config.train import EVALUATED, TRAINED
 from artifactscoder.errors import UserError
@@ -127,6 +128,15 @@ def test_how_long_is_waited_and_where_it_runs_reruns_no_step() -> None:
     values["train"]["sft"]["epochs"] = 2
     asks = configs.from_dict(values)
     assert [name for name in recipe.STEPS if recipe.digest(waits, name) != recipe.digest(asks, name)] == ["eval/judge"]
+
+
+def test_what_is_called_operational_is_a_field_of_its_section() -> None:
+    """A name that is none would be a remedy that begins days of training again."""
+    kinds: list[type[Section]] = [Section]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    named = [kind for kind in kinds if kind.OPERATIONAL]
+    assert len(named) >= 7 and all(set(kind.model_fields) >= kind.OPERATIONAL for kind in named)
 
 
 def test_a_step_with_a_number_of_asks_asks_by_it() -> None:
