@@ -13,6 +13,7 @@ import yaml
 
 from artifactscoder import config as configs
 from artifactscoder import recipe
+from artifactscoder.config.base import Section
 from artifactscoder.config.engines import RenderSettings
 from artifactscoder.config.reference import as_yaml, lines, page
 from artifactscoder.config.train import EVALUATED, TRAINED
@@ -118,6 +119,38 @@ def test_only_what_a_step_depends_on_changes_its_digest() -> None:
     new = configs.from_dict(values)
     changed = [name for name in recipe.STEPS if recipe.digest(after, name) != recipe.digest(new, name)]
     assert changed == ["sft/select", "rl/parquet", "train/tiny_model", "eval/tasks"]
+
+
+def test_how_long_is_waited_and_where_it_runs_reruns_no_step() -> None:
+    values = yaml.safe_load(CONFIG.read_text())
+    before = configs.from_dict(values)
+    values["reward"]["patience_s"] = 5
+    values["render"]["sandbox"] = "require"
+    for trainer in ("cpt", "sft", "grpo"):
+        values["train"][trainer] |= {"checkpoint_hf": True, "keep_checkpoints": 9, "threads": 1, "loader_workers": 0}
+    values["train"]["sft"] |= {"tokens_per_gpu": 20_000, "max_tokens": 17_000}
+    values["train"]["grpo"] |= {"least_scored": 0.1, "browsers": 1, "watch": {"failed": 0.5}}
+    waits = configs.from_dict(values)
+    assert [name for name in recipe.STEPS if recipe.digest(before, name) != recipe.digest(waits, name)] == []
+    values["reward"]["asks"] = 9  # an answer of no use is a row of eval/judge, and none of what GRPO learns from
+    values["render"]["timeout_s"] = 5
+    values["train"]["sft"]["epochs"] = 5
+    after = configs.from_dict(values)
+    changed = [name for name in recipe.STEPS if recipe.digest(waits, name) != recipe.digest(after, name)]
+    assert changed == ["sft/score", "rl/valid", "train/sft", "train/grpo", "eval/render", "eval/judge"]
+    values["render"]["timeout_s"] = 10
+    values["train"]["sft"]["epochs"] = 2
+    asks = configs.from_dict(values)
+    assert [name for name in recipe.STEPS if recipe.digest(waits, name) != recipe.digest(asks, name)] == ["eval/judge"]
+
+
+def test_what_is_called_operational_is_a_field_of_its_section() -> None:
+    """A name that is none would be a remedy that begins days of training again."""
+    kinds: list[type[Section]] = [Section]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    named = [kind for kind in kinds if kind.OPERATIONAL]
+    assert len(named) >= 7 and all(set(kind.model_fields) >= kind.OPERATIONAL for kind in named)
 
 
 def test_a_step_with_a_number_of_asks_asks_by_it() -> None:

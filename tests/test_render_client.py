@@ -173,6 +173,22 @@ def test_a_replica_waits_for_a_trainer_and_leaves_with_it(directory: Path, monke
     assert Owner(directory).ended()
 
 
+def test_a_replica_leaves_when_another_trainer_takes_the_place_of_the_one_it_heard(directory: Path) -> None:
+    old = Owner(directory)
+    with trainer_heartbeat(directory):
+        assert not old.ended()
+    between = Owner(directory)  # sees what the first one left, and waits for its own
+    assert not between.ended()
+    with trainer_heartbeat(directory):
+        assert old.ended()
+        late = Owner(directory)
+        assert not between.ended() and not late.ended()
+        os.utime(directory / "trainer.json")  # renewed
+        assert not between.ended() and not late.ended()
+    with trainer_heartbeat(directory):
+        assert between.ended() and late.ended()
+
+
 # Many pages, and services that come and go
 
 

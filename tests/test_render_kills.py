@@ -21,6 +21,7 @@ from artifactscoder.errors import UserError
 from artifactscoder.guard import descendants
 from artifactscoder.render import Render, RenderClient, RenderOptions, RenderPool, RenderUnavailable
 from artifactscoder.render import pool as pool_module
+from artifactscoder.render.rendezvous import trainer_heartbeat
 from artifactscoder.train.render_beside import render_beside
 from checkout import ROOT
 from render_replica import WORKFLOW, Replica, gone, marked, render_many
@@ -171,7 +172,33 @@ def test_the_service_beside_a_trainer_is_ready_when_training_starts_and_gone_aft
 
 
 def is_serving(number: int) -> bool:
-    return b"render\0serve" in Path(f"/proc/{number}/cmdline").read_bytes()
+    words = Path(f"/proc/{number}/cmdline").read_bytes()
+    return b"render\0serve" in words and b"guard.py" not in words
+
+
+BESIDE = """
+import sys, time
+from pathlib import Path
+from artifactscoder.train.render_beside import render_beside
+directory = Path(sys.argv[1])
+with render_beside([Path("config.yaml")], directory, 1, directory / "render.log"):
+    print("up", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_the_service_beside_a_trainer_ends_with_it_when_it_is_killed(directory: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(WORKFLOW)}
+    command = [sys.executable, "-c", BESIDE, str(directory)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as trainer:
+        assert trainer.stdout is not None and trainer.stdout.readline() == "up\n"
+        service = descendants(trainer.pid)
+        assert sum(map(is_serving, service)) == 2 and any(map(is_chromium, service))
+        trainer.kill()
+    end = time.monotonic() + 15
+    while any(map(alive, service)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(map(alive, service)) and not list(directory.glob("replica-*.json"))
 
 
 # Everything killed in the midst of many pages
@@ -356,6 +383,17 @@ def test_nothing_is_left_behind_on_any_way_out(way: str) -> None:
     while Path(profile).exists() and time.monotonic() < end:
         time.sleep(0.05)
     assert not Path(profile).exists()
+
+
+def test_a_service_serves_the_trainer_that_came_after_it_and_ends_under_the_next(directory: Path) -> None:
+    with trainer_heartbeat(directory):
+        pass  # one that has just been killed
+    replica = Replica(directory)
+    with trainer_heartbeat(directory):
+        time.sleep(1)
+        assert replica.process.poll() is None
+    with trainer_heartbeat(directory):
+        assert replica.process.wait(20) == 0
 
 
 def test_a_service_ends_when_its_owner_ends(directory: Path) -> None:

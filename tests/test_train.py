@@ -6,6 +6,7 @@ tests and is waited for at the end.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -13,14 +14,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow.parquet as pq
 import pytest
 
-from artifactscoder.config.trainers import ExportSettings
+from artifactscoder.config.trainers import ExportSettings, GrpoSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import export, runs, sft
+from artifactscoder.train import export, grpo, reward_function, runs, sft, torchrun
 from training import SFT, STEPS, furnish, gone, marked, messages, page, start
 
 pytest.importorskip("verl")
@@ -32,19 +33,20 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return furnish(tmp_path_factory.mktemp("train"))
 
 
-GRPO = """
-import threading, time
-from pathlib import Path
-from artifactscoder.train import grpo
-from artifactscoder.config.trainers import GrpoSettings
-
-settings = GrpoSettings(
+SETTINGS = GrpoSettings(
     device="cpu", gpus_per_node=1, precision="fp32", gradient_checkpointing=False, learning_rate=1e-3,
     batch_prompts=2, rollouts=3, steps=2, max_prompt_tokens=64, max_response_tokens=24, tokens_per_gpu=256,
     validate_every_steps=2, kl_coefficient=0.001, offload=False, save_every_steps=2, loader_workers=0, threads=1,
     rollout="hfcpu", checkpoint_hf=True, validate_temperature=0, tensor_parallel=1, reward_workers=1, agent_workers=1,
     ray_cpus=16, stop_seconds=10,
-)
+)  # fmt: skip
+GRPO = f"""
+import threading, time
+from pathlib import Path
+from artifactscoder.train import grpo
+from artifactscoder.config.trainers import GrpoSettings
+
+settings = GrpoSettings.model_validate_json({SETTINGS.model_dump_json()!r})
 
 
 def run():
@@ -172,12 +174,45 @@ def test_data_that_fill_no_batch_are_one_sentence(room: Path) -> None:
         sft.run(settings, room / "sft.parquet", room / "model", room / "work_none", room / "none" / "manifest.json")
 
 
-def test_a_changed_recipe_is_another_run_and_another_saving_interval_is_not(room: Path) -> None:
-    def name(**changes: Any) -> str:
-        return runs.identity(SFT.model_copy(update=changes), {"data": "d"}, "m")
+def test_a_changed_recipe_is_another_run_that_says_so_and_other_remedies_go_on_with_the_same(
+    room: Path, whole_run: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def start(**changes: Any) -> str:
+        changed = SFT.model_copy(update=changes)
+        with pytest.raises(InterruptedError):
+            sft.run(changed, room / "sft.parquet", room / "model", room / "work_whole", room / "no" / "manifest.json")
+        return capsys.readouterr().err
 
-    assert name(learning_rate=1e-3) != name() != name(steps=6)
-    assert name(save_every_steps=1, keep_checkpoints=9, threads=2) == name()
+    def no_training(*_: Any) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(torchrun, "_train", no_training)
+    begun = f"sft: starts anew beside run {whole_run['run']} at step {STEPS}, because"
+    assert f"{begun} train.sft.learning_rate, train.sft.seed changed\n" in start(learning_rate=1e-4, seed=1)
+    monkeypatch.setattr(runs, "keep_recipe", lambda *_: None)  # as a run of before
+    (room / "work_whole" / whole_run["run"] / "recipe.json").unlink()
+    assert f"{begun} settings, data or model changed; which, that run did not keep\n" in start(batch_size=2)
+
+    remedies = {"checkpoint_hf": True, "tokens_per_gpu": 300, "max_tokens": 300, "gradient_checkpointing": True}
+    remedies |= {"save_every_steps": 1, "keep_checkpoints": 9, "threads": 2, "stop_seconds": 60}
+    again = room / "remedied" / "manifest.json"
+    sft.run(SFT.model_copy(update=remedies), room / "sft.parquet", room / "model", room / "work_whole", again)
+    assert json.loads(again.read_text())["run"] == whole_run["run"]
+    assert "anew" not in capsys.readouterr().err
+
+
+def test_a_grpo_run_that_halted_goes_on_after_every_remedy_that_teaches_nothing_else() -> None:
+    def name(**changes: Any) -> str:
+        return runs.identity(runs.recipe("grpo", GrpoSettings(**changes), {"train": "t"}, "m"))
+
+    remedies: dict[str, Any] = {
+        "least_scored": 0.1, "watch": {"failed": 0.9}, "browsers": 2, "reward_workers": 1, "agent_workers": 2,
+        "gpu_memory": 0.5, "tensor_parallel": 8, "offload": False, "tokens_per_gpu": 20_000, "checkpoint_hf": True,
+        "validate_every_steps": 0, "save_every_steps": 5, "loader_workers": 0, "ray_cpus": 8,
+    }  # fmt: skip
+    assert {name(**{key: value}) for key, value in remedies.items()} == {name()}
+    others: dict[str, Any] = {"rollouts": 8, "temperature": 0.9, "max_response_tokens": 8192, "steps": 5, "seed": 1}
+    assert len({name(**{key: value}) for key, value in others.items()} | {name()}) == len(others) + 1
 
 
 def test_a_run_killed_at_the_end_of_an_epoch_goes_on_as_if_it_had_not_been(
@@ -246,16 +281,37 @@ def test_an_exported_model_loads_and_answers(room: Path, whole_run: dict[str, An
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    export.run(ExportSettings(dtype="bf16"), room / "sft" / "manifest.json", room / "exported")
-    manifest = json.loads((room / "exported" / "manifest.json").read_text())
+    exported = export_of(room, "bf16")
+    manifest = json.loads((exported / "manifest.json").read_text())
     assert manifest["final_step"] == STEPS and manifest["run"] == whole_run["run"]
-    tokenizer = AutoTokenizer.from_pretrained(room / "exported")
-    model = AutoModelForCausalLM.from_pretrained(room / "exported", dtype="auto")
+    tokenizer = AutoTokenizer.from_pretrained(exported)
+    model = AutoModelForCausalLM.from_pretrained(exported, dtype="auto")
     assert model.dtype == torch.bfloat16
     prompt = tokenizer.apply_chat_template(messages(1, answer=False), tokenize=False, add_generation_prompt=True)
     tokens = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
     out = model.generate(**tokens, max_new_tokens=8, do_sample=False)
     assert out.shape[1] > tokens.input_ids.shape[1]
+
+
+def test_a_run_without_hugging_face_weights_is_exported_in_the_type_of_its_masters(
+    room: Path, whole_run: dict[str, Any]
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    assert not SFT.checkpoint_hf
+    whole, half = (load_file(export_of(room, dtype) / "model.safetensors") for dtype in ("fp32", "bf16"))
+    (shard,) = Path(whole_run["checkpoint"]).glob("model_world_size_1_rank_0.pt")
+    masters = torch.load(shard, weights_only=False)
+    for name, weight in whole.items():
+        assert weight.dtype == torch.float32 and torch.equal(weight, masters[name].to_local()), name
+        assert torch.equal(weight.bfloat16(), half[name])
+    assert any(not torch.equal(weight, half[name].float()) for name, weight in whole.items())
+
+
+def export_of(room: Path, dtype: Literal["bf16", "fp32"]) -> Path:
+    export.run(ExportSettings(dtype=dtype), room / "sft" / "manifest.json", room / f"exported_{dtype}")
+    return room / f"exported_{dtype}"
 
 
 @pytest.mark.parametrize("inner", [".", "model", "actor", "actor/model"])
@@ -298,11 +354,32 @@ def test_grpo_that_was_asked_to_stop_goes_on_records_every_reward_by_step_and_a_
     watched = pq.read_table(room / "grpo" / "watch.parquet").to_pydict()
     assert watched["step"] == [1, 2] and watched["failed"] == [pytest.approx(2 / 5), 0]
     assert manifest["alarms"] == []
+    assert {(row["step"], row["attempt"]) for row in [*train, *failed]} == {(1, 1), (2, 2)}
     assert sum(row["split"] == "val" for row in rewards) == 4
     assert all(row["id"].startswith("page/") and row["reason"] == "ok" for row in train)
     for step in (1, 2):
         scores = [row["score"] for row in train if row["step"] == step]
         assert sum(scores) / len(scores) == pytest.approx(curve["score"][step], abs=1e-3)
+
+
+def test_what_failed_in_an_attempt_that_halted_is_no_share_of_the_step_that_was_repeated(
+    room: Path, grpo_beside: tuple[subprocess.Popen[bytes], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert grpo_beside[0].wait(600) == 0, (room / "grpo.log").read_text()[-3000:]
+    (rewards,) = (room / "work").glob("*/rewards")
+    monkeypatch.syspath_prepend(room)
+    told = {"settings": str(room / "reward.json"), "log_dir": str(rewards), "engine": "fake_engine:Engine"}
+    for session in ("7", "8", "9"):  # the first attempt had come to the second step
+        sample = {"uid": (room / "failed").read_text(), "session": session, "step": 2}
+        info = {"id": "page/0", "prompt": "Make page 0.", "checklist": "[]", "sample": sample}
+        with pytest.raises(ConnectionError):
+            asyncio.run(reward_function.compute_score("", "", page(0), info, attempt=1, **told))
+    paths = [room / name for name in ("rl_train.parquet", "rl_val.parquet", "model", "reward.json", "work")]
+    grpo.run(SETTINGS, *paths, room / "halted" / "manifest.json")
+    watched = pq.read_table(room / "halted" / "watch.parquet").to_pydict()
+    assert watched["answers"] == [5, 6] and watched["failed"] == [pytest.approx(2 / 5), 0]
+    failed = pq.read_table(room / "halted" / "rewards.parquet", filters=[("status", "==", "failed")])
+    assert failed.num_rows == 5  # all that was asked stays on record
 
 
 def test_an_exported_model_writes_the_tokens_that_the_trainer_itself_writes(
@@ -344,17 +421,17 @@ def test_the_reason_is_the_trainers_own_and_not_torchruns() -> None:
 def test_grpo_tells_the_reward_workers_where_all_is_and_its_recipe_holds_no_address(
     configure, tmp_path, monkeypatch
 ) -> None:
-    from artifactscoder.train import grpo
-
     told = []
     monkeypatch.setattr(grpo, "run", lambda *paths, recipe, loggers: told.append((paths, recipe)))
     model, meeting = tmp_path / "model", tmp_path / "replicas"
-    for change in ({}, {"endpoints": {"it": {"kind": "procedural", "timeout_s": 5}}}, {"reward": {"length_full": 9}}):
+    waits = {"reward": {"patience_s": 5, "asks": 9}, "render": {"sandbox": "require"}}
+    others = ({"reward": {"length_full": 9}}, {"render": {"timeout_s": 5}}, {"render": {"memory_mb": 500}})
+    for change in ({}, {"endpoints": {"it": {"kind": "procedural", "timeout_s": 5}}}, waits, *others):
         config = configure(**change)
         paths = [tmp_path / name for name in ("train.parquet", "val.parquet")]
         grpo.whole(config, [tmp_path / "c.yaml"], *paths, model, tmp_path, tmp_path / "manifest.json", meeting)
-    (first, same, other) = (recipe for _, recipe in told)
-    assert first == same != other
+    names = [runs.identity(runs.recipe("grpo", GrpoSettings(), {}, "m", **recipe)) for _, recipe in told]
+    assert len(set(names[:3])) == 1 and len(set(names)) == 1 + len(others)
     said = json.loads(told[0][0][4].read_text())
     assert said == {
         "config": [str(tmp_path / "c.yaml")],

@@ -93,6 +93,22 @@ def test_an_alarm_is_said_once_and_status_reads_it_with_its_end(tmp_path: Any) -
     assert watch.read(tmp_path / "none.json") == []
 
 
+def test_a_step_that_was_repeated_counts_as_its_last_attempt_had_it() -> None:
+    def step(attempt: int, **drift: float) -> list[dict[str, Any]]:
+        rng = random.Random(attempt)
+        made = [record(rng, 30, prompt, session, **drift) for prompt in range(PROMPTS) for session in range(ROLLOUTS)]
+        return [{**one, "attempt": attempt, "sample": f"{attempt}{one['sample']}"} for one in made]
+
+    halted, repeated = step(1, failed=1.0), step(2)
+    assert watch.attempts([*halted, *repeated, {"step": 31}]) == {30: 2, 31: 0}
+    (wanted,) = watch.rows(repeated)
+    for order in ([*halted, *repeated], [*repeated, *halted]):  # a folder's files come in the order of their names
+        follower = watch.Watch(WatchSettings(first=2, last=2), held_out=[])
+        follower.take(row for row in run(7) if row["step"] < 30)
+        follower.take(order)
+        assert follower.new(30) == [] and watch.summary(30, list(follower._answers[30].values())) == wanted
+
+
 def test_a_gain_is_told_from_what_the_draw_of_prompts_explains() -> None:
     def rewards(seed: int, rise: float) -> list[dict[str, Any]]:
         """10 steps of 4 prompts, which differ more than answers do, and 4 answers; the reward rises by `rise`."""

@@ -2,28 +2,35 @@
 
 What a step depends on besides its input files stands here too: the settings and prompts that shape its records, the
 roles it asks, and a version that is raised when its code makes other records from the same input. A digest of just
-that is a parameter of the step's rule, so that a change reruns what it must and no more.
+that is a parameter of the step's rule, so that a change reruns what it must and no more: operational fields of a
+section (`Section.OPERATIONAL`) do not enter.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from artifactscoder import config as configs
 from artifactscoder import vendored
 from artifactscoder.config import Config
+from artifactscoder.config.base import Section
 
 
 @dataclass(frozen=True)
 class Step:
-    """`settings`: dotted paths of the configuration. `roles`: who is asked. `prompts`: files of workflow/prompts."""
+    """`settings`: dotted paths of the configuration, `but`: those in them that change none of this step's records.
+
+    `roles`: who is asked. `prompts`: files of workflow/prompts.
+    """
 
     summary: str
     settings: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
     version: int = 1
+    but: tuple[str, ...] = ()
 
 
 def _dedup(where: str) -> tuple[str, ...]:
@@ -98,6 +105,7 @@ STEPS: dict[str, Step] = {
         ("vision_judge",),
         ("reward_checklist",),
         version=2,
+        but=("reward.asks",),  # an answer that the judge has no use for is not scored, as in an outage
     ),
     "train/export": Step("a checkpoint as a model in Hugging Face format", ("train.export",)),
     "eval/tasks": Step("the tasks that models are compared on", ("eval.tasks", "seed", "sft.select.system")),
@@ -132,11 +140,19 @@ def depends(config: Config, name: str) -> dict[str, Any]:
     mirrored = "render" in step.settings and config.render.mirror
     return {
         "version": step.version,
-        "settings": {path: configs.select(config, path) for path in step.settings},
+        "settings": {path: _counting(config, path, step.but) for path in step.settings},
         "roles": {role: _identity(config, role) for role in step.roles},
         "prompts": prompts.digest(step.prompts),
         **({"mirror": vendored.digest()} if mirrored else {}),
     }
+
+
+def _counting(config: Config, path: str, but: tuple[str, ...]) -> Any:
+    """The value at a dotted path, of a section those fields that count."""
+    value, section = configs.select(config, path), reduce(getattr, path.split("."), config)
+    if not isinstance(section, Section):
+        return value
+    return {k: v for k, v in value.items() if k not in section.OPERATIONAL and f"{path}.{k}" not in but}
 
 
 def _identity(config: Config, role: str) -> Any:

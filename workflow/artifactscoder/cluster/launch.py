@@ -85,7 +85,7 @@ def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     for attempt in range(1, MOST_ATTEMPTS + 1):
-        before = saved(work)
+        before = {} if job else saved(work)  # a job that was attached to may have saved before
         if not job:
             (work / "exit").unlink(missing_ok=True)
             job = _submit(work, name, comment)
@@ -104,13 +104,15 @@ def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> 
             return code
         if code != CONTINUED and state not in AGAIN:
             raise UserError(f"job {job} ended as {state or 'unknown'} before its command did; see {work}/job-{job}.log")
-        if (code == CONTINUED or state == "TIMEOUT") and saved(work) == before:
+        new = [step for run, step in saved(work).items() if step > before.get(run, 0)]
+        if (code == CONTINUED or state == "TIMEOUT") and not new:
             raise UserError(
                 f"job {job} reached its time limit without a new checkpoint; raise its `runtime` or `save_minutes` "
                 f"in the profile, or lower save_every_steps; see {work}/job-{job}.log"
             )
         how = "saved and ended before its time limit" if code == CONTINUED else f"ended as {state}"
-        say(f"job {job} {how}, with checkpoints up to step {saved(work)}: sent again (attempt {attempt + 1})")
+        got = f"with checkpoints up to step {max(new)}" if new else "without a new checkpoint"
+        say(f"job {job} {how}, {got}: sent again (attempt {attempt + 1})")
         job = ""
     raise UserError(f"{name} was sent {MOST_ATTEMPTS} times and has not ended; see {work}")
 
@@ -239,9 +241,10 @@ def _configs(command: Sequence[str]) -> list[str]:
     return found
 
 
-def saved(work: Path) -> int:
-    """The last step that any run in the work folder has a checkpoint of; 0 for none."""
-    return max((runs.saved(folder) for folder in work.glob("*/checkpoints")), default=0)
+def saved(work: Path) -> dict[str, int]:
+    """The last step that each run in the work folder has a checkpoint of; the runs of other recipes stay there."""
+    found = {folder.parent.name: runs.saved(folder) for folder in work.glob("*/checkpoints")}
+    return {run: step for run, step in found.items() if step}
 
 
 def _submit(work: Path, name: str, comment: str) -> str:

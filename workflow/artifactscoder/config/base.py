@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -15,6 +15,8 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    OPERATIONAL: ClassVar[frozenset[str]] = frozenset()
+    """Fields that say where, how fast, how long is waited or what is looked at: no result is another by them."""
 
     @model_validator(mode="before")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path, PurePath
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -203,6 +203,7 @@ class Roles(Section):
 class RenderSettings(Section):
     """How a page is rendered and when it counts as rendered."""
 
+    OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"sandbox"})  # time and memory end a page, which is a verdict
     width: int = Field(1280, ge=200, le=4000, description="Viewport width [CSS px].")
     height: int = Field(720, ge=200, le=4000, description="Viewport height [CSS px].")
     first_ms: int = Field(3000, ge=1, le=600_000, description="Virtual time before the first picture [ms].")
@@ -244,6 +245,7 @@ OWN = {"extra": ("chk", "sim", "struct", "sem", "len"), "gates": ("rep", "render
 class RewardSettings(Section):
     """R = the product of the gates * the weighted mean of checklist, similarity, length and what `extra` names."""
 
+    OPERATIONAL: ClassVar[frozenset[str]] = frozenset({"patience_s"})
     checklist: float = Field(0.6, ge=0, description="Weight of the checklist score S_chk; at 0 training asks no judge.")
     similarity: float = Field(0.3, ge=0, description="Weight of the similarity to the reference S_sim.")
     length: float = Field(0.1, ge=0, description="Weight of the length score S_len.")

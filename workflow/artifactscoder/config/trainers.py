@@ -6,32 +6,11 @@ are this project's. What is not a field can be said in `extra_overrides`, in ver
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from artifactscoder.config.base import Section
-
-# Fields that say where and how fast, not what is learned: changing them continues a run instead of starting
-# one.
-OPERATIONAL = frozenset(
-    {
-        "save_every_steps",
-        "keep_checkpoints",
-        "threads",
-        "loader_workers",
-        "browsers",
-        "reward_workers",
-        "agent_workers",
-        "ray_cpus",
-        "gpu_memory",
-        "gpu_gb",
-        "master_port",
-        "stop_seconds",
-        "enabled",
-        "watch",
-    }
-)
 
 
 class MegatronSettings(Section):
@@ -44,8 +23,17 @@ class MegatronSettings(Section):
 
 
 class TrainerSettings(Section):
-    """What SFT and GRPO share."""
+    """What SFT and GRPO share.
 
+    Changing an operational field continues a run instead of starting one. What a checkpoint may not be read under
+    (nodes, GPUs, engine, where optimiser states lie) is none, nor is what computes in another precision.
+    """
+
+    OPERATIONAL: ClassVar[frozenset[str]] = frozenset(
+        {"gpu_gb", "gradient_checkpointing", "save_every_steps", "keep_checkpoints", "checkpoint_hf"}
+        | {"loader_workers", "threads", "stop_seconds"}
+        | {"tokens_per_gpu"}  # verl divides a loss by the tokens of the whole batch, however it is cut
+    )
     device: Literal["cuda", "cpu"] = Field(
         "cuda", description="Where the trainer runs; `cpu` is for tiny models: gloo, and no GPU at all."
     )
@@ -147,6 +135,7 @@ class TrainerSettings(Section):
 class NextTokenSettings(TrainerSettings):
     """What CPT and SFT share: verl.trainer.sft_trainer."""
 
+    OPERATIONAL = TrainerSettings.OPERATIONAL | {"master_port"}
     learning_rate: float = Field(5e-5, gt=0, description="Peak learning rate (paper: 5e-5).")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="Learning rate after the warm-up.")
     final_rate: float = Field(0.0, ge=0, le=1, description="Share of the peak at which the cosine ends.")
@@ -179,6 +168,7 @@ class NextTokenSettings(TrainerSettings):
 class CptTrainSettings(NextTokenSettings):
     """Continual pre-training with verl.trainer.sft_trainer on packed windows."""
 
+    OPERATIONAL = NextTokenSettings.OPERATIONAL | {"enabled"}
     enabled: bool = Field(
         True,
         description="Whether SFT starts from the CPT model; off, it starts from `base` and no CPT page is made for it. "
@@ -199,6 +189,7 @@ class CptTrainSettings(NextTokenSettings):
 class SftSettings(NextTokenSettings):
     """Supervised fine-tuning with verl.trainer.sft_trainer."""
 
+    OPERATIONAL = NextTokenSettings.OPERATIONAL | {"max_tokens", "frame_tokens"}  # a longer page stops it, uncut
     max_tokens: int = Field(16_384, gt=0, description="Longest request plus page [tokens] (paper: 16,384).")
     frame_tokens: int = Field(
         256, ge=0, description="Room above `max_tokens` for the chat frame and the system message [tokens]."
@@ -233,6 +224,12 @@ class WatchSettings(Section):
 class GrpoSettings(TrainerSettings):
     """Group-relative policy optimisation with verl.trainer.main_ppo."""
 
+    OPERATIONAL = (
+        TrainerSettings.OPERATIONAL
+        | {"validate_every_steps", "validate_temperature", "validate_prompts", "watch"}
+        | {"tensor_parallel", "gpu_memory", "offload", "agent_workers", "ray_cpus"}
+        | {"least_scored", "browsers", "reward_workers"}
+    )
     learning_rate: float = Field(4e-6, gt=0, description="Learning rate, constant (paper: 4e-6).")
     batch_prompts: int = Field(256, ge=1, description="Prompts of a step (paper: 256).")
     mini_batch_prompts: int | None = Field(

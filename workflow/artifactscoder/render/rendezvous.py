@@ -1,10 +1,11 @@
 """Where render replicas and a trainer meet: a folder that both see, however far apart their clocks are.
 
 In it each replica keeps a small file with its address, token and room, renewed while it is ready; the trainer renews
-`trainer.json`; a file `end` tells the replicas to stop. Whether somebody is still there is judged by the time that
-the file system itself put on the file, against the time it puts on a file made now, and from then on by the reader's
-own steady clock: the clocks of two machines are never compared, and no time is read out of a file. A renewal costs one
-small file every 5 s, a look one directory listing a second.
+`trainer.json`, which names it; a file `end` tells the replicas to stop, and so does the name of another trainer.
+Whether somebody is still there is judged by the time that the file system itself put on the file, against the time it
+puts on a file made now, and from then on by the reader's own steady clock: the clocks of two machines are never
+compared, and no time is read out of a file. A renewal costs one small file every 5 s, a look one directory listing a
+second.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ TRAINER = "trainer.json"
 END = "end"
 
 
+def _mark(state: os.stat_result) -> tuple[int, int]:
+    """What is another after each renewal of a file."""
+    return state.st_ino, state.st_mtime_ns
+
+
 class Ages:
     """How long ago files of one folder were last renewed, for a reader that looks again and again."""
 
@@ -39,7 +45,7 @@ class Ages:
 
     def age(self, path: Path, state: os.stat_result) -> float:
         """Seconds since the file of this state was renewed; 0 where the folder's own time cannot be told."""
-        mark = (state.st_ino, state.st_mtime_ns)
+        mark = _mark(state)
         known = self._seen.get(path)
         if known is None or known[0] != mark:
             known = (mark, time.monotonic() - max(0.0, self._now(state.st_mtime) - state.st_mtime))
@@ -99,9 +105,15 @@ class Owner:
         self._heard: float | None = None
         """By the steady clock; the trainer's start is waited for, however long, while the folder is there."""
         self._folder = self._leftover = time.monotonic()
+        self._name: bytes | None = None
+        """What the first trainer says of itself that wrote since we look."""
+        self._before: tuple[int, int] | None = None
+        with contextlib.suppress(OSError):
+            self._before = _mark((directory / TRAINER).stat())
 
     def ended(self) -> bool:
-        """Whether it declared the end or has been silent for 120 s, or the folder has been gone for so long.
+        """Whether it declared the end, another has taken its place, or it has been silent for 120 s, or the folder has
+        been gone for so long.
 
         One yet to come is waited for. What an earlier trainer left behind is given the same time to be renewed.
         """
@@ -110,7 +122,12 @@ class Owner:
             return True
         try:
             with open(self._directory / TRAINER, "rb") as file:
-                age = self._ages.age(self._directory / TRAINER, os.fstat(file.fileno()))
+                state, name = os.fstat(file.fileno()), file.read()
+            age = self._ages.age(self._directory / TRAINER, state)
+            if _mark(state) != self._before:
+                self._name = name if self._name is None else self._name
+                if name != self._name:
+                    return True
         except OSError:
             if self._directory.is_dir():
                 self._folder = now
@@ -125,18 +142,23 @@ class Owner:
 
 @contextlib.contextmanager
 def trainer_heartbeat(directory: Path) -> Iterator[None]:
-    """Tell the replicas that their trainer lives, as long as the block lasts and this process runs."""
+    """Tell the replicas that their trainer lives, as long as the block lasts and this process runs.
+
+    Those of an earlier trainer are told before the block begins that it has ended.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    facts = {"host": socket.gethostname(), "pid": os.getpid()}
+    facts = {"host": socket.gethostname(), "pid": os.getpid(), "start": secrets.token_hex(8)}
     ended = threading.Event()
 
-    def renew() -> None:
-        while True:
-            with contextlib.suppress(OSError):  # a shared file system may be away for a moment
-                _replace(directory / TRAINER, facts)
-            if ended.wait(HEARTBEAT_SECONDS):
-                return
+    def write() -> None:
+        with contextlib.suppress(OSError):  # a shared file system may be away for a moment
+            _replace(directory / TRAINER, facts)
 
+    def renew() -> None:
+        while not ended.wait(HEARTBEAT_SECONDS):
+            write()
+
+    write()
     thread = threading.Thread(target=renew, name="heartbeat", daemon=True)
     thread.start()
     try:

@@ -2,9 +2,9 @@
 
 In comes the manifest of a finished run (or a checkpoint folder); out goes a folder in Hugging Face format: weights in
 the type asked for, tokenizer with its chat template, generation settings, and `manifest.json` last. Where the run
-saved Hugging Face weights they are taken; otherwise verl.model_merger puts the shards together, in bf16. The result is
+saved Hugging Face weights they are taken; otherwise verl's merger puts the shards together. The result is
 loaded back as a stranger would load it: every weight must be there, and one forward pass must give finite numbers.
-Holds the model in memory twice: 120 GB for 30B in bf16. Needs no GPU.
+Holds the model in memory twice: 120 GB for 30B in bf16, 240 GB in fp32. Needs no GPU.
 """
 
 from __future__ import annotations
@@ -45,10 +45,12 @@ def locate(checkpoint: Path) -> tuple[Path, dict[str, Any]]:
     raise UserError(f"{checkpoint} holds no verl checkpoint (no huggingface/config.json); give global_step_N")
 
 
-def merge(folder: Path, target: Path) -> None:
+def merge(folder: Path, target: Path, dtype: str) -> None:
     """Put verl's shards together in `target`; raises UserError with the merger's last word if it fails."""
     command = [sys.executable, "-m", "verl.model_merger", "merge", "--backend=fsdp"]
     command += [f"--local_dir={folder}", f"--target_dir={target}"]
+    if dtype != "bf16":  # which is all that verl's own writes
+        command = [sys.executable, "-m", "artifactscoder.train.verl_merge", str(folder), str(target)]
     env = runs.environment("cuda", 8, {})  # nothing in the merger touches a device
     result = subprocess.run(command, env=env, stdout=sys.stderr, stderr=subprocess.PIPE, text=True)
     print(result.stderr, file=sys.stderr, end="", flush=True)
@@ -56,7 +58,7 @@ def merge(folder: Path, target: Path) -> None:
         tail = runs.Tail()
         for line in result.stderr.splitlines():
             tail.add(line)
-        raise UserError(f"verl.model_merger could not merge {folder}: {tail.reason() or 'see its log above'}")
+        raise UserError(f"verl's merger could not merge {folder}: {tail.reason() or 'see its log above'}")
 
 
 def check(folder: Path) -> int:
@@ -86,11 +88,6 @@ def run(settings: ExportSettings, checkpoint: Path, output: Path) -> None:
     folder, manifest = locate(checkpoint)
     config = folder / "huggingface"
     saved = any(config.glob("*.safetensors"))
-    if settings.dtype == "fp32" and not saved:
-        raise UserError(
-            "fp32 cannot be exported from this run, because verl.model_merger writes bf16; "
-            "set checkpoint_hf: true in its settings, or export bf16"
-        )
     draft = output.with_name(f".{output.name}.work")
     shutil.rmtree(draft, ignore_errors=True)  # of a job that was killed
     draft.mkdir(parents=True)
@@ -98,7 +95,7 @@ def run(settings: ExportSettings, checkpoint: Path, output: Path) -> None:
         source = config
         if not saved:
             source = draft / "merged"
-            merge(folder, source)
+            merge(folder, source, settings.dtype)
         whole = draft / "whole"
         dtype = getattr(torch, DTYPES[settings.dtype])
         model: Any = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)

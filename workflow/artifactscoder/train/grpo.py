@@ -20,7 +20,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ CURVE = {
 }
 ALARMS = "alarms.json"  # in the run's folder, for `status`
 COLUMNS = ["prompt", "data_source", "reward_model", "extra_info"]
+REWARD = "+reward.custom_reward_function.reward_kwargs"
 ACTOR = "actor_rollout_ref.actor"
 REF = "actor_rollout_ref.ref"
 ROLLOUT = "actor_rollout_ref.rollout"
@@ -182,8 +183,7 @@ def overrides(
 
 def reward_overrides(reward: Path, log_dir: Path, engine: str) -> dict[str, Any]:
     """What `compute_score` is told besides the sample."""
-    prefix = "+reward.custom_reward_function.reward_kwargs"
-    return {f"{prefix}.settings": reward, f"{prefix}.log_dir": log_dir, f"{prefix}.engine": engine}
+    return {f"{REWARD}.settings": reward, f"{REWARD}.log_dir": log_dir, f"{REWARD}.engine": engine}
 
 
 def ray_overrides(settings: GrpoSettings, env: dict[str, str], passed: list[str], temp: Path | None) -> dict[str, Any]:
@@ -235,8 +235,8 @@ def whole(
         "rendezvous": str(meeting.resolve()),
     }
     files.write_bytes(reward, json.dumps(values).encode())
-    parts = {name: part for name, part in depends(config, "train/grpo").items() if name != "settings"}
-    recipe = json.dumps([parts, config.reward.model_dump(mode="json"), config.render.model_dump(mode="json")])
+    recipe = depends(config, "train/grpo")
+    recipe |= {name: part for name, part in recipe.pop("settings").items() if name != "train.grpo"}
     with contextlib.ExitStack() as stack:
         stack.enter_context(trainer_heartbeat(meeting))
         if rendezvous is None:
@@ -253,14 +253,14 @@ def run(
     reward: Path,
     work: Path,
     manifest: Path,
-    recipe: str = "",
+    recipe: Mapping[str, Any] | None = None,
     engine: str = reward_function.ENGINE,
     loggers: Sequence[str] = (),
 ) -> None:
     """Train `model` to the last step; writes `manifest`, `curve.parquet` and `rewards.parquet` beside each other.
 
-    `reward` is handed to the engine as it is. `recipe` is a digest of what else decides the result (the reward's
-    formula and judge, not its addresses): a run with another recipe starts anew. `work` outlives a killed job.
+    `reward` is handed to the engine as it is. `recipe` is what else decides the result (the reward's formula and judge,
+    not its addresses): a run with another recipe starts anew. `work` outlives a killed job.
     Raises UserError when the input cannot be used or verl ends before the last step.
     """
     start = time.monotonic()
@@ -271,11 +271,12 @@ def run(
         raise UserError(
             f"train.grpo.nodes is {settings.nodes}, but RAY_ADDRESS is not set; start Ray on every node first"
         )
-    digests = {"train": runs.sha256(train), "validation": runs.sha256(validation), "recipe": recipe}
+    digests = {"train": runs.sha256(train), "validation": runs.sha256(validation)}
     base = fingerprint(model)
     fit.must_fit(model, settings, "grpo")
     engines.must_be_installed(settings, "grpo")
-    name = runs.identity(settings, digests, base)
+    whole_recipe = runs.recipe("grpo", settings, digests, base, **(recipe or {}))
+    name = runs.identity(whole_recipe)
     folder = (work / name).resolve()
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
@@ -283,6 +284,9 @@ def run(
     stop = verl_stop.file(work)
     stop.unlink(missing_ok=True)
     runs.mend(checkpoints)
+    runs.keep_recipe(folder, whole_recipe)
+    if told := runs.beside(folder, whole_recipe):
+        runs.say("grpo", told)
     runs.say("grpo", f"{rows} prompts, {steps} steps, from step {runs.saved(checkpoints)}, in {folder}")
     held_out = {row["extra_info"]["id"] for row in tables.rows(validation, ["extra_info"])}
     if runs.saved(checkpoints) < steps:
@@ -290,14 +294,15 @@ def run(
         words += runs.overrides(reward_overrides(reward.resolve(), folder / "rewards", engine), [])
         _train(settings, words, folder, steps, curve, stop, watch.Watch(settings.watch, held_out))
     outputs = manifest.parent
-    scored = reward_function.collect_rewards(
-        folder / "rewards", folder / "rollouts", outputs / "rewards.parquet", folder / "validation"
-    )
+    table = outputs / "rewards.parquet"
+    scored = reward_function.collect_rewards(folder / "rewards", folder / "rollouts", table, folder / "validation")
     curve.write(outputs / "curve.parquet")
+    last = watch.attempts(r for r in tables.rows(table, ["step", "attempt", "id"]) if r["id"] not in held_out)
 
     def records() -> Iterator[dict[str, Any]]:
-        for row in tables.rows(outputs / "rewards.parquet", batch=2000):
-            if row["split"] == "train" or (row["status"] == "failed" and row["id"] not in held_out):
+        for row in tables.rows(table, batch=2000):
+            lost = row["status"] == "failed" and row["id"] not in held_out
+            if row["split"] == "train" or (lost and (row["attempt"] or 0) == last[row["step"]]):
                 yield row
 
     seen, gain = watch.rows(records()), watch.gain(records())
@@ -321,7 +326,7 @@ def run(
                 "train": {"path": str(train), "sha256": digests["train"]},
                 "validation": {"path": str(validation), "sha256": digests["validation"]},
             },
-            "recipe": recipe,
+            "recipe": recipe or {},
             "model": {"path": str(model), "fingerprint": base},
             "settings": settings.model_dump(mode="json"),
             "seconds": round(time.monotonic() - start, 1),
@@ -339,7 +344,8 @@ def _train(
     watched: watch.Watch,
 ) -> None:
     """Run verl to `steps`, or say why it did not get there."""
-    checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(runs.attempt(folder / "metrics"))
+    attempt, path = runs.attempt(folder / "metrics")
+    checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(path)
     own = {
         "VERL_FILE_LOGGER_PATH": str(metrics.path),
         "RAY_ADDRESS": "local" if settings.nodes == 1 else os.environ["RAY_ADDRESS"],
@@ -356,7 +362,8 @@ def _train(
     passed += [name for name in runs.logging(folder) if name not in os.environ]  # a user's own may hold a key
     passed += list(verl_cpu.environment()) if settings.device == "cpu" else []
     temp = ray_nodes.temp_folder(folder.name[:6]) if settings.nodes == 1 else None
-    words = [*words, *runs.overrides(ray_overrides(settings, env, passed, temp), [])]
+    pairs = {f"{REWARD}.attempt": attempt, **ray_overrides(settings, env, passed, temp)}
+    words = [*words, *runs.overrides(pairs, [])]
     command = [sys.executable, "-m", "verl.trainer.main_ppo", *words]
     log = runs.Steps("grpo", steps, {"score": ".3f", "val_score": ".3f"}, metrics, curve, "timing_s/step")
     tail, before = runs.Tail(), reward_function.failures(folder / "rewards")

@@ -1,15 +1,12 @@
 """The render service beside a trainer on one machine: started before it, ended after it, on every way out.
 
-The service announces itself in a rendezvous folder, where the reward engine finds it. It is a process group of its
-own, so that an interrupt of the trainer does not take it away in the middle of a reward, and it ends by itself when
-`end` appears in the folder.
+The service announces itself in a rendezvous folder, where the reward engine finds it. It stands in a session of its
+own, so that an interrupt of the trainer does not take it away in the middle of a reward, and under guard, so that it
+ends with the trainer even where that is killed: the next one would else find it and render by it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -18,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from artifactscoder.errors import UserError
+from artifactscoder.guard import guarded
 
 START_S = 60.0
 STOP_S = 10.0
@@ -35,7 +33,9 @@ def render_beside(config: list[Path], rendezvous: Path, browsers: int, log: Path
     command += ["--rendezvous", str(rendezvous), "--browsers", str(browsers)]
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "ab") as output:
-        service = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        service = subprocess.Popen(
+            guarded(command, STOP_S), stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
+        )
     try:
         give_up = time.monotonic() + START_S
         while not any(rendezvous.glob("replica-*.json")):
@@ -46,11 +46,6 @@ def render_beside(config: list[Path], rendezvous: Path, browsers: int, log: Path
         yield
     finally:
         (rendezvous / "end").touch()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(service.pid, signal.SIGTERM)
-        try:
-            service.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(service.pid, signal.SIGKILL)
-            service.wait()
+        assert service.stdin is not None
+        service.stdin.close()
+        service.wait()

@@ -38,6 +38,7 @@ ENGINE = "artifactscoder.reward.engine:RewardEngine"
 FIXED = {
     "sample": pa.string(),  # uid_session, as in verl's dumps
     "step": pa.int64(),
+    "attempt": pa.int64(),  # of the run, counted from 1: a job that was killed or halted is followed by another
     "split": pa.string(),  # train, val; unused: no dump names it
     "id": pa.string(),
     "status": pa.string(),  # ok, failed
@@ -69,10 +70,11 @@ async def compute_score(
     *,
     settings: str,
     log_dir: str,
+    attempt: int = 0,
     engine: str = ENGINE,
     **_: Any,
 ) -> dict[str, float]:
-    """Score one answer. `settings`, `log_dir` and `engine` come from verl's `reward_kwargs`.
+    """Score one answer. `settings`, `log_dir`, `attempt` and `engine` come from verl's `reward_kwargs`.
 
     Returns the numeric keys of the engine's answer, `score` among them, but no times. Raises what the engine raises.
     """
@@ -81,6 +83,7 @@ async def compute_score(
     record: dict[str, Any] = {
         "sample": f"{sample['uid']}_{sample['session']}",
         "step": sample["step"],
+        "attempt": attempt,
         "id": str(info["id"]),
         "answer_sha256": hashlib.sha256(solution_str.encode()).hexdigest(),
         "skeleton": watch.skeleton(solution_str),

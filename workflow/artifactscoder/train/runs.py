@@ -1,8 +1,8 @@
 """What CPT, SFT and GRPO share around verl: the work folder, the curve, checkpoints, the manifest.
 
-A run is named by a digest of what decides its result (settings, data, model), and everything of it stands in
-`work/<digest>/`. A job that was killed finds its own checkpoints there; a changed recipe starts beside
-them, never from them. Step rows are appended as they come, so a curve spans all attempts: a step that was
+A run is named by a digest of what decides its result (settings, data, model: its recipe), and everything of it stands
+in `work/<digest>/`. A job that was killed finds its own checkpoints there; a changed recipe starts beside
+them, never from them, and says so. Step rows are appended as they come, so a curve spans all attempts: a step that was
 run twice counts as run last. The declared outputs (manifest, curve) are written at the end, whole or not at
 all, the manifest last.
 """
@@ -27,16 +27,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pydantic import BaseModel
 
 from artifactscoder import files, tables
-from artifactscoder.config.trainers import OPERATIONAL
+from artifactscoder.config.base import Section
 from artifactscoder.errors import UserError
 from artifactscoder.progress import duration
 from artifactscoder.train import verl_stop
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 TRACKER = "latest_checkpointed_iteration.txt"  # verl writes it after a checkpoint is whole
+RECIPE = "recipe.json"
+MOST_NAMED = 6  # of the keys that make a run another
 STEP_LINE = re.compile(r"(?:\([^)]*\) )?step:(\d+) - ")
 BAR = re.compile(r"^.*?\d+%\|.*?\[[^\]]*\]")  # a progress bar, perhaps with a line of the log glued to it
 NODES = "ARTIFACTSCODER_NODES"
@@ -47,7 +48,7 @@ def say(step: str, text: str) -> None:
     print(f"{step}: {text}", file=sys.stderr, flush=True)
 
 
-# Digests
+# What a run is
 
 
 def sha256(path: Path) -> str:
@@ -59,11 +60,43 @@ def sha256(path: Path) -> str:
         raise UserError(f"there is no file {path}; run the step that makes it, or correct the path") from None
 
 
-def identity(settings: BaseModel, data: dict[str, str], model: str) -> str:
-    """Twelve hex digits that name a run; operational settings do not enter."""
-    parts = {k: v for k, v in settings.model_dump(mode="json").items() if k not in OPERATIONAL}
-    text = json.dumps([parts, data, model], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def recipe(step: str, settings: Section, data: Mapping[str, str], model: str, **more: Any) -> dict[str, Any]:
+    """What decides the result of a run, by dotted names; operational settings do not enter."""
+    own = {k: v for k, v in settings.model_dump(mode="json").items() if k not in settings.OPERATIONAL}
+    return _flat({"train": {step: own}, "data": data, "model": model, **more})
+
+
+def _flat(values: Mapping[str, Any], at: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{at}{name}.") if isinstance(value, Mapping) and value else {f"{at}{name}": value}
+    return found
+
+
+def identity(recipe: Mapping[str, Any]) -> str:
+    """Twelve hex digits that name a run."""
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def keep_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:
+    """Leave the recipe of a run in its folder, for `beside`."""
+    files.write_bytes(folder / RECIPE, json.dumps(recipe, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def beside(folder: Path, recipe: Mapping[str, Any]) -> str:
+    """Where a run has no checkpoint and another of its work folder has: which, and what is not the same; else empty."""
+    latest = [path for path in folder.parent.glob(f"*/checkpoints/{TRACKER}") if saved(path.parent)]
+    if saved(folder / "checkpoints") or not latest:
+        return ""
+    other = max(latest, key=os.path.getmtime).parents[1]
+    begun = f"starts anew beside run {other.name} at step {saved(other / 'checkpoints')}, because "
+    try:
+        before = json.loads((other / RECIPE).read_text())
+    except (OSError, ValueError):
+        return begun + "settings, data or model changed; which, that run did not keep"
+    changed = [name for name in {**before, **recipe} if before.get(name) != recipe.get(name)]
+    more = len(changed) - MOST_NAMED
+    return begun + ", ".join(changed[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "") + " changed"
 
 
 def versions() -> dict[str, str]:
@@ -353,10 +386,11 @@ def nodes() -> list[str]:
     return found
 
 
-def attempt(folder: Path) -> Path:
-    """A new file for verl's metrics: verl opens its file anew, so each attempt gets one of its own."""
+def attempt(folder: Path) -> tuple[int, Path]:
+    """(number, a new file for verl's metrics): verl opens its file anew, so each attempt gets one of its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"attempt-{len(list(folder.glob('attempt-*.jsonl'))) + 1:03d}.jsonl"
+    number = len(list(folder.glob("attempt-*.jsonl"))) + 1
+    return number, folder / f"attempt-{number:03d}.jsonl"
 
 
 def override(key: str, value: Any) -> str:

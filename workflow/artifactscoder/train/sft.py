@@ -85,7 +85,7 @@ def run(
         step="sft",
         settings=settings,
         model=model,
-        digests={"data": digest},
+        digests={"rows": digest},
         steps=steps,
         words=lambda folder: overrides(settings, data.resolve(), model.resolve(), folder, steps, epochs, loggers),
         module="artifactscoder.train.verl_stop.sft",

@@ -106,7 +106,7 @@ class Job:
     step: str
     settings: NextTokenSettings
     model: Path
-    digests: dict[str, str]  # of the data
+    digests: Mapping[str, str]  # of the data
     steps: int
     words: Callable[[Path], list[str]]  # in verl's words, for the folder of checkpoints
     module: str  # the trainer
@@ -125,7 +125,8 @@ def run(job: Job, work: Path, manifest: Path, prepare: Callable[[Path], None] = 
     base = fingerprint(job.model)
     fit.must_fit(job.model, settings, job.step)
     engines.must_be_installed(settings, job.step)
-    name = runs.identity(settings, job.digests, base)
+    recipe = runs.recipe(job.step, settings, job.digests, base)
+    name = runs.identity(recipe)
     folder = (work / name).resolve()
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
@@ -135,6 +136,9 @@ def run(job: Job, work: Path, manifest: Path, prepare: Callable[[Path], None] = 
         stop.unlink(missing_ok=True)
         runs.mend(checkpoints)
         prepare(checkpoints)
+        runs.keep_recipe(folder, recipe)
+        if told := runs.beside(folder, recipe):
+            runs.say(job.step, told)
         runs.say(job.step, f"{steps} steps, from step {runs.saved(checkpoints)}, in {folder}")
     if runs.saved(checkpoints) < steps:
         command = launcher(settings, rank, head, job.module)
@@ -159,7 +163,7 @@ def run(job: Job, work: Path, manifest: Path, prepare: Callable[[Path], None] = 
 def _train(job: Job, command: list[str], folder: Path, curve: runs.Curve, rank: int, stop: Path) -> None:
     """Run verl to the last step, or say why it did not get there."""
     settings, who = job.settings, f"verl's trainer of {job.step}"
-    checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(runs.attempt(folder / "metrics"))
+    checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(runs.attempt(folder / "metrics")[1])
     extra = engines.environment(settings) | {"VERL_FILE_LOGGER_PATH": str(metrics.path), verl_stop.VARIABLE: str(stop)}
     env = runs.environment(settings.device, settings.threads, extra | runs.logging(folder))
     log, tail = runs.Steps(job.step, job.steps, {"loss": ".4f"}, metrics, curve), runs.Tail()

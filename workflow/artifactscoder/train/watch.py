@@ -14,6 +14,9 @@ What is looked at, as the mean over a step's scored answers:
               half whether scripts ran without an error. A judge that is being fooled gives more while they do not
   failed      share of the step's answers that could not be scored
 
+Of a step that was repeated, because a job was killed or halted in it or before the next checkpoint, the last attempt
+counts alone.
+
 A drift counts when it is larger than its limit and than three standard errors of the steps compared, so scatter from
 step to step raises none. It is looked for after each step, from `first` + `last` steps on.
 """
@@ -227,6 +230,15 @@ def _drifts(
         yield "failed", f"{lost:.0%} of the answers could not be scored; look at the render service and the judge"
 
 
+def attempts(records: Iterable[Mapping[str, Any]]) -> dict[int, int]:
+    """step -> the last attempt of it; 0 where records do not say which."""
+    last: defaultdict[int, int] = defaultdict(int)
+    for record in records:
+        step = int(record["step"])
+        last[step] = max(last[step], record.get("attempt") or 0)
+    return last
+
+
 class Watch:
     """Follows a run: takes records as they come and says each alarm once."""
 
@@ -234,14 +246,19 @@ class Watch:
         """`held_out`: ids of validation prompts, whose answers are not trained on."""
         self.settings, self.held_out = settings, set(held_out)
         self._answers: defaultdict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
+        self._attempts: defaultdict[int, int] = defaultdict(int)
         self._said: set[str] = set()
         self.alarms: list[Alarm] = []
 
     def take(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Records of any steps; of a sample that was scored twice the later one counts."""
         for record in records:
-            if record["id"] not in self.held_out:
-                self._answers[int(record["step"])][record["sample"]] = measures(record)
+            step, attempt = int(record["step"]), record.get("attempt") or 0
+            if record["id"] in self.held_out or attempt < self._attempts[step]:
+                continue
+            if attempt > self._attempts[step]:
+                self._attempts[step], self._answers[step] = attempt, {}
+            self._answers[step][record["sample"]] = measures(record)
 
     def new(self, through: int) -> list[Alarm]:
         """Alarms at the steps up to `through` that were not told before."""
