@@ -9,8 +9,9 @@ comment. A controller that was killed and started again therefore attaches to th
 instead of sending a second one; a job of another script is cancelled first. `save_minutes` before its time limit (or
 when a site's preemption passes that signal on) the job is told to save a checkpoint and to end. It is then sent again
 and goes on from there, as is one that a time limit, a preemption or a failed node ended, as long as each attempt saves
-something; so is a job that lost a part, such as a render replica's node. SIGTERM and SIGINT cancel the job; SIGHUP and
-SIGKILL leave it running for the next start. Of two launchers of one folder the later one goes on and the other leaves.
+something; so is a job that lost a part, such as a render replica's node. SIGTERM and SIGINT cancel the job; what else
+ends the launcher leaves it running for the next start. Of two launchers of one folder the later one goes on and the
+other leaves. While Slurm does not answer, nothing is known of the job: it is neither cancelled nor sent again.
 
 The command after -- is an `artifactscoder` subcommand. It runs in the image that ARTIFACTSCODER_APPTAINER names with
 its arguments (the rule sets it under `--sdm apptainer`), else in this environment. Keys travel in the environment.
@@ -21,9 +22,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shlex
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -31,12 +34,14 @@ from pathlib import Path
 from types import FrameType
 
 from artifactscoder import files
-from artifactscoder.cluster.slurm import ask
+from artifactscoder.cluster.slurm import SECONDS, ask
 from artifactscoder.errors import UserError
 from artifactscoder.train import runs, verl_stop
 from artifactscoder.train.verl_stop import CONTINUED
 
 POLL_S = 5.0
+SUBMIT_S = 120.0  # for sbatch, which may wait for a busy controller
+CANCEL_S = 60.0  # for scancel, when the launcher itself is to end
 SETTLE_S = 120.0  # for the exit code's file to be seen here, after Slurm says that the job has ended
 LIVE = {
     "PENDING",
@@ -52,6 +57,8 @@ LIVE = {
 AGAIN = {"TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "DEADLINE", "INCOMPLETE"}
 PART_S = 60.0  # the parts of a job that ends may leave the queue so far apart
 MOST_ATTEMPTS = 50
+SILENT = -1000  # in place of the exit code of a command that is not there or does not answer in time
+UNHEARD = r"(?i)unable to contact|timed out|zero bytes|connection (refused|reset)|communication|temporarily"
 APPTAINER = "ARTIFACTSCODER_APPTAINER"
 PACKAGES = str(Path(__file__).resolve().parents[2])  # an image holds everything but this package
 
@@ -81,22 +88,20 @@ def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> 
     comment = "script=" + hashlib.sha256(script.encode()).hexdigest()[:12]
     files.write_bytes(work / "job.sh", script.encode())
     turn = _Turn(work)
-    job = _attached(name, comment)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
+    job = _attached(name, comment, turn)
     for attempt in range(1, MOST_ATTEMPTS + 1):
         before = saved(work)
-        if not job:
-            (work / "exit").unlink(missing_ok=True)
-            job = _submit(work, name, comment)
-            say(f"job {job} submitted as {name}; its log: {work}/job-{job}.log")
         try:
+            if not job:
+                (work / "exit").unlink(missing_ok=True)
+                job = _submit(work, name, comment, turn)
+                say(f"job {job} submitted as {name}; its log: {work}/job-{job}.log")
             state = _wait(job, turn)
-        except TakenOverError:
-            raise
-        except BaseException:
-            say(f"stopped; cancelling job {job}")
-            ask("scancel", job)
+        except (SystemExit, KeyboardInterrupt):
+            say(f"stopped; cancelling job {job or name}")
+            _cancel(*([job] if job else ["--me", f"--name={name}"]))
             raise
         code = _exit_code(work, job, state)
         if code is not None and code != CONTINUED and (code < 128 or state not in AGAIN):
@@ -244,31 +249,48 @@ def saved(work: Path) -> int:
     return max((runs.saved(folder) for folder in work.glob("*/checkpoints")), default=0)
 
 
-def _submit(work: Path, name: str, comment: str) -> str:
-    """The id of the new job, of its first component where there are several."""
+def _submit(work: Path, name: str, comment: str, turn: _Turn) -> str:
+    """The id of the new job, of its first component where there are several.
+
+    A job may have been taken though sbatch had no answer: it is looked for by its name before another is sent.
+    """
     log = f"{work}/job-%j.log"
     options = ["--parsable", f"--job-name={name}", f"--comment={comment}", f"--output={log}", f"--error={log}"]
-    done = ask("sbatch", *options, "--open-mode=append", str(work / "job.sh"))
-    if done.returncode:
-        raise UserError(f"sbatch refused {work}/job.sh: {' '.join(done.stderr.split())}")
-    return done.stdout.strip().split(";")[0]
+    told = False
+    while True:
+        turn.check()
+        done = _asked("sbatch", *options, "--open-mode=append", str(work / "job.sh"), seconds=SUBMIT_S)
+        if not done.returncode:
+            return done.stdout.strip().split(";")[0]
+        if done.returncode != SILENT and not re.search(UNHEARD, done.stderr):
+            raise UserError(f"sbatch refused {work}/job.sh: {_words(done)}")
+        if not told:
+            say(f"Slurm takes no job just now ({_words(done)}); it is asked again until it does")
+            told = True
+        time.sleep(POLL_S)
+        with contextlib.suppress(UserError):
+            if job := _attached(name, comment, turn):
+                return job
 
 
-def _attached(name: str, comment: str) -> str:
-    """The id of the live job of this name and script, or nothing; live ones of another script are cancelled."""
+def _attached(name: str, comment: str, turn: _Turn) -> str:
+    """The id of the live job of this name and script, or nothing; live ones of another script are ended."""
     done = ask("squeue", "--noheader", "--me", f"--name={name}", "--format=%i|%k")
     if done.returncode:
-        raise UserError(f"squeue does not answer: {' '.join(done.stderr.split())}")
+        raise UserError(f"squeue does not answer: {_words(done)}")
     kept = ""
+    others: list[str] = []
     for line in done.stdout.split():
         job, _, found = line.partition("|")
         leader = job.split("+")[0]
         if found == comment and not kept:
             kept = leader
             say(f"attached to job {leader}, which an earlier run submitted")
-        elif leader != kept:
+        elif leader not in (kept, *others):
             say(f"job {leader} is of another script; it is cancelled")
-            ask("scancel", leader)
+            others.append(leader)
+    for leader in others:
+        _end(leader, turn)
     return kept
 
 
@@ -278,22 +300,28 @@ def _wait(job: str, turn: _Turn) -> str:
     A heterogeneous job of which a part has ended and another goes on can do nothing more: it is cancelled, and the
     state is INCOMPLETE.
     """
-    told, parts, since = "", 0, time.monotonic()
+    told, parts, since, heard = "", 0, time.monotonic(), True
     while True:
         turn.check()
-        done = ask("squeue", "--noheader", f"--jobs={job}", "--format=%T|%r|%N")
-        lines = done.stdout.split("\n") if done.returncode == 0 else []
-        rows = [line.split("|") for line in lines if line.strip()]
+        done = _asked("squeue", "--noheader", f"--jobs={job}", "--format=%T|%r|%N")
+        if not _known(done):
+            if heard:
+                say(f"job {job}: Slurm does not say how it is ({_words(done)}); it is left alone, and asked for again")
+            heard, since = False, time.monotonic()
+            time.sleep(POLL_S)
+            continue
+        if not heard:
+            say(f"job {job}: Slurm answers again")
+            heard = True
+        rows = [line.split("|") for line in done.stdout.split("\n") if line.strip()]
         live = [row for row in rows if row[0] in LIVE]
-        if not live and (done.returncode == 0 or "Invalid job id" in done.stderr):
-            return _final(job)
+        if not live:
+            return _final(job, turn)
         if len(live) >= parts:
             parts, since = len(live), time.monotonic()
         elif time.monotonic() - since > PART_S:
             say(f"job {job}: {len(live)} of its {parts} parts go on, the rest has ended; cancelling it")
-            ask("scancel", job)
-            while ask("squeue", "--noheader", f"--jobs={job}", "--format=%T").stdout.strip():
-                time.sleep(POLL_S)
+            _end(job, turn)
             return "INCOMPLETE"
         words = "; ".join(sorted({" ".join(part for part in row if part and part != "None") for row in live}))
         if words and words != told:
@@ -302,20 +330,69 @@ def _wait(job: str, turn: _Turn) -> str:
         time.sleep(POLL_S)
 
 
-def _final(job: str) -> str:
+def _final(job: str, turn: _Turn) -> str:
     """The state of a job that is no longer in the queue, as scontrol or sacct still know it."""
-    for _ in range(3):
-        done = ask("scontrol", "show", "job", "--oneliner", job)
+    tries, told = 0, False
+    while tries < 3:
+        turn.check()
+        done = _asked("scontrol", "show", "job", "--oneliner", job)
+        if _known(done):
+            tries += 1
+        elif not told:
+            say(f"job {job}: Slurm does not say how it ended ({_words(done)}); it is asked again")
+            told = True
         found = [word.partition("=")[2] for word in done.stdout.split() if word.startswith("JobState=")]
         if not found:
-            done = ask("sacct", "-X", "-n", "-P", f"--jobs={job}", "--format=State")
-            found = done.stdout.split()
+            found = _asked("sacct", "-X", "-n", "-P", f"--jobs={job}", "--format=State").stdout.split()
         ended = [state for state in found if state not in LIVE]
         worst = [state for state in ended if state not in ("COMPLETED",)]
         if ended:
             return (worst or ended)[0]
         time.sleep(POLL_S)
     return ""
+
+
+def _end(job: str, turn: _Turn) -> None:
+    """Cancel a job and come back when Slurm says that it is gone; until then nothing may be sent in its place."""
+    began, told = time.monotonic(), False
+    while True:
+        turn.check()
+        cancelled = _asked("scancel", job)
+        done = _asked("squeue", "--noheader", f"--jobs={job}", "--format=%T")
+        if _known(done) and not done.stdout.strip():
+            return
+        if not told and time.monotonic() - began > PART_S:
+            why = done.stdout.split() or [_words(done if cancelled.returncode == 0 else cancelled)]
+            say(f"job {job} is not known to be gone ({why[0]}); waiting for that before another is sent")
+            told = True
+        time.sleep(POLL_S)
+
+
+def _cancel(*which: str) -> None:
+    """Cancel when the launcher itself is to end: tried for CANCEL_S, and said where it did not work."""
+    until = time.monotonic() + CANCEL_S
+    while not _known(done := _asked("scancel", *which)):
+        if time.monotonic() > until:
+            say(f"scancel did not work ({_words(done)}): the job may go on; try `scancel {' '.join(which)}` by hand")
+            return
+        time.sleep(1)
+
+
+def _asked(*command: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
+    """What a command of Slurm says; the code SILENT and the reason where it is not there or not in time."""
+    try:
+        return ask(*command, seconds=seconds)
+    except UserError as error:
+        return subprocess.CompletedProcess(command, SILENT, "", str(error))
+
+
+def _known(done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether Slurm answered; that it has no such job, or that the job has ended, is an answer."""
+    return done.returncode == 0 or bool(re.search("Invalid job id|already complet", done.stderr))
+
+
+def _words(done: subprocess.CompletedProcess[str]) -> str:
+    return " ".join(done.stderr.split()) or f"exit code {done.returncode}"
 
 
 def _exit_code(work: Path, job: str, state: str) -> int | None:
