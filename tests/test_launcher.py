@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import stat
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -47,6 +50,13 @@ def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers
     yield write
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
 
 
 def submit(tmp_path: Path, **resources: str) -> int:
@@ -135,3 +145,60 @@ def test_a_stopped_launcher_says_when_it_could_not_cancel_its_job(
         submit(tmp_path)
     assert "scancel" in called()
     assert "scancel did not work (slurm_load_jobs error: Unable" in capsys.readouterr().err
+
+
+def saves(folder: Path, step: int) -> str:
+    """A shell line that leaves a checkpoint."""
+    checkpoints = folder / "work/run/checkpoints"
+    return f"mkdir -p {checkpoints}; echo {step} > {checkpoints}/latest_checkpointed_iteration.txt"
+
+
+def test_what_a_user_stopped_is_not_sent_again_until_its_file_is_removed(answers: Answers, tmp_path: Path) -> None:
+    stop = tmp_path / "work/stop"
+    lines = {
+        "squeue": [GONE, RUNS, f"touch {stop}; {saves(tmp_path, 4)}; echo '7 75' > {{work}}/exit"],
+        "sbatch": ["echo 7"],
+        "scontrol": ["echo JobState=FAILED"],
+    }
+    called = answers(**lines)
+    with pytest.raises(UserError, match=f"{stop} asks the training to stop: job 7 ended, .* remove it and start again"):
+        submit(tmp_path)
+    for launcher in ("slurm", "here"):  # as Snakemake's `retries` would
+        with pytest.raises(UserError, match=f"{stop} asks the training to stop: no"):
+            launch.run(launcher, COMMAND, tmp_path / "work", {})
+    assert called().count("sbatch") == 1
+
+
+def test_what_saved_before_its_time_limit_is_sent_again(answers: Answers, tmp_path: Path) -> None:
+    limit = f"echo limit > {{work}}/stop; {saves(tmp_path, 4)}; echo '7 75' > {{work}}/exit"
+    called = answers(
+        squeue=[GONE, RUNS, limit, RUNS, "echo '8 0' > {work}/exit"],
+        sbatch=["echo 7", "echo 8"],
+        scontrol=["echo JobState=FAILED"],
+    )
+    assert submit(tmp_path) == 0 and called().count("sbatch") == 2
+
+
+@pytest.mark.parametrize("when", ["before the job", "before the warning", "without a warning", "never"])
+def test_a_jobs_script_tells_a_users_stop_from_slurms_warning(answers: Answers, tmp_path: Path, when: str) -> None:
+    answers()
+    work = tmp_path / "a work folder"
+    work.mkdir()
+    trainer = tmp_path / "bin/srun"  # runs until it is asked to stop
+    trainer.write_text(
+        f'#!/bin/bash\ncd "{work}"; touch runs; until [ -e stop ]; do sleep 0.02; done; sleep 0.1; echo 75 > ended\n'
+    )
+    trainer.chmod(stat.S_IRWXU)
+    (tmp_path / "job.sh").write_text(launch.job_script(COMMAND, work, {"save_minutes": "1"}))
+    if when == "before the job":
+        (work / "stop").touch()
+    job = subprocess.Popen(["bash", str(tmp_path / "job.sh")], env={**os.environ, "SLURM_JOB_ID": "7"})
+    if when != "before the job":
+        until((work / "runs").exists)
+        if when != "never":
+            (work / "stop").touch()
+        if when != "without a warning":
+            job.send_signal(signal.SIGUSR1)
+    assert job.wait(10) == 75 and (work / "exit").read_text() == "7 75\n"
+    assert (work / "runs").exists() == (when != "before the job")
+    assert (work / "stop").read_text() == ("limit\n" if when == "never" else "")

@@ -10,8 +10,9 @@ instead of sending a second one; a job of another script is cancelled first. `sa
 when a site's preemption passes that signal on) the job is told to save a checkpoint and to end. It is then sent again
 and goes on from there, as is one that a time limit, a preemption or a failed node ended, as long as each attempt saves
 something; so is a job that lost a part, such as a render replica's node. SIGTERM and SIGINT cancel the job; what else
-ends the launcher leaves it running for the next start. Of two launchers of one folder the later one goes on and the
-other leaves. While Slurm does not answer, nothing is known of the job: it is neither cancelled nor sent again.
+ends the launcher leaves it running for the next start. While Slurm does not answer, nothing is known of the job: it is
+neither cancelled nor sent again. Where a user asked the training to stop (`verl_stop`), nothing is started until
+that file is removed. Of two launchers of one folder the later one goes on and the other leaves.
 
 The command after -- is an `artifactscoder` subcommand. It runs in the image that ARTIFACTSCODER_APPTAINER names with
 its arguments (the rule sets it under `--sdm apptainer`), else in this environment. Keys travel in the environment.
@@ -59,6 +60,7 @@ PART_S = 60.0  # the parts of a job that ends may leave the queue so far apart
 MOST_ATTEMPTS = 50
 SILENT = -1000  # in place of the exit code of a command that is not there or does not answer in time
 UNHEARD = r"(?i)unable to contact|timed out|zero bytes|connection (refused|reset)|communication|temporarily"
+LIMIT = "limit"  # stands in the file that asks to stop where the script made it; what a user touched is empty
 APPTAINER = "ARTIFACTSCODER_APPTAINER"
 PACKAGES = str(Path(__file__).resolve().parents[2])  # an image holds everything but this package
 
@@ -66,6 +68,7 @@ PACKAGES = str(Path(__file__).resolve().parents[2])  # an image holds everything
 def run(launcher: str, command: Sequence[str], work: Path, resources: Mapping[str, str]) -> int:
     """Run an `artifactscoder` subcommand `here` or by `slurm`; the exit code of it."""
     if launcher == "here":
+        _must_not_stop(work, "nothing was started")
         if os.environ.get(APPTAINER):
             os.environ["PYTHONPATH"] = PACKAGES
         os.execvp("bash", ["bash", "-c", "exec " + _program(command)])
@@ -95,6 +98,7 @@ def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> 
         before = saved(work)
         try:
             if not job:
+                _must_not_stop(work, "no job was sent")
                 (work / "exit").unlink(missing_ok=True)
                 job = _submit(work, name, comment, turn)
                 say(f"job {job} submitted as {name}; its log: {work}/job-{job}.log")
@@ -109,6 +113,7 @@ def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> 
             return code
         if code != CONTINUED and state not in AGAIN:
             raise UserError(f"job {job} ended as {state or 'unknown'} before its command did; see {work}/job-{job}.log")
+        _must_not_stop(work, f"job {job} ended, and no other is sent")
         if (code == CONTINUED or state == "TIMEOUT") and saved(work) == before:
             raise UserError(
                 f"job {job} reached its time limit without a new checkpoint; raise its `runtime` or `save_minutes` "
@@ -135,6 +140,14 @@ class _Turn:
         with contextlib.suppress(FileNotFoundError):
             if self._file.read_bytes() != self._name:
                 raise TakenOverError(f"a later start waits for this job ({self._file}); this one leaves")
+
+
+def _must_not_stop(work: Path, so: str) -> None:
+    """Raise UserError where a user, and not the script before a job's limit, asked the training to stop."""
+    stop = verl_stop.file(work)
+    with contextlib.suppress(FileNotFoundError):
+        if stop.read_text().strip() != LIMIT:
+            raise UserError(f"{stop} asks the training to stop: {so}; remove it and start again to go on from there")
 
 
 def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> str:
@@ -168,8 +181,11 @@ def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str])
     meeting = shlex.quote(str(work / "rendezvous"))
     group = "--het-group={} " if replicas else ""
     run_trainer = f"srun {group.format(0)}--ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=1 "
+    end, ended, stop = (shlex.quote(str(path)) for path in (work / "exit", work / "ended", verl_stop.file(work)))
+    report = f'echo "$SLURM_JOB_ID $code" > {end}.new && mv {end}.new {end}'
     lines += [
         "set -u",
+        f'if [ -e {stop} ] && [ "$(cat {stop})" != {LIMIT} ]; then code={CONTINUED}; {report}; exit $code; fi',
         f"cd {shlex.quote(str(Path.cwd()))}",
         f"export PYTHONPATH={shlex.quote(PACKAGES)}",
         f"mkdir -p {meeting}",
@@ -196,22 +212,20 @@ def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str])
             "  sleep 2",
             "done &",
         ]
-    end, ended = (shlex.quote(str(work / name)) for name in ("exit", "ended"))
     meets = ["--rendezvous", str(work / "rendezvous")] if command[:2] == ["train", "grpo"] else []
-    stop = shlex.quote(str(verl_stop.file(work)))
     # The code is that of the command itself: srun's is 0 where a failed node ended the step.
     words = f"trap : TERM; {_program([*command, *meets])}; code=$?; "
     words += f'[ "$SLURM_PROCID" != 0 ] || echo $code > {ended}; exit $code'
     lines += [
         "# Slurm's warning before the time limit: save, end, and be sent again.",
-        f"trap 'touch {stop}' USR1",
+        f"trap {shlex.quote(f'[ -e {stop} ] || echo {LIMIT} > {stop}')} USR1",
         f"rm -f {ended}",
         run_trainer + "bash -c " + shlex.quote(words) + " &",
         "srun=$!",
         'while kill -0 "$srun" 2> /dev/null; do wait "$srun"; done  # the signal interrupts a wait',
         f"touch {meeting}/end",
         f"code=$(cat {ended}) || exit 1",
-        f'echo "$SLURM_JOB_ID $code" > {end}.new && mv {end}.new {end}',
+        report,
         "exit $code",
     ]
     return "\n".join(lines) + "\n"
