@@ -202,3 +202,10 @@ def test_a_jobs_script_tells_a_users_stop_from_slurms_warning(answers: Answers, 
     assert job.wait(10) == 75 and (work / "exit").read_text() == "7 75\n"
     assert (work / "runs").exists() == (when != "before the job")
     assert (work / "stop").read_text() == ("limit\n" if when == "never" else "")
+
+
+def test_render_replicas_have_the_trainers_qos_and_not_the_features_of_its_nodes(tmp_path: Path) -> None:
+    resources = {"qos": "long", "constraint": "h100", "gpu": "8", "render_nodes": "2", "render_partition": "cpu"}
+    trainer, _, render = launch.job_script(["train", "grpo"], tmp_path, resources).partition("#SBATCH hetjob\n")
+    assert "--qos=long\n" in trainer and "--constraint=h100\n" in trainer
+    assert "--qos=long\n" in render and "--constraint" not in render

@@ -56,11 +56,10 @@ def cpus_only(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def started(folder: Path, target: str, *more: str) -> str:
+def started(folder: Path, target: str, *more: str, how: tuple[str, ...] = ("--profile", "slurm-test")) -> str:
     files = ["profiles/demo/recipe.yaml", "small.yaml"]
     path = f"{folder.parent / 'bin'}:{os.environ['PATH']}"
-    words = ["--profile", "slurm-test", *more, "--configfile", *files, "--", target]
-    done = snakemake(folder, *words, PATH=path)
+    done = snakemake(folder, *how, *more, "--configfile", *files, "--", target, PATH=path)
     assert done.returncode
     return done.stdout
 
@@ -85,6 +84,18 @@ def test_a_training_that_finds_no_gpus_stops_before_its_data_is_made(cpus_only: 
     text = started(cpus_only, "sft")
     assert "preflight stops this run" in text and "there is no partition 'gpu'; there are cpu" in text
     assert "sbatch" not in (cpus_only.parent / "bin/calls").read_text()
+
+
+def test_training_asks_for_the_qos_and_the_features_that_a_profile_names(cpus_only: Path) -> None:
+    for made in ("sft/select/sft_train.parquet", "train/cpt/export/manifest.json"):
+        (cpus_only / "results" / made).parent.mkdir(parents=True)
+        (cpus_only / "results" / made).touch()
+    named = ["--default-resources", "qos=long", "--set-resources", "train_sft:constraint='h100&ib'"]
+    only = ["--config", "launcher=slurm", "--allowed-rules", "train_sft"]
+    started(cpus_only, "results/train/sft/manifest.json", *named, *only, how=("--cores", "1"))
+    script = (cpus_only / "results/train/sft/work/job.sh").read_text().splitlines()
+    assert "#SBATCH --qos=long" in script and "#SBATCH --constraint=h100&ib" in script
+    assert "no job is taken" in (cpus_only / "logs/train/sft.log").read_text()
 
 
 def test_a_leftover_that_does_not_end_is_named_and_not_waited_for_for_ever(

@@ -78,8 +78,9 @@ def run(launcher: str, command: Sequence[str], work: Path, resources: Mapping[st
 def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> int:
     """Submit or attach, wait, send again where that helps; the exit code of the command.
 
-    `resources` are those of the rule: slurm_partition, slurm_account, nodes, gpu, cpus_per_task, mem_mb, runtime
-    and save_minutes [minutes], slurm_extra; for replicas render_partition, render_nodes, render_cpus, render_mem_mb.
+    `resources` are those of the rule: slurm_partition, slurm_account, qos, constraint (of the trainer's nodes), nodes,
+    gpu, cpus_per_task, mem_mb, runtime and save_minutes [minutes], slurm_extra; for replicas render_partition,
+    render_nodes, render_cpus, render_mem_mb.
     """
     for variable in [name for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"]:
         del os.environ[variable]  # of the job that the controller itself may run in: a new job would inherit them
@@ -158,6 +159,8 @@ def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str])
     trainer = {
         "partition": given.get("slurm_partition"),
         "account": given.get("slurm_account"),
+        "qos": given.get("qos"),
+        "constraint": given.get("constraint"),
         "nodes": nodes,
         "ntasks-per-node": 1,
         "cpus-per-task": given.get("cpus_per_task", 1),
@@ -169,6 +172,7 @@ def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str])
     render = {
         "partition": given.get("render_partition"),
         "account": given.get("slurm_account"),
+        "qos": given.get("qos"),
         "nodes": replicas,
         "ntasks-per-node": 1,
         "cpus-per-task": given.get("render_cpus", 1),
