@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from artifactscoder.cluster import slurm
-from artifactscoder.cluster.profile import Profile, number
+from artifactscoder.cluster.profile import Profile, number, rules
 from slurm_answers import SHOW, SINFO, SLURM
 
 
@@ -106,3 +106,18 @@ def test_the_profile_of_the_checkout_is_understood(settings) -> None:
     made = Profile(path)
     assert made.slurm and made.config([]).launcher == "slurm"
     assert all(ask.partition and ask.cpus and ask.memory_mb for ask in made.asks(made.config([])))
+
+
+def test_every_rule_that_asks_models_has_a_day_and_is_warned_before_its_end(settings) -> None:
+    made, asking = Profile(Path("profiles/slurm")), {name for name, own in rules().items() if "_asks" in own}
+    assert asking > {"sft_code", "sft_tasks", "cpt_tree", "eval_judge", "eval_generate_asked"}
+    for rule in asking:
+        values = made.resources(rule, settings())
+        assert (values["runtime"], values["slurm_extra"]) == (1440, "'--signal=TERM@300'"), rule
+
+
+def test_the_profile_of_the_checkout_repeats_nothing_that_rules_say(settings) -> None:
+    made = Profile(Path("profiles/slurm"))
+    for rule, own in rules().items():
+        assert number(made.set.get(rule, {}).get("mem_mb")) is None or "mem_mb" not in own, rule
+        assert made.threads.get(rule) != own.get("_threads", 1), rule
