@@ -126,6 +126,16 @@ def test_a_cancelled_job_is_an_error_that_names_the_log(tmp_path: Path) -> None:
     assert f"job {job} ended as CANCELLED" in launch.said() and f"job-{job}.log" in launch.said()
 
 
+def test_a_job_that_a_user_stops_while_it_waits_starts_no_training_and_is_not_sent_again(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    launch = Launch(work, "slurm_extra=--begin=now+20")
+    until(lambda: live(work))
+    (job,) = live(work)
+    (work / "stop").touch()
+    assert launch.process.wait(120) == 2 and live(work) == [] and not served(work)
+    assert f"asks the training to stop: job {job} ended, and no other is sent; remove it" in launch.said()
+
+
 def test_a_time_limit_without_a_checkpoint_is_said_and_with_one_sends_the_job_again(tmp_path: Path) -> None:
     work = tmp_path / "work"
     launch = Launch(work, minutes=1)
