@@ -12,6 +12,12 @@ if CONFIG.launcher == "slurm":
         train_grpo,
 
 
+def optional(resources):
+    """What Snakemake's plugin passes on to Slurm where a profile names it, for any rule or for all."""
+    asked = {name: resources.get(name) for name in ("qos", "constraint")}
+    return shlex.join(f"{name}={value}" for name, value in asked.items() if value)
+
+
 rule train_tiny_model:
     input:
         tables=expand(f"{RESULTS}/sft/rules/{{category}}.parquet", category=CATEGORIES)
@@ -68,12 +74,13 @@ rule train_cpt:
     message:
         "train/cpt: continual pre-training"
     run:
+        more = optional(resources)
         shell(
             "artifactscoder train launch --config {params.config:q} --work {params.work:q} --resources"
             " slurm_partition={resources.slurm_partition:q} slurm_account={resources.slurm_account:q}"
             " slurm_extra={resources.slurm_extra:q} nodes={resources.nodes:q} gpu={resources.gpu:q}"
             " cpus_per_task={resources.cpus_per_task:q} mem_mb={resources.mem_mb:q}"
-            " runtime={resources.runtime:q} save_minutes={resources.save_minutes:q}"
+            " runtime={resources.runtime:q} save_minutes={resources.save_minutes:q} {more}"
             " -- train cpt --config {params.config:q} --mixture {input.mixture:q}"
             " --model {params.model:q} --work {params.work:q} --manifest {output.manifest:q} 2> {log:q}"
         )
@@ -111,12 +118,13 @@ rule train_sft:
     message:
         "train/sft: supervised fine-tuning"
     run:
+        more = optional(resources)
         shell(
             "artifactscoder train launch --config {params.config:q} --work {params.work:q} --resources"
             " slurm_partition={resources.slurm_partition:q} slurm_account={resources.slurm_account:q}"
             " slurm_extra={resources.slurm_extra:q} nodes={resources.nodes:q} gpu={resources.gpu:q}"
             " cpus_per_task={resources.cpus_per_task:q} mem_mb={resources.mem_mb:q}"
-            " runtime={resources.runtime:q} save_minutes={resources.save_minutes:q}"
+            " runtime={resources.runtime:q} save_minutes={resources.save_minutes:q} {more}"
             " -- train sft --config {params.config:q} --train {input.table:q}"
             " --model {params.model:q} --work {params.work:q} --manifest {output.manifest:q} 2> {log:q}"
         )
@@ -162,12 +170,13 @@ rule train_grpo:
     message:
         "train/grpo: GRPO, rewarded by rendering and judge"
     run:
+        more = optional(resources)
         shell(
             "artifactscoder train launch --config {params.config:q} --work {params.work:q} --resources"
             " slurm_partition={resources.slurm_partition:q} slurm_account={resources.slurm_account:q}"
             " slurm_extra={resources.slurm_extra:q} nodes={resources.nodes:q} gpu={resources.gpu:q}"
             " cpus_per_task={resources.cpus_per_task:q} mem_mb={resources.mem_mb:q}"
-            " runtime={resources.runtime:q} save_minutes={resources.save_minutes:q} render_partition={resources.render_partition:q}"
+            " runtime={resources.runtime:q} save_minutes={resources.save_minutes:q} {more} render_partition={resources.render_partition:q}"
             " render_nodes={resources.render_nodes:q} render_cpus={resources.render_cpus:q}"
             " render_mem_mb={resources.render_mem_mb:q}"
             " -- train grpo --config {params.config:q} --train {input.train:q} --val {input.val:q}"

@@ -73,6 +73,32 @@ def test_what_the_cluster_lacks_is_named(recorded, profile, settings, monkeypatc
     assert sentence in red(slurm_checks.cluster(settings(), made))
 
 
+@pytest.mark.parametrize(
+    ("partitions", "resources", "sentence"),
+    [
+        ("gpu,cpu", {}, ""),
+        ("cpu, old", {}, ""),  # which is down
+        ("cpu,gpu", {"gpu": 4}, ""),
+        ("cpu,gpu", {"gpu": 8}, "asks 1 node of 8 GPUs"),
+        ("cpu,gpu", {"runtime": 1440}, ""),
+        ("cpu,gpu", {"runtime": 1500}, "asks 1500 minutes"),
+        ("cpu,nowhere", {}, "there is no partition 'nowhere'"),  # sbatch refuses the list
+    ],
+)
+def test_of_several_partitions_one_that_fits_is_enough(
+    recorded, profile, settings, monkeypatch, partitions, resources, sentence
+) -> None:
+    monkeypatch.setattr("artifactscoder.cluster.profile.rules", lambda: {"sft_tasks": {"mem_mb": 1000}})
+    made = profile(
+        executor="slurm", default_resources={"slurm_account": "lab", "slurm_partition": partitions, **resources}
+    )
+    found = list(slurm_checks.cluster(settings(), made))
+    if sentence:
+        assert sentence in red(iter(found))
+    else:
+        assert not [str(f) for f in found if f.mark == "FAIL"] and "what 1 of 1 rules ask is there" in str(found[-1])
+
+
 def test_a_checkpoint_is_checked_like_a_rule() -> None:
     from artifactscoder.cluster.profile import rules
 

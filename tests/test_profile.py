@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from artifactscoder.cluster import slurm, slurm_checks
-from artifactscoder.cluster.profile import TRAINERS, Profile, number
+from artifactscoder.cluster.profile import TRAINERS, Profile, number, rules
 from checkout import ROOT, checkout, snakemake
 from slurm_answers import SHOW, SINFO, SLURM
 
@@ -145,3 +145,18 @@ def test_nodes_of_a_profile_that_differ_from_the_configuration_s_are_named_with_
     (found,) = slurm_checks.trainers(two, made)
     assert found.mark == "FAIL" and "train_sft asks 1 x 8 GPUs; train.sft is for 2 x 8" in found.detail
     assert found.remedy.startswith("take `nodes` of train_sft out of") and "train.sft.nodes" in found.remedy
+
+
+def test_every_rule_that_asks_models_has_a_day_and_is_warned_before_its_end(settings) -> None:
+    made, asking = Profile(Path("profiles/slurm")), {name for name, own in rules().items() if "_asks" in own}
+    assert asking > {"sft_code", "sft_tasks", "cpt_tree", "eval_judge", "eval_generate_asked"}
+    for rule in asking:
+        values = made.resources(rule, settings())
+        assert (values["runtime"], values["slurm_extra"]) == (1440, "'--signal=TERM@300'"), rule
+
+
+def test_the_profile_of_the_checkout_repeats_nothing_that_rules_say(settings) -> None:
+    made = Profile(Path("profiles/slurm"))
+    for rule, own in rules().items():
+        assert number(made.set.get(rule, {}).get("mem_mb")) is None or "mem_mb" not in own, rule
+        assert made.threads.get(rule) != own.get("_threads", 1), rule

@@ -6,9 +6,11 @@ The job is a render service, which runs until it finds `end` in its folder: chea
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,30 @@ def test_a_stopped_controller_cancels_its_job(tmp_path: Path) -> None:
     until(lambda: live(work) == [])
 
 
+def test_a_slurm_that_is_silent_for_minutes_costs_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work, silent = tmp_path / "work", tmp_path / "silent"
+    real = shutil.which("squeue")
+    (tmp_path / "squeue").write_text(
+        f"#!/bin/sh\n[ ! -e {silent} ] || {{ echo 'Unable to contact slurm controller' >&2; exit 1; }}\n"
+        f'exec {real} "$@"\n'
+    )
+    (tmp_path / "squeue").chmod(0o755)
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", f"{tmp_path}:{path}")
+    launch = Launch(work)
+    monkeypatch.setenv("PATH", path)
+    until(lambda: served(work))
+    jobs = live(work)
+    silent.touch()
+    until(lambda: "Slurm does not say how it is" in launch.said())
+    time.sleep(80)  # longer than a lost part is waited for
+    assert live(work) == jobs and launch.process.poll() is None
+    silent.unlink()
+    until(lambda: "Slurm answers again" in launch.said())
+    (work / "service/end").touch()
+    assert launch.process.wait(90) == 0 and live(work) == []
+
+
 def test_a_job_of_another_script_is_cancelled_and_replaced(tmp_path: Path) -> None:
     work = tmp_path / "work"
     first = Launch(work)
@@ -98,6 +124,16 @@ def test_a_cancelled_job_is_an_error_that_names_the_log(tmp_path: Path) -> None:
     slurm("scancel", job)
     assert launch.process.wait(120) == 2
     assert f"job {job} ended as CANCELLED" in launch.said() and f"job-{job}.log" in launch.said()
+
+
+def test_a_job_that_a_user_stops_while_it_waits_starts_no_training_and_is_not_sent_again(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    launch = Launch(work, "slurm_extra=--begin=now+20")
+    until(lambda: live(work))
+    (job,) = live(work)
+    (work / "stop").touch()
+    assert launch.process.wait(120) == 2 and live(work) == [] and not served(work)
+    assert f"asks the training to stop: job {job} ended, and no other is sent; remove it" in launch.said()
 
 
 def test_a_time_limit_without_a_checkpoint_is_said_and_with_one_sends_the_job_again(tmp_path: Path) -> None:

@@ -202,6 +202,8 @@ def memory(config: Config, profile: Profile) -> Iterator[Finding]:
         yield warn("memory", f"not checked: {error}")
         return
     for stage, settings in fit.stages(config).items():
+        if not profile.needs(f"train_{stage}"):
+            continue
         if words := fit.refusal(shape, settings, stage):
             yield fail("memory", words, "artifactscoder train fit; profiles/sizes holds settings that fit")
         else:

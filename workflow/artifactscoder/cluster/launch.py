@@ -9,8 +9,10 @@ comment. A controller that was killed and started again therefore attaches to th
 instead of sending a second one; a job of another script is cancelled first. `save_minutes` before its time limit (or
 when a site's preemption passes that signal on) the job is told to save a checkpoint and to end. It is then sent again
 and goes on from there, as is one that a time limit, a preemption or a failed node ended, as long as each attempt saves
-something; so is a job that lost a part, such as a render replica's node. SIGTERM and SIGINT cancel the job; SIGHUP and
-SIGKILL leave it running for the next start. Of two launchers of one folder the later one goes on and the other leaves.
+something; so is a job that lost a part, such as a render replica's node. SIGTERM and SIGINT cancel the job; what else
+ends the launcher leaves it running for the next start. While Slurm does not answer, nothing is known of the job: it is
+neither cancelled nor sent again. Where a user asked the training to stop (`verl_stop`), nothing is started until
+that file is removed. Of two launchers of one folder the later one goes on and the other leaves.
 
 The command after -- is an `artifactscoder` subcommand. It runs in the image that ARTIFACTSCODER_APPTAINER names with
 its arguments (the rule sets it under `--sdm apptainer`), else in this environment. Keys travel in the environment.
@@ -21,9 +23,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shlex
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -31,12 +35,14 @@ from pathlib import Path
 from types import FrameType
 
 from artifactscoder import files
-from artifactscoder.cluster.slurm import ask
+from artifactscoder.cluster.slurm import SECONDS, ask
 from artifactscoder.errors import UserError
 from artifactscoder.train import runs, verl_stop
 from artifactscoder.train.verl_stop import CONTINUED
 
 POLL_S = 5.0
+SUBMIT_S = 120.0  # for sbatch, which may wait for a busy controller
+CANCEL_S = 60.0  # for scancel, when the launcher itself is to end
 SETTLE_S = 120.0  # for the exit code's file to be seen here, after Slurm says that the job has ended
 LIVE = {
     "PENDING",
@@ -52,6 +58,9 @@ LIVE = {
 AGAIN = {"TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "DEADLINE", "INCOMPLETE"}
 PART_S = 60.0  # the parts of a job that ends may leave the queue so far apart
 MOST_ATTEMPTS = 50
+SILENT = -1000  # in place of the exit code of a command that is not there or does not answer in time
+UNHEARD = r"(?i)unable to contact|timed out|zero bytes|connection (refused|reset)|communication|temporarily"
+LIMIT = "limit"  # stands in the file that asks to stop where the script made it; what a user touched is empty
 APPTAINER = "ARTIFACTSCODER_APPTAINER"
 PACKAGES = str(Path(__file__).resolve().parents[2])  # an image holds everything but this package
 
@@ -59,6 +68,7 @@ PACKAGES = str(Path(__file__).resolve().parents[2])  # an image holds everything
 def run(launcher: str, command: Sequence[str], work: Path, resources: Mapping[str, str]) -> int:
     """Run an `artifactscoder` subcommand `here` or by `slurm`; the exit code of it."""
     if launcher == "here":
+        _must_not_stop(work, "nothing was started")
         if os.environ.get(APPTAINER):
             os.environ["PYTHONPATH"] = PACKAGES
         os.execvp("bash", ["bash", "-c", "exec " + _program(command)])
@@ -68,8 +78,9 @@ def run(launcher: str, command: Sequence[str], work: Path, resources: Mapping[st
 def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> int:
     """Submit or attach, wait, send again where that helps; the exit code of the command.
 
-    `resources` are those of the rule: slurm_partition, slurm_account, nodes, gpu, cpus_per_task, mem_mb, runtime
-    and save_minutes [minutes], slurm_extra; for replicas render_partition, render_nodes, render_cpus, render_mem_mb.
+    `resources` are those of the rule: slurm_partition, slurm_account, qos, constraint (of the trainer's nodes), nodes,
+    gpu, cpus_per_task, mem_mb, runtime and save_minutes [minutes], slurm_extra; for replicas render_partition,
+    render_nodes, render_cpus, render_mem_mb.
     """
     for variable in [name for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"]:
         del os.environ[variable]  # of the job that the controller itself may run in: a new job would inherit them
@@ -81,22 +92,21 @@ def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> 
     comment = "script=" + hashlib.sha256(script.encode()).hexdigest()[:12]
     files.write_bytes(work / "job.sh", script.encode())
     turn = _Turn(work)
-    job = _attached(name, comment)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
+    job = _attached(name, comment, turn)
     for attempt in range(1, MOST_ATTEMPTS + 1):
         before = {} if job else saved(work)  # a job that was attached to may have saved before
-        if not job:
-            (work / "exit").unlink(missing_ok=True)
-            job = _submit(work, name, comment)
-            say(f"job {job} submitted as {name}; its log: {work}/job-{job}.log")
         try:
+            if not job:
+                _must_not_stop(work, "no job was sent")
+                (work / "exit").unlink(missing_ok=True)
+                job = _submit(work, name, comment, turn)
+                say(f"job {job} submitted as {name}; its log: {work}/job-{job}.log")
             state = _wait(job, turn)
-        except TakenOverError:
-            raise
-        except BaseException:
-            say(f"stopped; cancelling job {job}")
-            ask("scancel", job)
+        except (SystemExit, KeyboardInterrupt):
+            say(f"stopped; cancelling job {job or name}")
+            _cancel(*([job] if job else ["--me", f"--name={name}"]))
             raise
         code = _exit_code(work, job, state)
         if code is not None and code != CONTINUED and (code < 128 or state not in AGAIN):
@@ -104,6 +114,7 @@ def submit(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> 
             return code
         if code != CONTINUED and state not in AGAIN:
             raise UserError(f"job {job} ended as {state or 'unknown'} before its command did; see {work}/job-{job}.log")
+        _must_not_stop(work, f"job {job} ended, and no other is sent")
         new = [step for run, step in saved(work).items() if step > before.get(run, 0)]
         if (code == CONTINUED or state == "TIMEOUT") and not new:
             raise UserError(
@@ -134,6 +145,14 @@ class _Turn:
                 raise TakenOverError(f"a later start waits for this job ({self._file}); this one leaves")
 
 
+def _must_not_stop(work: Path, so: str) -> None:
+    """Raise UserError where a user, and not the script before a job's limit, asked the training to stop."""
+    stop = verl_stop.file(work)
+    with contextlib.suppress(FileNotFoundError):
+        if stop.read_text().strip() != LIMIT:
+            raise UserError(f"{stop} asks the training to stop: {so}; remove it and start again to go on from there")
+
+
 def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> str:
     """The batch script: the trainer's component first, for it decides; the replicas' behind it."""
     given = {key: value for key, value in resources.items() if value and value != "None"}
@@ -142,6 +161,8 @@ def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str])
     trainer = {
         "partition": given.get("slurm_partition"),
         "account": given.get("slurm_account"),
+        "qos": given.get("qos"),
+        "constraint": given.get("constraint"),
         "nodes": nodes,
         "ntasks-per-node": 1,
         "cpus-per-task": given.get("cpus_per_task", 1),
@@ -153,6 +174,7 @@ def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str])
     render = {
         "partition": given.get("render_partition"),
         "account": given.get("slurm_account"),
+        "qos": given.get("qos"),
         "nodes": replicas,
         "ntasks-per-node": 1,
         "cpus-per-task": given.get("render_cpus", 1),
@@ -165,8 +187,11 @@ def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str])
     meeting = shlex.quote(str(work / "rendezvous"))
     group = "--het-group={} " if replicas else ""
     run_trainer = f"srun {group.format(0)}--ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=1 "
+    end, ended, stop = (shlex.quote(str(path)) for path in (work / "exit", work / "ended", verl_stop.file(work)))
+    report = f'echo "$SLURM_JOB_ID $code" > {end}.new && mv {end}.new {end}'
     lines += [
         "set -u",
+        f'if [ -e {stop} ] && [ "$(cat {stop})" != {LIMIT} ]; then code={CONTINUED}; {report}; exit $code; fi',
         f"cd {shlex.quote(str(Path.cwd()))}",
         f"export PYTHONPATH={shlex.quote(PACKAGES)}",
         f"mkdir -p {meeting}",
@@ -193,22 +218,20 @@ def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str])
             "  sleep 2",
             "done &",
         ]
-    end, ended = (shlex.quote(str(work / name)) for name in ("exit", "ended"))
     meets = ["--rendezvous", str(work / "rendezvous")] if command[:2] == ["train", "grpo"] else []
-    stop = shlex.quote(str(verl_stop.file(work)))
     # The code is that of the command itself: srun's is 0 where a failed node ended the step.
     words = f"trap : TERM; {_program([*command, *meets])}; code=$?; "
     words += f'[ "$SLURM_PROCID" != 0 ] || echo $code > {ended}; exit $code'
     lines += [
         "# Slurm's warning before the time limit: save, end, and be sent again.",
-        f"trap 'touch {stop}' USR1",
+        f"trap {shlex.quote(f'[ -e {stop} ] || echo {LIMIT} > {stop}')} USR1",
         f"rm -f {ended}",
         run_trainer + "bash -c " + shlex.quote(words) + " &",
         "srun=$!",
         'while kill -0 "$srun" 2> /dev/null; do wait "$srun"; done  # the signal interrupts a wait',
         f"touch {meeting}/end",
         f"code=$(cat {ended}) || exit 1",
-        f'echo "$SLURM_JOB_ID $code" > {end}.new && mv {end}.new {end}',
+        report,
         "exit $code",
     ]
     return "\n".join(lines) + "\n"
@@ -247,31 +270,48 @@ def saved(work: Path) -> dict[str, int]:
     return {run: step for run, step in found.items() if step}
 
 
-def _submit(work: Path, name: str, comment: str) -> str:
-    """The id of the new job, of its first component where there are several."""
+def _submit(work: Path, name: str, comment: str, turn: _Turn) -> str:
+    """The id of the new job, of its first component where there are several.
+
+    A job may have been taken though sbatch had no answer: it is looked for by its name before another is sent.
+    """
     log = f"{work}/job-%j.log"
     options = ["--parsable", f"--job-name={name}", f"--comment={comment}", f"--output={log}", f"--error={log}"]
-    done = ask("sbatch", *options, "--open-mode=append", str(work / "job.sh"))
-    if done.returncode:
-        raise UserError(f"sbatch refused {work}/job.sh: {' '.join(done.stderr.split())}")
-    return done.stdout.strip().split(";")[0]
+    told = False
+    while True:
+        turn.check()
+        done = _asked("sbatch", *options, "--open-mode=append", str(work / "job.sh"), seconds=SUBMIT_S)
+        if not done.returncode:
+            return done.stdout.strip().split(";")[0]
+        if done.returncode != SILENT and not re.search(UNHEARD, done.stderr):
+            raise UserError(f"sbatch refused {work}/job.sh: {_words(done)}")
+        if not told:
+            say(f"Slurm takes no job just now ({_words(done)}); it is asked again until it does")
+            told = True
+        time.sleep(POLL_S)
+        with contextlib.suppress(UserError):
+            if job := _attached(name, comment, turn):
+                return job
 
 
-def _attached(name: str, comment: str) -> str:
-    """The id of the live job of this name and script, or nothing; live ones of another script are cancelled."""
+def _attached(name: str, comment: str, turn: _Turn) -> str:
+    """The id of the live job of this name and script, or nothing; live ones of another script are ended."""
     done = ask("squeue", "--noheader", "--me", f"--name={name}", "--format=%i|%k")
     if done.returncode:
-        raise UserError(f"squeue does not answer: {' '.join(done.stderr.split())}")
+        raise UserError(f"squeue does not answer: {_words(done)}")
     kept = ""
+    others: list[str] = []
     for line in done.stdout.split():
         job, _, found = line.partition("|")
         leader = job.split("+")[0]
         if found == comment and not kept:
             kept = leader
             say(f"attached to job {leader}, which an earlier run submitted")
-        elif leader != kept:
+        elif leader not in (kept, *others):
             say(f"job {leader} is of another script; it is cancelled")
-            ask("scancel", leader)
+            others.append(leader)
+    for leader in others:
+        _end(leader, turn)
     return kept
 
 
@@ -281,22 +321,28 @@ def _wait(job: str, turn: _Turn) -> str:
     A heterogeneous job of which a part has ended and another goes on can do nothing more: it is cancelled, and the
     state is INCOMPLETE.
     """
-    told, parts, since = "", 0, time.monotonic()
+    told, parts, since, heard = "", 0, time.monotonic(), True
     while True:
         turn.check()
-        done = ask("squeue", "--noheader", f"--jobs={job}", "--format=%T|%r|%N")
-        lines = done.stdout.split("\n") if done.returncode == 0 else []
-        rows = [line.split("|") for line in lines if line.strip()]
+        done = _asked("squeue", "--noheader", f"--jobs={job}", "--format=%T|%r|%N")
+        if not _known(done):
+            if heard:
+                say(f"job {job}: Slurm does not say how it is ({_words(done)}); it is left alone, and asked for again")
+            heard, since = False, time.monotonic()
+            time.sleep(POLL_S)
+            continue
+        if not heard:
+            say(f"job {job}: Slurm answers again")
+            heard = True
+        rows = [line.split("|") for line in done.stdout.split("\n") if line.strip()]
         live = [row for row in rows if row[0] in LIVE]
-        if not live and (done.returncode == 0 or "Invalid job id" in done.stderr):
-            return _final(job)
+        if not live:
+            return _final(job, turn)
         if len(live) >= parts:
             parts, since = len(live), time.monotonic()
         elif time.monotonic() - since > PART_S:
             say(f"job {job}: {len(live)} of its {parts} parts go on, the rest has ended; cancelling it")
-            ask("scancel", job)
-            while ask("squeue", "--noheader", f"--jobs={job}", "--format=%T").stdout.strip():
-                time.sleep(POLL_S)
+            _end(job, turn)
             return "INCOMPLETE"
         words = "; ".join(sorted({" ".join(part for part in row if part and part != "None") for row in live}))
         if words and words != told:
@@ -305,20 +351,69 @@ def _wait(job: str, turn: _Turn) -> str:
         time.sleep(POLL_S)
 
 
-def _final(job: str) -> str:
+def _final(job: str, turn: _Turn) -> str:
     """The state of a job that is no longer in the queue, as scontrol or sacct still know it."""
-    for _ in range(3):
-        done = ask("scontrol", "show", "job", "--oneliner", job)
+    tries, told = 0, False
+    while tries < 3:
+        turn.check()
+        done = _asked("scontrol", "show", "job", "--oneliner", job)
+        if _known(done):
+            tries += 1
+        elif not told:
+            say(f"job {job}: Slurm does not say how it ended ({_words(done)}); it is asked again")
+            told = True
         found = [word.partition("=")[2] for word in done.stdout.split() if word.startswith("JobState=")]
         if not found:
-            done = ask("sacct", "-X", "-n", "-P", f"--jobs={job}", "--format=State")
-            found = done.stdout.split()
+            found = _asked("sacct", "-X", "-n", "-P", f"--jobs={job}", "--format=State").stdout.split()
         ended = [state for state in found if state not in LIVE]
         worst = [state for state in ended if state not in ("COMPLETED",)]
         if ended:
             return (worst or ended)[0]
         time.sleep(POLL_S)
     return ""
+
+
+def _end(job: str, turn: _Turn) -> None:
+    """Cancel a job and come back when Slurm says that it is gone; until then nothing may be sent in its place."""
+    began, told = time.monotonic(), False
+    while True:
+        turn.check()
+        cancelled = _asked("scancel", job)
+        done = _asked("squeue", "--noheader", f"--jobs={job}", "--format=%T")
+        if _known(done) and not done.stdout.strip():
+            return
+        if not told and time.monotonic() - began > PART_S:
+            why = done.stdout.split() or [_words(done if cancelled.returncode == 0 else cancelled)]
+            say(f"job {job} is not known to be gone ({why[0]}); waiting for that before another is sent")
+            told = True
+        time.sleep(POLL_S)
+
+
+def _cancel(*which: str) -> None:
+    """Cancel when the launcher itself is to end: tried for CANCEL_S, and said where it did not work."""
+    until = time.monotonic() + CANCEL_S
+    while not _known(done := _asked("scancel", *which)):
+        if time.monotonic() > until:
+            say(f"scancel did not work ({_words(done)}): the job may go on; try `scancel {' '.join(which)}` by hand")
+            return
+        time.sleep(1)
+
+
+def _asked(*command: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
+    """What a command of Slurm says; the code SILENT and the reason where it is not there or not in time."""
+    try:
+        return ask(*command, seconds=seconds)
+    except UserError as error:
+        return subprocess.CompletedProcess(command, SILENT, "", str(error))
+
+
+def _known(done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether Slurm answered; that it has no such job, or that the job has ended, is an answer."""
+    return done.returncode == 0 or bool(re.search("Invalid job id|already complet", done.stderr))
+
+
+def _words(done: subprocess.CompletedProcess[str]) -> str:
+    return " ".join(done.stderr.split()) or f"exit code {done.returncode}"
 
 
 def _exit_code(work: Path, job: str, state: str) -> int | None:

@@ -12,7 +12,7 @@ answer (10 s an endpoint, all at once).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from artifactscoder.cluster import checks, disk_checks, endpoint_checks, slurm_checks
@@ -63,10 +63,11 @@ def _findings(config: Config, profile: Profile, only: list[str], compute: list[P
         yield from slurm_checks.compute(config, profile, compute)
 
 
-def red_lines(config: Config, profile: Path) -> list[str]:
+def red_lines(config: Config, profile: Path, rules: Collection[str] | None = None) -> list[str]:
     """What fails among the checks that are fast (no network but Slurm's controller, no jobs), as the screen says it.
 
-    `profile` is the folder or file of a Snakemake profile. Raises UserError where it cannot be read.
+    `profile` is the folder or file of a Snakemake profile, `rules` those that the run has jobs of (default: all).
+    Raises UserError where the profile cannot be read.
     """
     fast = [name for name in CHECKS if name not in SLOW]
-    return [str(f) for f in _findings(config, Profile(profile), fast, None) if f.mark == "FAIL"]
+    return [str(f) for f in _findings(config, Profile(profile, rules), fast, None) if f.mark == "FAIL"]

@@ -14,7 +14,7 @@ import operator
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,12 @@ class Ask:
 class Profile:
     """`values` is the profile's YAML; `resources(rule)` and `asks(config)` what it means."""
 
-    def __init__(self, path: Path) -> None:
-        """`path`: the folder of a profile or its file. Raises UserError when it cannot be read."""
+    def __init__(self, path: Path, only: Collection[str] | None = None) -> None:
+        """`path`: the folder of a profile or its file; `only`: the rules that a run needs, if not all.
+
+        Raises UserError when it cannot be read.
+        """
+        self.only = only
         self.path = path / "config.yaml" if path.is_dir() else path
         try:
             values = yaml.safe_load(self.path.read_text())
@@ -95,6 +99,10 @@ class Profile:
     @property
     def account(self) -> str:
         return _text(self.defaults.get("slurm_account"))
+
+    def needs(self, rule: str) -> bool:
+        """Whether the run has a job of the rule, as far as is known."""
+        return self.only is None or rule in self.only
 
     def apptainer_args(self) -> list[str]:
         return shlex.split(str(self.values.get("apptainer-args") or ""))
@@ -137,9 +145,9 @@ class Profile:
         return {**self.defaults, **own, **self.set.get(rule, {}), "_threads": threads}
 
     def asks(self, config: Config) -> list[Ask]:
-        """What the jobs of every rule ask, and the render replicas of GRPO as `train_grpo (render)`."""
+        """What the jobs of every rule that the run needs ask, and GRPO's render replicas as `train_grpo (render)`."""
         out = []
-        for rule in sorted({*rules(), *self.set}):
+        for rule in sorted(filter(self.needs, {*rules(), *self.set})):
             values = self.resources(rule, config)
             nodes = int(number(values.get("nodes")) or 1)
             gpus = _gpus(values)

@@ -10,6 +10,7 @@ import getpass
 import re
 import shutil
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from artifactscoder.errors import UserError
 
 SECONDS = 20.0
+LEFTOVER_S = 300.0  # for cancelled jobs to end; one with a node that does not answer may be COMPLETING for hours
 UNUSABLE = ("down", "drain", "fail", "error", "unknown", "inval", "future")  # beginnings of a node's state
 
 
@@ -93,17 +95,34 @@ def end_leftovers(folder: Path) -> int:
     """Cancel the plugin's jobs that a killed controller left in this folder, wait for them; how many there were.
 
     Called before a controller submits anything, in a folder that it holds the lock of. What they were answered is in
-    the journal. Training jobs of their own stay: `train launch` attaches to them.
+    the journal. Training jobs of their own stay: `train launch` attaches to them. Raises UserError where Slurm does not
+    answer, and where they have not ended in LEFTOVER_S.
     """
-    jobs: list[str] = []
+    found: set[str] = set()
+    cancelled: set[str] = set()
+    began = time.monotonic()
     while True:
-        left = [job.id for job in queue() if job.rule and Path(job.folder) == folder]
-        if new := [job for job in left if job not in jobs]:
-            run("scancel", *new)
-            jobs += new
+        left = {job.id: job.state for job in queue() if job.rule and Path(job.folder) == folder}
         if not left:
-            return len(jobs)
+            return len(found)
+        if left.keys() - found:
+            found |= left.keys()
+            print(f"a killed controller has left {_listed(left)} in Slurm; waiting for their end", file=sys.stderr)
+        if (new := sorted(left.keys() - cancelled)) and ask("scancel", *new).returncode == 0:
+            cancelled |= set(new)
+        if time.monotonic() - began > LEFTOVER_S:
+            raise UserError(
+                f"{_listed(left)}, which a killed controller has left in Slurm, have not ended in {LEFTOVER_S:.0f} s; "
+                f"see `squeue -j {','.join(left)}` and start again when they are gone, or ask the site"
+            )
         time.sleep(1)
+
+
+def _listed(jobs: dict[str, str]) -> str:
+    """Ids and states of jobs, the first five of them."""
+    words = [f"{job} {state}" for job, state in sorted(jobs.items())]
+    more = f" and {len(words) - 5} more" if len(words) > 5 else ""
+    return f"the job{'s' if len(words) > 1 else ''} {', '.join(words[:5])}{more}"
 
 
 def here() -> bool:

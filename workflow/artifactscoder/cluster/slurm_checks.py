@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from artifactscoder.cluster import slurm
@@ -47,19 +48,38 @@ def cluster(config: Config, profile: Profile) -> Iterator[Finding]:
     accounts: dict[str, set[str]] = {}
     for ask in asks:
         accounts.setdefault(ask.partition, set()).add(ask.account.lower())
-    for name, users in accounts.items():
-        yield _partition(name, partitions, [n for n in nodes if n.partition == name], profile, users, associations)
+    told: dict[Finding, None] = {}
+    for listed, users in accounts.items():
+        found = {
+            name: _partition(name, partitions, [n for n in nodes if n.partition == name], profile, users, associations)
+            for name in _names(listed)
+        }
+        usable = any(finding.mark != "FAIL" for finding in found.values())
+        for name, finding in found.items():
+            spare = usable and finding.mark == "FAIL" and name in partitions  # Slurm refuses a list with unknown names
+            told[warn("partition", f"{finding.detail}; of {listed} another will do") if spare else finding] = None
+    yield from told
     open_ones = {name: partition for name, partition in partitions.items() if partition.state == "up"}
     fine = 0
     for ask in asks:
-        if not ask.partition or ask.partition in open_ones:
-            limit = partitions[ask.partition].minutes if ask.partition else None
-            trouble = _fits(ask, limit, [n for n in nodes if ask.partition in ("", n.partition)], profile)
+        troubles = []
+        for name in _names(ask.partition):
+            if not name or name in open_ones:
+                limit = open_ones[name].minutes if name else None
+                there = [n for n in nodes if name in ("", n.partition)]
+                troubles.append(_fits(replace(ask, partition=name), limit, there, profile))
+        if troubles:  # of several partitions one is enough, but it must hold the whole job
+            trouble = min(troubles, key=lambda found: [finding.mark for finding in found].count("FAIL"))
             yield from trouble
             fine += not trouble
     yield from trainers(config, profile)
     if fine:
         yield ok("rules", f"what {fine} of {len(asks)} rules ask is there")
+
+
+def _names(partition: str) -> list[str]:
+    """The partitions of `slurm_partition`, which may be a list as sbatch takes it; one empty name for the default."""
+    return [name.strip() for name in partition.split(",")]
 
 
 def _account(account: str, associations: list[tuple[str, str]], profile: Profile) -> Finding:

@@ -3,7 +3,8 @@
 The request is a file, for every process on every node sees it: ARTIFACTSCODER_STOP_FILE names it. The batch script
 makes it when Slurm's warning signal comes (`train launch`), or a user does by `touch results/train/sft/work/stop`.
 verl's trainers save every so many steps only; `sft` and `grpo` here end the step that runs, save, and end the training
-in order. The step then exits with `CONTINUED`, and the next start goes on from there.
+in order. The step then exits with `CONTINUED`, and the next start goes on from there; `train launch` starts nothing
+while a user's request stands.
 """
 
 from __future__ import annotations
