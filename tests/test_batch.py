@@ -209,6 +209,23 @@ async def test_answers_of_a_cancelled_batch_that_were_not_taken_in_time_are_take
     assert sorted(server.asked.values()) == [1, 1, 1, 2]
 
 
+async def test_a_batch_that_meets_an_empty_account_is_one_sentence_and_goes_on_once_there_is_money(
+    configure, tmp_path
+) -> None:
+    server = BatchServer()
+    error = {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}
+    broke = {"status_code": 429, "body": error}
+    server.spoil = lambda number, lines: (
+        lines if number else [*lines[:4], *({**x, "response": broke} for x in lines[4:])]
+    )
+    async with server.open() as url:
+        config = by_batch(configure, url, batch_requests=100)
+        with pytest.raises(UserError, match="the account of endpoint 'it' at .* is empty"):
+            await tasks.run(config, "game-puzzle", tmp_path / "tasks.parquet")
+        ledger = await tasks.run(config, "game-puzzle", tmp_path / "tasks.parquet")
+    assert ledger.counts["ok"] == 12 and Counter(server.asked.values()) == {1: 4, 2: 8}
+
+
 async def test_what_an_expired_batch_left_is_not_handed_in_again_by_a_start_that_finds_it_in_a_newer_one(
     configure, tmp_path
 ) -> None:

@@ -25,7 +25,7 @@ from artifactscoder import files
 from artifactscoder.config import Endpoint
 from artifactscoder.errors import UserError
 from artifactscoder.llm import api, drain
-from artifactscoder.llm.request import Answer, Refused, Request
+from artifactscoder.llm.request import Answer, Refused, Request, Unreachable
 from artifactscoder.llm.stream import Broken
 from artifactscoder.progress import say
 
@@ -194,8 +194,8 @@ class BatchEndpoint:
     async def _watch(self, batch: str, path: Path, requests: list[str]) -> None:
         """Wait until a batch is over, and give out its answers.
 
-        Raises UserError for one that failed or was cancelled; its file then names only what it answered, so that the
-        next start takes that and hands in the rest.
+        Raises UserError for one that failed, was cancelled or met an empty account; its file then names only what it
+        answered, so that the next start takes that and hands in the rest.
         """
         while True:
             state = await self._call("GET", f"/batches/{batch}")
@@ -208,10 +208,12 @@ class BatchEndpoint:
                 for line in (await self._call("GET", f"/files/{state[name]}/content", raw=True)).splitlines():
                     values = orjson.loads(line)
                     lines[values["custom_id"]] = values
-        if state["status"] in OVER:
+        unpaid = [custom for custom, line in lines.items() if _unpaid(line)]
+        if state["status"] in OVER and not unpaid:
             self._deliver(lines, requests)
             return
-        answered = [custom for custom in requests if (lines.get(custom) or {}).get("response")]
+        responded = {custom for custom, line in lines.items() if line.get("response")}.difference(unpaid)
+        answered = [custom for custom in requests if custom in responded]
         self._deliver(lines, answered)
         if len(answered) == len(requests):
             return
@@ -222,11 +224,13 @@ class BatchEndpoint:
         else:
             path.unlink()
             self._watched.discard(path)
+        if unpaid:
+            raise Unreachable(api.out_of_money(self.name, self.url, f"batch {batch}"))
         errors = (state.get("errors") or {}).get("data") or [{}]
         raise UserError(
             f"endpoint '{self.name}': batch {batch} is {state['status']} "
             f"({errors[0].get('message') or 'no reason given'}); its {len(answered):,} answers are kept and the same "
-            f"command hands in the other {len(requests) - len(answered):,} requests again: correct the endpoint before, "
+            f"command hands in the other {len(requests) - len(answered):,} requests again: correct the endpoint, "
             "or set `batch: false`"
         )
 
@@ -257,6 +261,8 @@ class BatchEndpoint:
                     body = await response.read()
                     if response.status == 200:
                         return body if raw else orjson.loads(body)
+                    if api.account_is_empty(response.status, body):
+                        raise Unreachable(api.out_of_money(self.name, self.url, f"HTTP {response.status}"))
                     trouble = f"HTTP {response.status}: {body[:160].decode('utf-8', 'replace')}"
                     fatal = response.status < 500 and response.status not in (408, 409, 425, 429)
             except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
@@ -269,6 +275,12 @@ class BatchEndpoint:
             await asyncio.sleep(api._pause(attempt))
             if adopt and (found := await self._find(adopt)):
                 return {"id": found}
+
+
+def _unpaid(line: dict[str, Any]) -> bool:
+    """Whether a line of a batch's output says that the account is empty."""
+    status = (line.get("response") or {}).get("status_code", 429)
+    return status != 200 and api.account_is_empty(status, orjson.dumps(line))
 
 
 def _form(content: bytes) -> aiohttp.FormData:
