@@ -106,6 +106,21 @@ def test_only_what_a_step_depends_on_changes_its_digest() -> None:
     assert changed == ["sft/select", "rl/parquet", "train/tiny_model", "eval/tasks"]
 
 
+def test_whether_a_judge_sees_pictures_is_a_change_of_the_steps_that_show_it_some_and_of_no_request() -> None:
+    values = yaml.safe_load(CONFIG.read_text())
+    roles = dict.fromkeys(values["roles"], "minimax-m2")
+
+    def seeing(vision: bool) -> configs.Config:
+        endpoint = {**values["endpoints"]["minimax-m2"], "vision": vision}
+        more = {"roles": roles, "endpoints": {**values["endpoints"], "minimax-m2": endpoint}}
+        return configs.from_dict({**values, **more})
+
+    before, after = seeing(False), seeing(True)
+    changed = [name for name in recipe.STEPS if recipe.digest(before, name) != recipe.digest(after, name)]
+    assert changed == ["cpt/websight", "sft/score", "train/grpo", "eval/judge", "eval/score"]
+    assert before.endpoints["minimax-m2"].identity() == after.endpoints["minimax-m2"].identity()
+
+
 def test_a_step_with_a_number_of_asks_asks_by_it() -> None:
     """A key that nobody reads would still rerun the step."""
     asked = [line.split(".asks = ") for line in lines(configs.Config) if ".asks = " in line]

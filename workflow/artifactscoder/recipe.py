@@ -17,12 +17,16 @@ from artifactscoder.config import Config
 
 @dataclass(frozen=True)
 class Step:
-    """`settings`: dotted paths of the configuration. `roles`: who is asked. `prompts`: files of workflow/prompts."""
+    """`settings`: dotted paths of the configuration. `roles`: who is asked. `prompts`: files of workflow/prompts.
+
+    `shown`: the roles that are shown pictures, where `vision` of their endpoint says so.
+    """
 
     summary: str
     settings: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
     version: int = 1
 
 
@@ -38,6 +42,7 @@ STEPS: dict[str, Step] = {
         ("cpt.websight.sampling", "cpt.websight.shards"),
         ("teacher", "coder"),
         ("cpt_seed", "cpt_seed_page", "cpt_expand", "cpt_rewrite"),
+        shown=("teacher",),
         version=2,
     ),
     "cpt/tree": Step(
@@ -71,7 +76,8 @@ STEPS: dict[str, Step] = {
     "sft/dedup": Step("near-duplicate pages removed", _dedup("sft.dedup"), version=2),
     "sft/rules": Step("pages that cannot work removed, private data masked", ("sft.rules", "mask"), version=3),
     "sft/score": Step(
-        "25 dimensions judged on page and rendering", ("sft.score", "render"), ("judge",), ("sft_score",), version=3
+        "25 dimensions judged on page and rendering", ("sft.score", "render"), ("judge",), ("sft_score",),
+        shown=("judge",), version=3,
     ),
     "sft/agreement": Step("whether judges agree, and whether length pays", ("sft.score.weights",)),
     "sft/select": Step("the best, fairly spread: sft_train.parquet", ("sft.select",), version=2),
@@ -97,6 +103,7 @@ STEPS: dict[str, Step] = {
         ("train.grpo", "reward", "render", "seed"),
         ("vision_judge",),
         ("reward_checklist",),
+        shown=("vision_judge",),
         version=2,
     ),
     "train/export": Step("a checkpoint as a model in Hugging Face format", ("train.export",)),
@@ -111,10 +118,11 @@ STEPS: dict[str, Step] = {
     ),
     "eval/judge": Step(
         "each rendering judged by its checklist", ("reward", "seed"), ("checklist_judge",), ("reward_checklist",),
-        version=3,
+        shown=("checklist_judge",), version=3,
     ),
     "eval/score": Step(
-        "each rendering judged on 25 dimensions", ("sft.score", "reward.judge_directed"), ("judge",), ("sft_score",)
+        "each rendering judged on 25 dimensions", ("sft.score", "reward.judge_directed"), ("judge",), ("sft_score",),
+        shown=("judge",),
     ),
     "eval/table": Step("the models side by side: table.parquet", ("eval.tasks", "seed"), version=3),
     "report": Step("one page that shows it all, and its data", ("report",), version=3),
@@ -130,19 +138,21 @@ def depends(config: Config, name: str) -> dict[str, Any]:
     return {
         "version": step.version,
         "settings": {path: configs.select(config, path) for path in step.settings},
-        "roles": {role: _identity(config, role) for role in step.roles},
+        "roles": {role: _identity(config, role, role in step.shown) for role in step.roles},
         "prompts": prompts.digest(step.prompts),
         **({"mirror": vendored.digest()} if mirrored else {}),
     }
 
 
-def _identity(config: Config, role: str) -> Any:
-    """Who plays a role; several play theirs together. Of the models under evaluation each job says its own."""
+def _identity(config: Config, role: str, shown: bool) -> Any:
+    """Who plays a role, and whether pictures are shown to them; several play theirs together. Of the models under
+    evaluation each job says its own."""
     if role == "model":
         return []
-    if role == "checklist_judge" or (role == "judge" and config.sft.score.judges):
-        return [config.endpoints[name].identity() for name in config.players(role)]
-    return config.endpoint(role)[1].identity()
+    several = role == "checklist_judge" or (role == "judge" and config.sft.score.judges)
+    endpoints = [config.endpoints[name] for name in config.players(role)] if several else [config.endpoint(role)[1]]
+    players = [one.identity() | ({"vision": one.vision} if shown else {}) for one in endpoints]
+    return players if several else players[0]
 
 
 def digest(config: Config, name: str, *more: Any) -> str:
