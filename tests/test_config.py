@@ -173,6 +173,15 @@ def test_a_section_given_in_part_keeps_the_other_defaults_of_its_place() -> None
         configs.from_dict({**least, "eval": {"sampling": {"heat": 1}}})
 
 
+@pytest.mark.parametrize("step", ["distinct_tasks", "distinct_variants"])
+@pytest.mark.parametrize("change", [{"jobs": 4}, {"structure": "remove"}])
+def test_what_does_nothing_to_short_texts_is_no_key_of_theirs(step: str, change: dict) -> None:
+    values = yaml.safe_load(CONFIG.read_text())
+    values["sft"][step] |= change
+    with pytest.raises(UserError, match=rf"'sft\.{step}\.{next(iter(change))}' is not a key"):
+        configs.from_dict(values)
+
+
 def test_the_defaults_in_words_are_those_of_the_place() -> None:
     values = yaml.safe_load(CONFIG.read_text())
     bare = configs.from_dict({"endpoints": values["endpoints"], "roles": values["roles"]})

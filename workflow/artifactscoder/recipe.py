@@ -32,8 +32,9 @@ class Step:
 
 def _dedup(where: str) -> tuple[str, ...]:
     """What near-duplicates depend on: not how many jobs find them, nor which engine makes the same signatures."""
-    names = ("threshold", "permutations", "bands", "rows", "recall", "shingle", "bucket", "structure")
-    return tuple(f"{where}.{name}" for name in names)
+    names = ("threshold", "permutations", "bands", "rows", "recall", "shingle", "bucket")
+    more = ("structure",) if where.endswith(".dedup") else ()
+    return tuple(f"{where}.{name}" for name in names + more)
 
 
 STEPS: dict[str, Step] = {
