@@ -192,6 +192,24 @@ async def test_a_batch_that_fails_or_is_cancelled_is_one_sentence_and_the_next_s
     assert len(server.batches["batch-1"]["lines"]) == 12 - answered, "what was answered is not paid for again"
 
 
+async def test_a_batch_that_two_roles_share_is_one_sentence_for_both_when_it_fails(configure, tmp_path) -> None:
+    server = BatchServer(looks=1_000_000)
+    async with server.open() as url:
+        settings = by_batch(configure, url, batch_requests=100).endpoints["it"]
+        with pytest.raises(TimeoutError):
+            async with batch.BatchEndpoint("it", settings, tmp_path) as endpoint:
+                await asyncio.wait_for(asyncio.gather(*map(endpoint.ask, requests(4))), 0.6)
+        server.looks, server.finals, server.spoil = 1, {0: "failed"}, lambda number, lines: []
+        async with (
+            batch.BatchEndpoint("it", settings, tmp_path) as one,
+            batch.BatchEndpoint("it", settings, tmp_path) as two,
+        ):
+            first, *others = requests(4)
+            asks = [one.ask(first), *map(two.ask, others)]
+            ends = await asyncio.gather(*asks, return_exceptions=True)
+    assert len(server.batches) == 1 and all(isinstance(end, UserError) for end in ends), ends
+
+
 async def test_answers_of_a_cancelled_batch_that_were_not_taken_in_time_are_taken_by_the_next_start(
     configure, tmp_path, monkeypatch
 ) -> None:

@@ -170,7 +170,7 @@ class BatchEndpoint:
         state = orjson.loads(path.read_bytes())
         batch = state["batch"] or await self._find(state["digest"])
         if batch is None:
-            path.unlink()  # it was never made: its requests are handed in again
+            path.unlink(missing_ok=True)  # it was never made: its requests are handed in again
             self._watched.discard(path)
             self._deliver({}, self._held[path])
             return
@@ -218,11 +218,11 @@ class BatchEndpoint:
         if len(answered) == len(requests):
             return
         if answered:
-            values = orjson.loads(path.read_bytes())
-            files.write_bytes(path, orjson.dumps({**values, "requests": answered}))
+            digest = path.stem.rpartition("-")[2]
+            files.write_bytes(path, orjson.dumps({"digest": digest, "requests": answered, "batch": batch}))
             await asyncio.sleep(QUIET_S)  # for the journal to take them
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)  # another role with the same endpoint may have been told as well
             self._watched.discard(path)
         if unpaid:
             raise Unreachable(api.out_of_money(self.name, self.url, f"batch {batch}"))
