@@ -11,7 +11,7 @@ ROOT = Path(workflow.basedir).parent
 sys.path.insert(0, workflow.basedir)
 
 from artifactscoder import config as configs
-from artifactscoder import benchmarks, guard, recipe, seeds
+from artifactscoder import benchmarks, guard, models, recipe, seeds
 from artifactscoder.cluster import images, mends, serving, slurm
 from artifactscoder.cluster.profile import plain
 from artifactscoder.config.train import EVALUATED, TRAINED
@@ -80,6 +80,11 @@ CPT_SHARDS = [*TREE_SHARDS, *WEBSIGHT_SHARDS]
 TINY = CONFIG.train.tiny_model is not None
 BASE = f"{RESULTS}/train/tiny_model" if TINY else str(CONFIG.train.base)
 BASE_MANIFEST = [f"{BASE}/manifest.json"] if TINY else []
+# A model of the user's may be replaced in its folder; of these files what the jobs depend on is told at every parse.
+TOKENIZER = "" if TINY else models.small_files(Path(BASE), "tokenizer.json")
+BASE_STATE = (
+    "" if TINY else models.small_files(Path(BASE), "config.json", "tokenizer.json")
+)
 MODELS = {
     "base": BASE,
     "cpt": f"{RESULTS}/train/cpt/export",

@@ -180,7 +180,7 @@ rule cpt_pack:
         mem_mb=growing(8000),
     params:
         config=CONFIG_FILE,
-        recipe=digest("cpt/pack", BASE),
+        recipe=digest("cpt/pack", BASE, TOKENIZER),
         model=BASE,
     message:
         "cpt/pack: tokens of {wildcards.shard}"

@@ -46,7 +46,7 @@ rule eval_generate:
         **answering(mem_mb=64000),
     params:
         config=CONFIG_FILE,
-        recipe=digest("eval/generate", BASE),
+        recipe=digest("eval/generate", BASE, BASE_STATE),
         model=lambda wildcards: MODELS[wildcards.model],
     message:
         "eval/generate: answers of {wildcards.model}"

@@ -256,7 +256,7 @@ rule sft_select:
         mem_mb=growing(8000),
     params:
         config=CONFIG_FILE,
-        recipe=digest("sft/select", BASE),
+        recipe=digest("sft/select", BASE, TOKENIZER),
         model=BASE,
     message:
         "sft/select: the best pages of all categories"

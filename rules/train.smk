@@ -67,7 +67,7 @@ rule train_cpt:
         slurm_extra="",
     params:
         config=CONFIG_FILE,
-        recipe=digest("train/cpt", BASE),
+        recipe=digest("train/cpt", BASE, BASE_STATE),
         image=Path(image("train")).name,
         model=BASE,
         work=f"{RESULTS}/train/cpt/work",
@@ -111,7 +111,7 @@ rule train_sft:
         slurm_extra="",
     params:
         config=CONFIG_FILE,
-        recipe=digest("train/sft", MODELS[START]),
+        recipe=digest("train/sft", MODELS[START], BASE_STATE if START == "base" else ""),
         image=Path(image("train")).name,
         model=lambda wildcards: MODELS[START],
         work=f"{RESULTS}/train/sft/work",

@@ -11,9 +11,9 @@ from artifactscoder import config as configs
 from artifactscoder import trace
 from artifactscoder.config import Config
 from artifactscoder.cpt import code as cpt_code
-from artifactscoder.cpt import dedup as cpt_dedup
 from artifactscoder.cpt import mixture, pack, templates, tree, websight
 from artifactscoder.cpt import prompts as cpt_prompts
+from artifactscoder.dedup import phases
 from artifactscoder.eval import generate, judge, render, score, table, tasks
 from artifactscoder.indexed import idx_path
 from artifactscoder.models import edges, fingerprint
@@ -95,11 +95,11 @@ async def _cpt(config: Config, results: Path, base: Path) -> None:
         made.append(folder / "code" / shard)
     signed = [folder / "dedup/signature" / page.name for page in made]
     for page, signature in zip(made, signed, strict=True):
-        cpt_dedup.signature(config.cpt.dedup, page, signature)
+        phases.signature(config.cpt.dedup, page, signature)
     dropped = folder / "dedup/pairs/dropped.parquet"
-    cpt_dedup.pairs(config.cpt.dedup, signed, made, dropped)
+    phases.pairs(config.cpt.dedup, signed, made, dropped)
     for page in made:
-        cpt_dedup.filter(config.cpt.dedup, page, dropped, folder / "dedup" / page.name)
+        phases.filter(config.cpt.dedup, page, dropped, folder / "dedup" / page.name)
         pack.run(config, folder / "dedup" / page.name, base, idx_path(folder / "pack" / page.stem))
     mixture.run(config, [idx_path(folder / "pack" / page.stem) for page in made], folder / "pack/mixture.json")
 

@@ -36,7 +36,8 @@ class BatchServer:
         self.batches: dict[str, dict] = {}
         self.asked: Counter[str] = Counter()  # custom ids, over all batches
         self.forgets_to_say = False  # makes the next batch, but breaks the connection instead of answering
-        self.final = "completed"
+        self.finals: dict[int, str] = {}  # how a batch ends, by its number, where it is not `completed`
+        self.lasting: set[int] = set()  # batches that are never done
 
     async def upload(self, request: web.Request) -> web.Response:
         form = await request.post()
@@ -67,8 +68,11 @@ class BatchServer:
     async def look(self, request: web.Request) -> web.Response:
         one = self.batches[request.match_info["id"]]
         one["seen"] += 1
-        if one["seen"] < self.looks:
-            return web.json_response({"id": one["id"], "status": "in_progress"})
+        number = int(one["id"].split("-")[1])
+        final = self.finals.get(number, "completed")
+        if one["seen"] < self.looks or number in self.lasting:
+            status = "cancelling" if final == "cancelled" else "in_progress"
+            return web.json_response({"id": one["id"], "status": status})
         out = []
         for line in one["lines"]:
             body = line["body"]
@@ -76,10 +80,10 @@ class BatchServer:
             text, finish = answer(Request(body["messages"], sampling, body["response_format"]["json_schema"]["schema"]))
             response = {"status_code": 200, "body": completion(text, finish)}
             out.append({"custom_id": line["custom_id"], "response": response, "error": None})
-        out = self.spoil(int(one["id"].split("-")[1]), out)
+        out = self.spoil(number, out)
         self.files[f"out-{one['id']}"] = b"\n".join(json.dumps(line).encode() for line in reversed(out))
         errors = {"data": [{"message": "no such model"}]}
-        state = {"id": one["id"], "status": self.final, "output_file_id": f"out-{one['id']}", "errors": errors}
+        state = {"id": one["id"], "status": final, "output_file_id": f"out-{one['id']}", "errors": errors}
         return web.json_response(state)
 
     async def content(self, request: web.Request) -> web.Response:
@@ -116,6 +120,14 @@ def by_batch(configure, url: str, **more) -> configs.Config:
     }  # fmt: skip
     sections = {"categories": ["game-puzzle"], "subcategories": 12, "tasks": {"per_subcategory": 1}}
     return configure(url, endpoints={"it": endpoint}, sft=sections)
+
+
+def requests(count: int) -> list[Request]:
+    fields = {"category": "Tools", "name": "Timers", "brief": "A timer.", "round": "1", "taken": "none", "count": "4"}
+    sampling = {"temperature": 0.5, "top_p": 1.0, "max_tokens": 4000}
+    return [
+        Request(prompts.load("sft_tasks").fill(**fields), sampling, {"type": "object"}, index) for index in range(count)
+    ]
 
 
 async def test_a_shard_is_asked_in_batches_at_half_the_price(configure, tmp_path) -> None:
@@ -164,13 +176,98 @@ async def test_a_batch_that_the_server_made_and_did_not_confirm_is_found_and_not
     assert ledger.counts["ok"] == 12 and set(server.asked.values()) == {1}
 
 
-async def test_a_batch_that_fails_is_one_sentence(configure, tmp_path) -> None:
+@pytest.mark.parametrize(("final", "answered"), [("failed", 0), ("cancelled", 7)])
+async def test_a_batch_that_fails_or_is_cancelled_is_one_sentence_and_the_next_start_hands_in_what_it_did_not_answer(
+    configure, tmp_path, final, answered
+) -> None:
     server = BatchServer()
-    server.final = "failed"
+    server.finals[0] = final
+    server.spoil = lambda number, lines: lines if number else lines[:answered]
     async with server.open() as url:
-        with pytest.raises(UserError, match=r"batch batch-\d is failed \(no such model\)"):
-            await tasks.run(by_batch(configure, url), "game-puzzle", tmp_path / "tasks.parquet")
-    assert server.batches
+        config = by_batch(configure, url, batch_requests=100)
+        with pytest.raises(UserError, match=rf"batch batch-0 is {final} \(no such model\); its {answered} answers are"):
+            await tasks.run(config, "game-puzzle", tmp_path / "tasks.parquet")
+        ledger = await tasks.run(config, "game-puzzle", tmp_path / "tasks.parquet")
+    assert ledger.counts["ok"] == 12
+    assert len(server.batches["batch-1"]["lines"]) == 12 - answered, "what was answered is not paid for again"
+
+
+async def test_a_batch_that_two_roles_share_is_one_sentence_for_both_when_it_fails(configure, tmp_path) -> None:
+    server = BatchServer(looks=1_000_000)
+    async with server.open() as url:
+        settings = by_batch(configure, url, batch_requests=100).endpoints["it"]
+        with pytest.raises(TimeoutError):
+            async with batch.BatchEndpoint("it", settings, tmp_path) as endpoint:
+                await asyncio.wait_for(asyncio.gather(*map(endpoint.ask, requests(4))), 0.6)
+        server.looks, server.finals, server.spoil = 1, {0: "failed"}, lambda number, lines: []
+        async with (
+            batch.BatchEndpoint("it", settings, tmp_path) as one,
+            batch.BatchEndpoint("it", settings, tmp_path) as two,
+        ):
+            first, *others = requests(4)
+            asks = [one.ask(first), *map(two.ask, others)]
+            ends = await asyncio.gather(*asks, return_exceptions=True)
+    assert len(server.batches) == 1 and all(isinstance(end, UserError) for end in ends), ends
+
+
+async def test_answers_of_a_cancelled_batch_that_were_not_taken_in_time_are_taken_by_the_next_start(
+    configure, tmp_path, monkeypatch
+) -> None:
+    server = BatchServer()
+    server.finals[0] = "cancelled"
+    server.spoil = lambda number, lines: lines if number else lines[:3]
+    async with server.open() as url:
+        settings = by_batch(configure, url, batch_requests=100).endpoints["it"]
+        for _ in range(2):  # as if the first start had been killed before the journal had them
+            async with batch.BatchEndpoint("it", settings, tmp_path) as endpoint:
+                answers = await asyncio.gather(*map(endpoint.ask, requests(4)), return_exceptions=True)
+                if any(isinstance(answer, UserError) for answer in answers):
+                    endpoint._watched.clear()
+    assert not any(isinstance(answer, BaseException) for answer in answers)
+    assert sorted(server.asked.values()) == [1, 1, 1, 2]
+
+
+async def test_a_batch_that_meets_an_empty_account_is_one_sentence_and_goes_on_once_there_is_money(
+    configure, tmp_path
+) -> None:
+    server = BatchServer()
+    error = {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}
+    broke = {"status_code": 429, "body": error}
+    server.spoil = lambda number, lines: (
+        lines if number else [*lines[:4], *({**x, "response": broke} for x in lines[4:])]
+    )
+    async with server.open() as url:
+        config = by_batch(configure, url, batch_requests=100)
+        with pytest.raises(UserError, match="the account of endpoint 'it' at .* is empty"):
+            await tasks.run(config, "game-puzzle", tmp_path / "tasks.parquet")
+        ledger = await tasks.run(config, "game-puzzle", tmp_path / "tasks.parquet")
+    assert ledger.counts["ok"] == 12 and Counter(server.asked.values()) == {1: 4, 2: 8}
+
+
+async def test_what_an_expired_batch_left_is_not_handed_in_again_by_a_start_that_finds_it_in_a_newer_one(
+    configure, tmp_path
+) -> None:
+    server = BatchServer(looks=1)
+    server.finals = dict.fromkeys(range(8), "expired")
+    server.spoil = lambda number, lines: lines[:1] if number < 8 else lines
+    server.lasting = {8}
+    async with server.open() as url:
+        settings = by_batch(configure, url, batch_requests=100, batch_poll_s=0.01, retries=20).endpoints["it"]
+
+        async def start() -> list:
+            async with batch.BatchEndpoint("it", settings, tmp_path) as endpoint:
+                return await asyncio.gather(*map(endpoint.ask, requests(12)))
+
+        ended = asyncio.create_task(start())
+        while "batch-8" not in server.batches or not server.batches["batch-8"]["seen"]:
+            assert not ended.done()
+            await asyncio.sleep(0.02)
+        ended.cancel()
+        await asyncio.gather(ended, return_exceptions=True)
+        server.lasting = set()
+        assert len(await start()) == 12
+    assert len(server.batches) == 9, "the newest batch that holds a request answers it"
+    assert not list(tmp_path.glob("*.batch-*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -205,16 +302,12 @@ async def test_what_is_asked_later_than_its_batch_is_over_gets_the_answer_that_w
     configure, tmp_path
 ) -> None:
     server = BatchServer(looks=1_000_000)
-    fields = {"category": "Tools", "name": "Timers", "brief": "A timer.", "round": "1", "taken": "none", "count": "4"}
-    messages = prompts.load("sft_tasks").fill(**fields)
-    sampling = {"temperature": 0.5, "top_p": 1.0, "max_tokens": 4000}
-    requests = [Request(messages, sampling, {"type": "object"}, index) for index in range(4)]
     async with server.open() as url:
         settings = by_batch(configure, url).endpoints["it"]
         with pytest.raises(TimeoutError):
             async with batch.BatchEndpoint("it", settings, tmp_path) as endpoint:
-                await asyncio.wait_for(asyncio.gather(*map(endpoint.ask, requests)), 1)
+                await asyncio.wait_for(asyncio.gather(*map(endpoint.ask, requests(4))), 1)
         server.looks = 1
         async with batch.BatchEndpoint("it", settings, tmp_path) as endpoint:
-            answers = [await endpoint.ask(request) for request in requests]
+            answers = [await endpoint.ask(request) for request in requests(4)]
     assert len(answers) == 4 and len(server.batches) == 1 and set(server.asked.values()) == {1}

@@ -11,11 +11,14 @@ import pytest
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from artifactscoder import seeds, tables
 from artifactscoder.config.engines import Sampling
 from artifactscoder.errors import UserError
 from artifactscoder.journal import Journal
-from artifactscoder.llm import api, prompts
+from artifactscoder.ledger import beside
+from artifactscoder.llm import api, drain, generate, prompts
 from artifactscoder.llm.client import Client, Unusable
+from artifactscoder.sft import tasks
 from openai_server import Server, completion
 
 SAMPLING = Sampling(max_tokens=4000)
@@ -242,6 +245,59 @@ async def test_a_wrong_key_or_model_stops_the_job_with_one_sentence(configure, t
             with pytest.raises(UserError, match=sentence):
                 await client.ask(ask_for_tasks(), SAMPLING)
     assert server.received == 1
+
+
+@pytest.mark.parametrize("status", [402, 429])
+def test_an_empty_account_stops_the_job_with_one_sentence_and_the_same_command_goes_on(
+    configure, tmp_path, status
+) -> None:
+    sections = {"categories": ["game-puzzle"], "subcategories": 12, "tasks": {"per_subcategory": 1}}
+    error = {"error": {"message": "too little money, " * 20, "code": "insufficient_quota" if status == 429 else 402}}
+
+    async def fault(number: int, _: web.Request) -> web.Response | None:
+        await asyncio.sleep(0 if number > 5 else 0.3)  # those before are still under way when the money is gone
+        return web.json_response(error, status=status) if number > 5 and not filled else None
+
+    async def work() -> None:
+        async with server.open() as url:
+            await tasks.run(configure(url, sft=sections), "game-puzzle", tmp_path / "tasks.parquet")
+
+    filled, server = False, Server(fault)
+    with pytest.raises(
+        UserError, match=rf"the account of endpoint 'it' at .* is empty \(HTTP {status}: .*then run the"
+    ):
+        drain.run(work())
+    assert len(server.answered) == 5 and not list(tmp_path.glob("tasks*"))
+    filled = True
+    drain.run(work())
+    assert len(server.answered) == 12 == sum(server.answered.values()), "what was under way was kept"
+
+
+async def test_a_job_whose_first_rows_all_fail_alike_at_the_server_is_one_sentence_and_no_table(
+    configure, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(generate, "FIRST", 5)
+    sections = {"categories": ["game-puzzle"], "subcategories": 12, "tasks": {"per_subcategory": 2}}
+
+    async def fault(number: int, request: web.Request) -> web.Response | None:
+        body = (await request.read()).decode()
+        if any(name in body for name in good):
+            return None
+        return web.json_response({"error": "response_format is not supported"}, status=400)
+
+    async def run() -> None:
+        async with Server(fault).open() as url:
+            await tasks.run(configure(url, sft=sections), "game-puzzle", tmp_path / "tasks.parquet")
+
+    names = [row["name"] for row in seeds.subcategories(configure("http://x/v1", sft=sections))["game-puzzle"]]
+    good: list[str] = []
+    with pytest.raises(UserError, match=r"the first 5 rows all failed as http_400 \(HTTP 400: .* not supported"):
+        await run()
+    assert not (tmp_path / "tasks.parquet").exists() and not beside(tmp_path / "tasks.parquet").exists()
+    good = names[4:5]
+    await run()
+    lines = list(tables.rows(beside(tmp_path / "tasks.parquet")))
+    assert [line["status"] for line in lines].count("failed") == 22, "where one of the first is answered, it goes on"
 
 
 async def test_a_key_comes_from_the_environment_or_is_missed_by_name(configure, tmp_path, monkeypatch) -> None:

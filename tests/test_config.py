@@ -153,6 +153,21 @@ def test_what_is_called_operational_is_a_field_of_its_section() -> None:
     assert len(named) >= 7 and all(set(kind.model_fields) >= kind.OPERATIONAL for kind in named)
 
 
+def test_whether_a_judge_sees_pictures_is_a_change_of_the_steps_that_show_it_some_and_of_no_request() -> None:
+    values = yaml.safe_load(CONFIG.read_text())
+    roles = dict.fromkeys(values["roles"], "minimax-m2")
+
+    def seeing(vision: bool) -> configs.Config:
+        endpoint = {**values["endpoints"]["minimax-m2"], "vision": vision}
+        more = {"roles": roles, "endpoints": {**values["endpoints"], "minimax-m2": endpoint}}
+        return configs.from_dict({**values, **more})
+
+    before, after = seeing(False), seeing(True)
+    changed = [name for name in recipe.STEPS if recipe.digest(before, name) != recipe.digest(after, name)]
+    assert changed == ["cpt/websight", "sft/score", "train/grpo", "eval/judge", "eval/score"]
+    assert before.endpoints["minimax-m2"].identity() == after.endpoints["minimax-m2"].identity()
+
+
 def test_a_step_with_a_number_of_asks_asks_by_it() -> None:
     """A key that nobody reads would still rerun the step."""
     asked = [line.split(".asks = ") for line in lines(configs.Config) if ".asks = " in line]
@@ -203,6 +218,15 @@ def test_a_section_given_in_part_keeps_the_other_defaults_of_its_place() -> None
     assert config.sft == bare.sft and config.eval.tasks == bare.eval.tasks
     with pytest.raises(UserError, match=r"'eval\.sampling\.heat' is not a key"):
         configs.from_dict({**least, "eval": {"sampling": {"heat": 1}}})
+
+
+@pytest.mark.parametrize("step", ["distinct_tasks", "distinct_variants"])
+@pytest.mark.parametrize("change", [{"jobs": 4}, {"structure": "remove"}])
+def test_what_does_nothing_to_short_texts_is_no_key_of_theirs(step: str, change: dict) -> None:
+    values = yaml.safe_load(CONFIG.read_text())
+    values["sft"][step] |= change
+    with pytest.raises(UserError, match=rf"'sft\.{step}\.{next(iter(change))}' is not a key"):
+        configs.from_dict(values)
 
 
 def test_the_defaults_in_words_are_those_of_the_place() -> None:

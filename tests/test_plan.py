@@ -186,8 +186,7 @@ def test_watch_tells_a_silent_shard(configure) -> None:
     assert "silent for 60 min" in lines[1] and lines[-2].startswith("0 under way, 1 silent; 0.0 rows/s")
 
 
-async def test_answers_that_nothing_asks_for_any_more_can_be_removed(configure, tmp_path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(journals, "QUIET_S", 0)
+async def test_answers_that_nothing_asks_for_any_more_can_be_removed(configure, tmp_path, capsys) -> None:
     server = Server()
     async with server.open() as url:
         sections = {"categories": ["game-puzzle"], "subcategories": 3}
@@ -214,8 +213,46 @@ async def test_answers_that_nothing_asks_for_any_more_can_be_removed(configure, 
     assert not (old.journal / "sft/tasks/game-puzzle").exists(), "a shard that is no more has gone"
 
 
-async def test_every_journal_is_counted_and_shards_that_are_no_more_are_told(configure, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(journals, "QUIET_S", 0)
+async def test_a_journal_that_a_job_has_open_is_not_pruned_however_long_the_job_waits(configure, capsys) -> None:
+    config = configure()
+    open_, gone, closed = (config.journal / name for name in ("sft/code/game-puzzle", "sft/code/x", "rl/valid/all"))
+    for folder in (open_, gone, closed):
+        async with Journal(folder) as journal:
+            await journal.put("old", {"answer": {}}, (1, 1, 0.0, 0.0))
+        async with Journal(folder) as journal:
+            await journal.put("new", {"answer": {}}, (1, 1, 0.0, 0.0))
+        for path in folder.glob("*.jsonl"):
+            os.utime(path, (time.time() - 86_400,) * 2)
+    async with Journal(open_) as journal, Journal(gone, shared=True):
+        await asyncio.to_thread(journals.prune, config, True)
+        assert journal.get("old") is not None and journal.get("new") is not None
+        await journal.put("next", {"answer": {}})
+    told = capsys.readouterr().out
+    assert told.count("left alone, a job has it open") == 2 and "rl/valid/all: 1 answers" in told
+    async with Journal(open_, frozen=True) as journal:
+        assert {"old", "new", "next"} <= journal._index.keys()
+
+
+async def test_a_job_that_opens_a_journal_while_it_is_pruned_keeps_its_files(configure, capsys, monkeypatch) -> None:
+    config = configure()
+    folder = config.journal / "rl/valid/all"
+    for key in ("old", "new"):
+        async with Journal(folder) as journal:
+            await journal.put(key, {"answer": {}})
+    late = Journal(folder, shared=True)
+    looks = iter((False, True))
+
+    def in_use(path: Path) -> bool:
+        return next(looks)
+
+    monkeypatch.setattr(journals, "in_use", in_use)
+    await late.__aenter__()
+    await asyncio.to_thread(journals.prune, config, True)
+    assert late.get("old") and late.get("new") and "a job has opened it" in capsys.readouterr().out
+    await late.__aexit__(None, None, None)
+
+
+async def test_every_journal_is_counted_and_shards_that_are_no_more_are_told(configure, capsys) -> None:
     config = configure(
         cpt={"websight": {"shards": 2, "sample": 4}, "prompts": {"shards": 1}},
         eval={"models": ["base"]},

@@ -11,9 +11,9 @@ import pytest
 from artifactscoder import indexed, tables
 from artifactscoder.config.trainers import TinyModelSettings
 from artifactscoder.cpt import code as cpt_code
-from artifactscoder.cpt import dedup as cpt_dedup
 from artifactscoder.cpt import mixture, pack, stats, templates, tree, websight
 from artifactscoder.cpt import prompts as cpt_prompts
+from artifactscoder.dedup import phases
 from artifactscoder.html import tokens
 from artifactscoder.html.extract import introduction
 from artifactscoder.ledger import beside
@@ -22,7 +22,6 @@ from artifactscoder.rl import valid
 from artifactscoder.sft import (
     code,
     decontaminate,
-    dedup,
     distinct_tasks,
     distinct_variants,
     rules,
@@ -53,16 +52,16 @@ async def sft_line(config, results: Path) -> None:
     for name in categories:
         kept = results / f"sft/distinct_variants/{name}.parquet"
         await code.run(config, kept, name, results / f"sft/code/{name}.parquet")
-        dedup.signature(
+        phases.signature(
             config.sft.dedup, results / f"sft/code/{name}.parquet", results / f"sft/dedup/signature/{name}.parquet"
         )
     pages = [results / f"sft/code/{name}.parquet" for name in categories]
     signatures = [results / f"sft/dedup/signature/{name}.parquet" for name in categories]
-    dedup.pairs(config.sft.dedup, signatures, pages, results / "sft/dedup/pairs/dropped.parquet")
+    phases.pairs(config.sft.dedup, signatures, pages, results / "sft/dedup/pairs/dropped.parquet")
     for name in categories:
         kept = results / f"sft/dedup/{name}.parquet"
         made_of = results / f"sft/code/{name}.parquet"
-        dedup.filter(config.sft.dedup, made_of, results / "sft/dedup/pairs/dropped.parquet", kept)
+        phases.filter(config.sft.dedup, made_of, results / "sft/dedup/pairs/dropped.parquet", kept)
         rules.run(config, kept, results / f"sft/rules/{name}.parquet")
         await score.run(config, results / f"sft/rules/{name}.parquet", name, results / f"sft/score/{name}.parquet", 2)
 
@@ -267,12 +266,12 @@ async def test_the_cpt_line_accounts_for_every_id_and_every_token(configure, tmp
         shards.append(name)
     made = [results / ("websight" if "websight" in name else "code") / f"{name}.parquet" for name in shards]
     for name, path in zip(shards, made, strict=True):
-        cpt_dedup.signature(config.cpt.dedup, path, results / f"dedup/signature/{name}.parquet")
+        phases.signature(config.cpt.dedup, path, results / f"dedup/signature/{name}.parquet")
     signatures = [results / f"dedup/signature/{name}.parquet" for name in shards]
-    cpt_dedup.pairs(config.cpt.dedup, signatures, made, results / "dedup/pairs/dropped.parquet")
+    phases.pairs(config.cpt.dedup, signatures, made, results / "dedup/pairs/dropped.parquet")
     for name, path in zip(shards, made, strict=True):
         kept = results / f"dedup/{name}.parquet"
-        cpt_dedup.filter(config.cpt.dedup, path, results / "dedup/pairs/dropped.parquet", kept)
+        phases.filter(config.cpt.dedup, path, results / "dedup/pairs/dropped.parquet", kept)
         pack.run(config, kept, tiny, results / f"pack/{name}.idx")
         check_documents(kept, tiny, results / f"pack/{name}")
     mixture.run(config, [results / f"pack/{name}.idx" for name in shards], results / "pack/mixture.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -18,6 +19,8 @@ import yaml
 
 from artifactscoder import cli
 from checkout import ROOT, SMALL, checkout, overlay, server, snakemake
+
+WITHOUT_CPT = {"train": {"tiny_model": None, "base": "base", "cpt": {"enabled": False}}}
 
 
 def jobs(output: str) -> dict[str, int]:
@@ -116,6 +119,47 @@ def test_after_a_change_of_settings_a_missing_table_is_still_planned_and_made(tm
         assert "Nothing to be done" in snakemake(folder, "-n", *changed, first).stdout
         assert snakemake(folder, *changed, second).returncode == 0 and (folder / second).exists()
         assert "count: 7" in (folder / "results/config.yaml").read_text()
+
+
+def test_a_base_model_that_is_replaced_in_its_folder_is_packed_and_trained_anew(tmp_path: Path) -> None:
+    with checkout(tmp_path) as folder:
+        base = folder / "base"
+        base.mkdir()
+        for name in ("config.json", "tokenizer.json"):
+            (base / name).write_text('{"of": "first"}')
+        files = [folder / "profiles/demo/recipe.yaml", overlay(folder, "http://unused/v1", SMALL | WITHOUT_CPT)]
+        rules = ["cpt_pack", "sft_select", "train_sft"]
+        targets = ["cpt/pack/games-play-00.idx", "sft/select/sft_train.parquet", "train/sft/manifest.json"]
+        also = ["cpt/pack/games-play-00.bin", "cpt/pack/games-play-00.ledger.parquet",
+                "sft/select/sft_train.ledger.parquet", "train/sft/curve.parquet"]  # fmt: skip
+        for name in ("cpt/dedup/games-play-00", *(f"sft/score/{name}" for name in SMALL["sft"]["categories"])):
+            path = folder / f"results/{name}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        # In place of the steps, what makes the files that are not there.
+        tools = folder / "tools"
+        tools.mkdir()
+        (tools / "python").symlink_to(sys.executable)
+        made = " ".join(f"results/{name}" for name in (*targets, *also))
+        (tools / "artifactscoder").write_text(
+            f"#!/bin/sh\nfor f in {made}; do mkdir -p $(dirname $f); test -e $f || touch $f; done\n"
+        )
+        (tools / "artifactscoder").chmod(0o755)
+        run = ["--profile", "profiles/demo", "--configfile", *map(str, files), "--allowed-rules", *rules, "--"]
+        run += [f"results/{name}" for name in targets]
+
+        def planned() -> dict[str, int]:
+            said = snakemake(folder, "-n", *run).stdout
+            return {} if "Nothing to be done" in said else jobs(said)
+
+        words = [str(tools / "python"), "-m", "snakemake", *run]
+        path = os.pathsep.join(sys.path)
+        done = subprocess.run(words, cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+        assert done.returncode == 0 and not planned(), done.stderr[-3000:]
+        (base / "config.json").write_text('{"of": "second"}')
+        assert planned() == {"train_sft": 1}
+        (base / "tokenizer.json").write_text('{"of": "second"}')
+        assert planned() == dict.fromkeys(rules, 1)
 
 
 def test_the_rulegraph_is_drawn_again_when_the_rules_have_changed_and_only_then(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import errno
 import sys
 import textwrap
 from collections.abc import Coroutine
@@ -154,11 +155,18 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"artifactscoder: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        more = f"{error.filename or 'a file'} cannot be written ({error.strerror or error})"
+        print(f"artifactscoder: {more}; make room, then run the same command again: what was answered is kept",
+              file=sys.stderr)  # fmt: skip
+        return 2
     except KeyboardInterrupt:
         print("artifactscoder: stopped; what was answered is kept", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        return 0
 
 
 if __name__ == "__main__":

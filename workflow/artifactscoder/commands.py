@@ -33,7 +33,7 @@ class Command:
 
 def _dedup(stage: str) -> dict[str, Command]:
     """The parts of near-duplicate removal among a stage's pages."""
-    module = f"{stage}.dedup"
+    module = "dedup.phases"
 
     def d(c: Any) -> Any:
         return getattr(c, stage).dedup

@@ -9,7 +9,8 @@ What an entry cost and which model gave it stand at the head of its line, so ope
 answers: 100,000 answers of 16 KB are ready in about two seconds. `paid.json` beside them holds the sums, whole and by
 model, for others to read (budget, watch, plan); it is written anew every few seconds and is never needed to resume.
 `unused.json` lists the entries that the last complete run did not ask for (an older prompt's, say): `artifactscoder
-journal prune` removes those.
+journal prune` removes those, but not while a process has the journal open: each touches a file of its own (`.open`)
+every minute, also while it waits a day for a batch, and no lock is needed for that either.
 
 In memory: one (file, offset, length) a key, about 150 bytes; answers are read from disk when they are asked for.
 """
@@ -19,7 +20,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +38,7 @@ Entry = dict[str, Any]
 Cost = tuple[int, int, float, float]
 PAID, UNUSED = "paid.json", "unused.json"
 PAID_EVERY_S = 5.0
+OPEN, TOUCH_S, SILENT_S = ".open", 60.0, 600.0
 _HEAD = re.compile(
     rb'\{"key":"([^"]+)"(?:,"paid":\[(\d+),(\d+),([\d.e+-]+),([\d.e+-]+)\](?:,"model":"([^"\\]*)")?)?[,}]'
 )
@@ -67,6 +72,18 @@ class Paid:
         return self.tokens_in + self.tokens_out
 
 
+def in_use(folder: Path) -> bool:
+    """Whether a process of any host has the journal open; one that was killed counts for another SILENT_S."""
+    return any(not _stale(path) for path in folder.glob(f"*{OPEN}"))
+
+
+def _stale(mark: Path) -> bool:
+    try:
+        return time.time() - mark.stat().st_mtime > SILENT_S
+    except FileNotFoundError:
+        return True
+
+
 def paid(folder: Path) -> Paid:
     """What the answers in a journal's folder cost, by their own lines: to the last one, of any number of writers."""
     journal = Journal(folder, frozen=True)
@@ -96,10 +113,19 @@ class Journal:
         self._waiting: list[tuple[str, bytes, asyncio.Future[None]]] = []
         self._flusher: asyncio.Task[None] | None = None
         self._said = 0.0
+        self._mark = self.folder / f"{_own_name()}{OPEN}"
+        self._closed = threading.Event()
 
     async def __aenter__(self) -> Journal:
         if not self.frozen:
             self.folder.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # no room: nothing can be written either
+                self._mark.touch()
+                # A thread, for a model that decodes in this process holds up the loop.
+                threading.Thread(target=_touch, args=(self._mark, self._closed), daemon=True).start()
+            for other in self.folder.glob(f"*{OPEN}"):
+                if _stale(other):
+                    other.unlink(missing_ok=True)
         for path in sorted(self.folder.glob("*.jsonl")):
             self._read(path)
         self._before, self._before_of = self.paid + Paid(), {model: one + Paid() for model, one in self._of.items()}
@@ -200,8 +226,10 @@ class Journal:
     def _append(self, data: bytes) -> None:
         if self._own is None:
             if self._descriptor >= 0:
-                os.close(self._descriptor)
-            path = self.folder / f"{time.time_ns():020d}-{os.uname().nodename}-{os.getpid()}.jsonl"
+                torn, self._descriptor = self._descriptor, -1
+                with suppress(OSError):  # its trouble was told already
+                    os.close(torn)
+            path = self.folder / f"{_own_name()}.jsonl"
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
             self._own, self._size = len(self._files), 0
             self._files.append(path)
@@ -219,7 +247,8 @@ class Journal:
             path = path.with_name(f"{os.uname().nodename}-{os.getpid()}.{PAID}")
         if paid.answers and not self.frozen:
             self._said = time.monotonic()
-            files.write_bytes(path, orjson.dumps({**vars(paid), "models": of}), sync=False)
+            with suppress(OSError):  # the answers themselves tell of a full disk
+                files.write_bytes(path, orjson.dumps({**vars(paid), "models": of}), sync=False)
 
     def fold(self) -> None:
         """Fold all files into one and remove the others; called when the shard is done, never while asking."""
@@ -231,9 +260,10 @@ class Journal:
         if len(self._files) > 1:
             self.rewrite(self._index)
 
-    def rewrite(self, keys: Any) -> None:
-        """Write the entries of `keys` into one new file and remove the others."""
-        target = self.folder / f"{time.time_ns():020d}-{os.uname().nodename}-{os.getpid()}-folded.jsonl"
+    def rewrite(self, keys: Any, unless: Callable[[], bool] = lambda: False) -> bool:
+        """Write the entries of `keys` into one new file and remove the others; `unless` is asked when the new one is
+        written. Returns whether all was done."""
+        target = self.folder / f"{_own_name()}-folded.jsonl"
         draft = files.temporary(self.folder / "folded")
         with open(draft, "wb") as file:
             for key in keys:
@@ -244,10 +274,14 @@ class Journal:
                 file.write(self._readers[number].read(length))
             file.flush()
             os.fsync(file.fileno())
+        if unless():
+            draft.unlink()
+            return False
         os.replace(draft, target)
         self._close()
         for path in self._files:
             path.unlink()
+        return True
 
     def _close(self) -> None:
         for reader in self._readers.values():
@@ -260,9 +294,30 @@ class Journal:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._flusher is not None:
-            await self._flusher
-        self._say()
-        if kind is None and not (self.shared or self.frozen):
-            self.fold()
-        self._close()
+        try:
+            if self._flusher is not None:
+                await self._flusher
+            self._say()
+            if kind is None and not (self.shared or self.frozen):
+                self.fold()
+        finally:
+            self._close()
+            self._closed.set()
+            with suppress(OSError):
+                self._mark.unlink(missing_ok=True)
+
+
+def _own_name() -> str:
+    """The beginning of the names of a process' own files; in the order of time."""
+    return f"{time.time_ns():020d}-{os.uname().nodename}-{os.getpid()}"
+
+
+def _touch(mark: Path, closed: threading.Event) -> None:
+    """Keep a mark fresh until the journal is closed, or its folder is gone."""
+    while not closed.wait(TOUCH_S):
+        try:
+            os.utime(mark)
+        except FileNotFoundError:
+            return
+        except OSError:
+            pass  # a file system that is away for a while

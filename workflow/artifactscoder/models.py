@@ -21,6 +21,15 @@ def fingerprint(model: Path) -> str:
     return edges(p for p in model.iterdir() if p.is_file() and p.name != "manifest.json")
 
 
+def small_files(model: Path, *names: str) -> str:
+    """Digest of files of a model folder that are quick to read whole; empty where there are none of them."""
+    total = ""
+    for path in (model / name for name in names):
+        if path.is_file():
+            total = hashlib.sha256(f"{total}{path.name}\0".encode() + path.read_bytes()).hexdigest()
+    return total
+
+
 def edges(paths: Iterable[Path]) -> str:
     """Digest of files: their names and sizes, all of the small ones, both ends of the large ones."""
     total = hashlib.sha256()

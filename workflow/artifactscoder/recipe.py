@@ -22,21 +22,24 @@ from artifactscoder.config.base import Section
 class Step:
     """`settings`: dotted paths of the configuration, `but`: those in them that change none of this step's records.
 
-    `roles`: who is asked. `prompts`: files of workflow/prompts.
+    `roles`: who is asked. `prompts`: files of workflow/prompts. `shown`: the roles that are shown pictures, where
+    `vision` of their endpoint says so.
     """
 
     summary: str
     settings: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
     version: int = 1
     but: tuple[str, ...] = ()
 
 
 def _dedup(where: str) -> tuple[str, ...]:
     """What near-duplicates depend on: not how many jobs find them, nor which engine makes the same signatures."""
-    names = ("threshold", "permutations", "bands", "rows", "recall", "shingle", "bucket", "structure")
-    return tuple(f"{where}.{name}" for name in names)
+    names = ("threshold", "permutations", "bands", "rows", "recall", "shingle", "bucket")
+    more = ("structure",) if where.endswith(".dedup") else ()
+    return tuple(f"{where}.{name}" for name in names + more)
 
 
 STEPS: dict[str, Step] = {
@@ -45,6 +48,7 @@ STEPS: dict[str, Step] = {
         ("cpt.websight.sampling", "cpt.websight.shards"),
         ("teacher", "coder"),
         ("cpt_seed", "cpt_seed_page", "cpt_expand", "cpt_rewrite"),
+        shown=("teacher",),
         version=2,
     ),
     "cpt/tree": Step(
@@ -78,7 +82,8 @@ STEPS: dict[str, Step] = {
     "sft/dedup": Step("near-duplicate pages removed", _dedup("sft.dedup"), version=2),
     "sft/rules": Step("pages that cannot work removed, private data masked", ("sft.rules", "mask"), version=3),
     "sft/score": Step(
-        "25 dimensions judged on page and rendering", ("sft.score", "render"), ("judge",), ("sft_score",), version=3
+        "25 dimensions judged on page and rendering", ("sft.score", "render"), ("judge",), ("sft_score",),
+        shown=("judge",), version=3,
     ),
     "sft/agreement": Step("whether judges agree, and whether length pays", ("sft.score.weights",)),
     "sft/select": Step("the best, fairly spread: sft_train.parquet", ("sft.select",), version=2),
@@ -104,6 +109,7 @@ STEPS: dict[str, Step] = {
         ("train.grpo", "reward", "render", "seed"),
         ("vision_judge",),
         ("reward_checklist",),
+        shown=("vision_judge",),
         version=2,
         but=("reward.asks",),  # an answer that the judge has no use for is not scored, as in an outage
     ),
@@ -119,11 +125,11 @@ STEPS: dict[str, Step] = {
     ),
     "eval/judge": Step(
         "each rendering judged by its checklist", ("reward", "seed"), ("checklist_judge",), ("reward_checklist",),
-        version=4,
+        shown=("checklist_judge",), version=4,
     ),
     "eval/score": Step(
         "each rendering judged on 25 dimensions", ("sft.score", "reward.judge_directed"), ("judge",), ("sft_score",),
-        version=2,
+        shown=("judge",), version=2,
     ),
     "eval/table": Step(
         "the models side by side: table.parquet", ("eval.tasks", "decontaminate.benchmarks", "seed"), version=4
@@ -141,7 +147,7 @@ def depends(config: Config, name: str) -> dict[str, Any]:
     return {
         "version": step.version,
         "settings": {path: _counting(config, path, step.but) for path in step.settings},
-        "roles": {role: _identity(config, role) for role in step.roles},
+        "roles": {role: _identity(config, role, role in step.shown) for role in step.roles},
         "prompts": prompts.digest(step.prompts),
         **({"mirror": vendored.digest()} if mirrored else {}),
     }
@@ -155,13 +161,15 @@ def _counting(config: Config, path: str, but: tuple[str, ...]) -> Any:
     return {k: v for k, v in value.items() if k not in section.OPERATIONAL and f"{path}.{k}" not in but}
 
 
-def _identity(config: Config, role: str) -> Any:
-    """Who plays a role; several play theirs together. Of the models under evaluation each job says its own."""
+def _identity(config: Config, role: str, shown: bool) -> Any:
+    """Who plays a role, and whether pictures are shown to them; several play theirs together. Of the models under
+    evaluation each job says its own."""
     if role == "model":
         return []
-    if role == "checklist_judge" or (role == "judge" and config.sft.score.judges):
-        return [config.endpoints[name].identity() for name in config.players(role)]
-    return config.endpoint(role)[1].identity()
+    several = role == "checklist_judge" or (role == "judge" and config.sft.score.judges)
+    endpoints = [config.endpoints[name] for name in config.players(role)] if several else [config.endpoint(role)[1]]
+    players = [one.identity() | ({"vision": one.vision} if shown else {}) for one in endpoints]
+    return players if several else players[0]
 
 
 def digest(config: Config, name: str, *more: Any) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -75,7 +76,8 @@ class Writer:
         try:
             if kind is None:
                 self._flush()
-            self._writer.close()
+            with nullcontext() if kind is None else suppress(OSError):  # a second error would hide the first
+                self._writer.close()
             if kind is None:
                 with open(self._draft, "rb+") as file:
                     os.fsync(file.fileno())

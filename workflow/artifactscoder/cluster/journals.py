@@ -3,14 +3,13 @@
 A complete run of a shard leaves the list of answers that it did not need (journal.py): those of an older prompt, model
 or seed. They are kept, for a setting changed on Tuesday may be changed back on Wednesday; `prune` removes them, and
 the journals of shards that the configuration no longer has. It prints what would go, and removes it with `--yes`. A
-shard that is being written (an answer within the last ten minutes) is left alone.
+shard that a job has open is left alone, also where the job is only waiting; after a `kill -9`, for ten minutes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from pathlib import Path
 
 import orjson
@@ -18,11 +17,9 @@ import orjson
 from artifactscoder import seeds
 from artifactscoder.cluster.plan import JOURNALS
 from artifactscoder.config import Config
-from artifactscoder.journal import UNUSED, Journal
+from artifactscoder.journal import UNUSED, Journal, in_use
 from artifactscoder.llm import budget, forecast
 from artifactscoder.progress import short, table
-
-QUIET_S = 600
 
 
 def stats(config: Config) -> int:
@@ -74,9 +71,9 @@ def prune(config: Config, yes: bool) -> int:
         for shard, folder in shards.items():
             name = folder.relative_to(config.journal)
             files = list(folder.glob("*.jsonl"))
-            if any(time.time() - path.stat().st_mtime < QUIET_S for path in files):
+            if in_use(folder):
                 if unused(folder) or _gone(config, step, shard):
-                    print(f"{name}: left alone, it was written within the last {QUIET_S // 60} minutes")
+                    print(f"{name}: left alone, a job has it open")
                 continue
             before = sum(path.stat().st_size for path in files)
             if _gone(config, step, shard):
@@ -86,6 +83,9 @@ def prune(config: Config, yes: bool) -> int:
                     shutil.rmtree(folder)
             elif stale := unused(folder):
                 what = asyncio.run(_without(folder, set(stale), yes))
+                if what is None:
+                    print(f"{name}: left alone, a job has opened it")
+                    continue
                 print(f"{name}: {len(stale):,} answers, {short(what)}B")
                 count, size = count + 1, size + what
     if not count:
@@ -111,12 +111,13 @@ def _gone(config: Config, step: str, shard: str) -> bool:
     return False  # one folder for all, or opened by hand
 
 
-async def _without(folder: Path, stale: set[str], yes: bool) -> int:
-    """Rewrite a journal without the entries of `stale`, if `yes`; returns their bytes."""
-    journal = Journal(folder, shared=True)  # shared: opening must neither fold nor say what was paid
+async def _without(folder: Path, stale: set[str], yes: bool) -> int | None:
+    """Rewrite a journal without the entries of `stale`, if `yes`; returns their bytes, none if a job came before."""
+    journal = Journal(folder, frozen=True)  # opening must neither fold, nor say what was paid, nor mark it as open
     await journal.__aenter__()
     size = sum(length for key, (_, _, length) in journal._index.items() if key in stale)
     if yes:
-        journal.rewrite([key for key in journal._index if key not in stale])
+        if not journal.rewrite([key for key in journal._index if key not in stale], lambda: in_use(folder)):
+            return None
         (folder / UNUSED).unlink()
     return size

@@ -65,8 +65,8 @@ class CodeSettings(Section):
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=16_384)
 
 
-class DedupSettings(Section):
-    """Near-duplicate removal by MinHash over character shingles, verified exactly."""
+class DistinctSettings(Section):
+    """Near-duplicate removal by MinHash over character shingles, verified exactly; for short texts, in one job."""
 
     threshold: float = Field(gt=0, le=1, description="Jaccard similarity from which a text is a near-duplicate.")
     permutations: int = Field(128, ge=16, description="Length of a signature.")
@@ -83,23 +83,17 @@ class DedupSettings(Section):
     bucket: int = Field(
         1000, ge=2, description="Members of an LSH bucket above which it is cut by further values of the signature."
     )
-    structure: Literal["off", "report", "remove"] = Field(
-        "off",
-        description="What to do with a page built like another one (the same elements, texts aside): nothing, "
-        "name the other one in the ledger, or remove it.",
-    )
-    jobs: int = Field(1, ge=1, description="Jobs that share the comparing of all shards; 1: all of it in a single job.")
     engine: Literal["numba", "datasketch"] = Field(
         "numba", description="What makes the signatures; datasketch makes the same 100 times slower, to compare."
     )
 
-    @field_validator("structure", mode="before")
-    @classmethod
-    def off_is_a_word(cls, value: Any) -> Any:
-        return "off" if value is False else value  # as YAML reads it
+    @property
+    def alike(self) -> str:
+        """What to do with a page built like another one; short texts are built in no way."""
+        return "off"
 
     @model_validator(mode="after")
-    def bands_fit(self) -> DedupSettings:
+    def bands_fit(self) -> DistinctSettings:
         if self.bands == "auto":
             best = 1 - (1 - self.threshold) ** self.permutations
             if best < self.recall:
@@ -109,6 +103,26 @@ class DedupSettings(Section):
         elif self.bands * self.rows > self.permutations:
             raise ValueError(f"bands x rows = {self.bands * self.rows} exceeds permutations = {self.permutations}")
         return self
+
+
+class DedupSettings(DistinctSettings):
+    """Near-duplicate removal by MinHash over character shingles, verified exactly; for pages."""
+
+    structure: Literal["off", "report", "remove"] = Field(
+        "off",
+        description="What to do with a page built like another one (the same elements, texts aside): nothing, "
+        "name the other one in the ledger, or remove it.",
+    )
+    jobs: int = Field(1, ge=1, description="Jobs that share the comparing of all shards; 1: all of it in a single job.")
+
+    @field_validator("structure", mode="before")
+    @classmethod
+    def off_is_a_word(cls, value: Any) -> Any:
+        return "off" if value is False else value  # as YAML reads it
+
+    @property
+    def alike(self) -> str:
+        return self.structure
 
 
 class DecontaminateSettings(Section):
@@ -203,9 +217,9 @@ class SftDataSettings(Section):
     categories: list[str] | Literal["all"] = Field("all", description="Slugs of the categories that are run.")
     subcategories: int = Field(25, ge=1, description="Subcategories taken of each, in the file's order (paper: 25).")
     tasks: TasksSettings = TasksSettings()
-    distinct_tasks: DedupSettings = DedupSettings(threshold=0.7, bands=25, rows=5)
+    distinct_tasks: DistinctSettings = DistinctSettings(threshold=0.7, bands=25, rows=5)
     variants: VariantsSettings = VariantsSettings()
-    distinct_variants: DedupSettings = DedupSettings(threshold=0.85, bands=18, rows=7)
+    distinct_variants: DistinctSettings = DistinctSettings(threshold=0.85, bands=18, rows=7)
     code: CodeSettings = CodeSettings()
     dedup: DedupSettings = DedupSettings(threshold=0.8)
     rules: RulesSettings = RulesSettings()
@@ -216,7 +230,7 @@ class SftDataSettings(Section):
     @model_validator(mode="after")
     def pairs_are_found(self) -> SftDataSettings:
         for name in ("distinct_tasks", "distinct_variants", "dedup"):
-            settings: DedupSettings = getattr(self, name)
+            settings: DistinctSettings = getattr(self, name)
             found = settings.recall
             if settings.bands != "auto":
                 found = 1 - (1 - settings.threshold**settings.rows) ** settings.bands

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from artifactscoder.config.data import DedupSettings
+from artifactscoder.config.data import DistinctSettings
 from artifactscoder.dedup.minhash import I64, U8, U32, U64
 from artifactscoder.errors import UserError
 
@@ -50,7 +50,7 @@ def recall(similarity: float, bands: int, rows: int) -> float:
     return 1 - (1 - similarity**rows) ** bands
 
 
-def choose(settings: DedupSettings, texts: int) -> Bands:
+def choose(settings: DistinctSettings, texts: int) -> Bands:
     """The bands for so many texts: those of the settings, or, with `auto`, as few rows as cost little.
 
     As many rows as still find `recall` of the pairs at the threshold are the most; of these and fewer the fewest are
@@ -79,7 +79,7 @@ class Agreement(NamedTuple):
     least: int
 
 
-def agreement(settings: DedupSettings) -> Agreement:
+def agreement(settings: DistinctSettings) -> Agreement:
     """What pairs at the threshold have, less SLACK; unlike values agree in their bytes once in 256."""
     share, head = max(0.0, settings.threshold - SLACK), min(HEAD, settings.permutations)
     least = math.ceil(settings.permutations * (share + (1 - share) / 256) - 1e-9)

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artifactscoder import tables
-from artifactscoder.config.data import DedupSettings
+from artifactscoder.config.data import DistinctSettings
 from artifactscoder.dedup.corpus import Corpus, first_alike
 from artifactscoder.dedup.minhash import I64
 from artifactscoder.progress import Progress
@@ -47,7 +47,7 @@ class _Ranked:
         return self._rank[np.searchsorted(self._rising, pages)]
 
 
-def keep(settings: DedupSettings, signatures: list[Path], verified: list[Path], output: Path) -> None:
+def keep(settings: DistinctSettings, signatures: list[Path], verified: list[Path], output: Path) -> None:
     """Write a DROPPED row (id, kept twin, exact Jaccard, reason) for every page with a twin, sorted by id."""
     parts = [tables.read(path, ALIKE.names) for path in sorted(verified)]
     alike = pa.concat_tables(parts) if parts else ALIKE.empty_table()
@@ -61,7 +61,7 @@ def keep(settings: DedupSettings, signatures: list[Path], verified: list[Path], 
         found = [_dropped(ranked, twin, best, NEAR)]
         gone = np.zeros(corpus.pages, bool)
         gone[ranked.pages[twin >= 0]] = True
-        if settings.structure != "off":
+        if settings.alike != "off":
             built = corpus.bytes("skeleton", 16).view(np.uint64)
             found.append(_built_alike(corpus, np.flatnonzero(~gone & built.any(axis=1)), built))
     table = pa.concat_tables(found).sort_by("id")

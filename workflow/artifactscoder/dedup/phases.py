@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artifactscoder import records, tables
-from artifactscoder.config.data import DedupSettings
+from artifactscoder.config.data import DistinctSettings
 from artifactscoder.dedup import minhash
 from artifactscoder.dedup.bands import Bands, Buckets, agreement, choose, keys
 from artifactscoder.dedup.corpus import Corpus, batches
@@ -46,11 +46,11 @@ GROUP_ROWS = 1 << 16  # rows of a signature table's row group
 READ = 256 << 20  # bytes of signatures that are read at once
 
 
-def signature(settings: DedupSettings, input: Path, output: Path, columns: Sequence[str] = HTML) -> None:
+def signature(settings: DistinctSettings, input: Path, output: Path, columns: Sequence[str] = HTML) -> None:
     """The signatures of the rows of `input`, in its order."""
     schema = records.signature(settings.permutations)
     progress = Progress(f"signature {output.stem}", tables.count(input))
-    built = settings.structure != "off" and columns == HTML
+    built = settings.alike != "off" and columns == HTML
     with tables.Writer(output, schema, plain=True) as writer:
         pending: list[pa.RecordBatch] = []
         for ids, texts in batches(input, columns):
@@ -67,7 +67,9 @@ def signature(settings: DedupSettings, input: Path, output: Path, columns: Seque
     progress.end(f"{writer.rows} signatures")
 
 
-def _signed(settings: DedupSettings, ids: pa.Array, texts: pa.Array, schema: pa.Schema, built: bool) -> pa.RecordBatch:
+def _signed(
+    settings: DistinctSettings, ids: pa.Array, texts: pa.Array, schema: pa.Schema, built: bool
+) -> pa.RecordBatch:
     compared = minhash.normal(texts)
     made = minhash.signatures(compared, settings.shingle, settings.permutations, settings.engine)
     skeletons = [bytes(16)] * len(ids)
@@ -87,7 +89,7 @@ def _signed(settings: DedupSettings, ids: pa.Array, texts: pa.Array, schema: pa.
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def bands(settings: DedupSettings, signatures: list[Path], output: Path, group: int = 0, groups: int = 1) -> None:
+def bands(settings: DistinctSettings, signatures: list[Path], output: Path, group: int = 0, groups: int = 1) -> None:
     """The pairs that bands `group`, `group + groups` ... propose and sketches do not exclude."""
     found = np.empty(0, np.int64)
     compared, large, alike = 0, 0, 0
@@ -134,7 +136,7 @@ def _keys(corpus: Corpus, chosen: Bands, mine: range, texts: I64) -> Iterator[tu
 
 
 def pairs(
-    settings: DedupSettings, signatures: list[Path], pages: list[Path], output: Path, columns: Sequence[str] = HTML
+    settings: DistinctSettings, signatures: list[Path], pages: list[Path], output: Path, columns: Sequence[str] = HTML
 ) -> None:
     """What is dropped (a DROPPED table): bands, components, route, verify and keep in one job."""
     work = output.with_name(f".{output.stem}.work")
@@ -150,7 +152,7 @@ def pairs(
     shutil.rmtree(work)
 
 
-def distinct(settings: DedupSettings, inputs: list[Path], columns: Sequence[str], output: Path) -> None:
+def distinct(settings: DistinctSettings, inputs: list[Path], columns: Sequence[str], output: Path) -> None:
     """All steps in one job: beside `output` (the DROPPED table) the kept rows and the ledger of each input.
 
     A table or ledger whose bytes would stay the same is not touched: a step that reads it has nothing new to do.
@@ -176,7 +178,7 @@ def distinct(settings: DedupSettings, inputs: list[Path], columns: Sequence[str]
     Progress(output.parent.name, None).end(f"{dropped} dropped, {changed} of {len(inputs)} tables changed")
 
 
-def filter(settings: DedupSettings, input: Path, dropped: Path, output: Path) -> Ledger:
+def filter(settings: DistinctSettings, input: Path, dropped: Path, output: Path) -> Ledger:
     """The rows of `input` that `dropped` does not drop, and the ledger."""
     ids = tables.column(input, "id")
     between = [("id", ">=", min(ids)), ("id", "<=", max(ids))] if ids else None
@@ -193,7 +195,7 @@ def filter(settings: DedupSettings, input: Path, dropped: Path, output: Path) ->
                 detail = f"built like {twin['twin']}"
             elif twin:
                 detail = f"{twin['jaccard']:.4f} like {twin['twin']}"
-            if twin and (twin["reason"] != BUILT or settings.structure == "remove"):
+            if twin and (twin["reason"] != BUILT or settings.alike == "remove"):
                 ledger.leave(row["id"], "rejected", twin["reason"], detail)
             else:
                 ledger.leave(row["id"], "ok", "", detail)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from artifactscoder import tables
-from artifactscoder.config.data import DedupSettings
+from artifactscoder.config.data import DistinctSettings
 from artifactscoder.dedup import minhash
 from artifactscoder.dedup.corpus import Corpus, batches, pairs_of
 from artifactscoder.dedup.minhash import I64, U64
@@ -122,7 +122,7 @@ class _Groups:
 
 
 def verify(
-    settings: DedupSettings, pairs: Path, routes: list[Path], output: Path, part: int = 0, parts: int = 1
+    settings: DistinctSettings, pairs: Path, routes: list[Path], output: Path, part: int = 0, parts: int = 1
 ) -> None:
     """Write the pairs of chunks `part`, `part + parts` ... that are near-duplicates, with their similarity."""
     chunks = int(pq.read_metadata(pairs).metadata[b"chunks"])
@@ -149,7 +149,7 @@ def verify(
     progress.end(f"{writer.rows} near-duplicates of {compared} pairs")
 
 
-def _sets(settings: DedupSettings, parts: list[pa.Table]) -> tuple[I64, U64, I64]:
+def _sets(settings: DistinctSettings, parts: list[pa.Table]) -> tuple[I64, U64, I64]:
     """The pages of a chunk, rising, and their shingle sets end to end with their bounds."""
     table = pa.concat_tables(parts)
     pages = table["page"].to_numpy()

@@ -31,6 +31,7 @@ from artifactscoder.llm.stream import Broken, completion
 
 BACKOFF_S = 1.0
 BACKOFF_CAP_S = 60.0
+EMPTY = "account_empty"
 CONNECT_S = 20.0  # a server that has not taken the connection by then is not there
 
 
@@ -118,6 +119,8 @@ class ApiEndpoint:
                         "start the server or correct `url`, then run the same command again"
                     )
                 continue
+            if trouble.reason == EMPTY:
+                await drain.stop(out_of_money(self.name, server.url, str(trouble)), Unreachable)
             if attempt > self.settings.retries:
                 raise Refused(trouble.reason, str(trouble), attempt)
             await asyncio.sleep(max(trouble.after, _pause(attempt)))
@@ -136,9 +139,11 @@ class ApiEndpoint:
                 if not answer.tokens_out and answer.text:
                     self._warn_of_uncounted()
                 return answer
-            text = _short(await response.read())
+            text = await response.read()
             status, after = response.status, _seconds(response.headers.get("Retry-After"))
-        words = f"HTTP {status}: {text}"
+        words = f"HTTP {status}: {_short(text)}"
+        if account_is_empty(status, text):
+            raise _Trouble(EMPTY, words, "other")
         if status in (401, 403):
             raise UserError(
                 f"endpoint '{self.name}' at {url} refuses the key ({words}); check {self.settings.key_env or 'key_env'}"
@@ -180,6 +185,19 @@ def authorization(name: str, settings: Endpoint) -> dict[str, str]:
             f"run `export {variable}=...` first"
         )
     return {"Authorization": f"Bearer {key}"}
+
+
+def account_is_empty(status: int, text: bytes) -> bool:
+    """Whether a server's answer says that nothing more is paid for: no pause and no other request changes that."""
+    return status == 402 or (400 <= status < 500 and (b"insufficient_quota" in text or b"billing_hard_limit" in text))
+
+
+def out_of_money(name: str, url: str, trouble: str) -> str:
+    """The sentence of a job that such an answer ends."""
+    return (
+        f"the account of endpoint '{name}' at {url} is empty ({trouble}); what was answered is kept: "
+        "fill it up, or name another endpoint of the same model, then run the same command again"
+    )
 
 
 def body(settings: Endpoint, request: Request) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 Requests are collected until there are `batch_requests` of them or no more come, uploaded as one file, and made into a
 batch that is looked at every `batch_poll_s` seconds. What was handed in is never handed in again: a small file beside
 the journal names each batch and its requests. It is written before the upload, and if a kill comes before the batch's
-id is in it, the next start finds the batch by its digest among those of the server. An end in order (SIGTERM, a spent
-budget) does not wait for batches; they go on, and the next start takes their answers.
+id is in it, the next start finds the batch by its digest among those of the server. A request that stands in several
+(an expired batch answers only a part) belongs to the newest. An end in order (SIGTERM, a spent budget) does not wait
+for batches; they go on, and the next start takes their answers.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from artifactscoder import files
 from artifactscoder.config import Endpoint
 from artifactscoder.errors import UserError
 from artifactscoder.llm import api, drain
-from artifactscoder.llm.request import Answer, Refused, Request
+from artifactscoder.llm.request import Answer, Refused, Request, Unreachable
 from artifactscoder.llm.stream import Broken
 from artifactscoder.progress import say
 
@@ -32,7 +33,7 @@ QUIET_S = 2.0  # no more requests for so long: the batch is handed in
 MOST_BYTES = 190 << 20  # of a file; the server's limit is 200 MB
 MARK = "artifactscoder"  # the metadata that holds the digest
 OVER = ("completed", "expired")
-DEAD = ("failed", "cancelling", "cancelled")
+DEAD = ("failed", "cancelled")
 
 Waiting = asyncio.Future[Any]
 
@@ -48,6 +49,7 @@ class BatchEndpoint:
         self._queue: deque[tuple[str, bytes]] = deque()
         self._waiting: dict[str, Waiting] = {}  # by custom id
         self._known: dict[str, Path] = {}  # custom id -> file of the batch that holds it
+        self._held: dict[Path, list[str]] = {}  # the same the other way round, for files of earlier starts
         self._ready: dict[str, Any] = {}  # custom id -> line of an answer that nobody has asked for yet
         self._watched: set[Path] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -57,9 +59,14 @@ class BatchEndpoint:
         headers = api.authorization(self.name, self.settings)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=api.CONNECT_S, sock_read=300)
         self._session = aiohttp.ClientSession(headers=headers, timeout=timeout)
-        for path in sorted(self.folder.glob(f"{self.name}.batch-*.json")):
-            for custom in orjson.loads(path.read_bytes())["requests"]:
-                self._known[custom] = path
+        paths = sorted(self.folder.glob(f"{self.name}.batch-*.json"))  # the oldest first, by the time in their names
+        for path in paths:
+            self._known |= dict.fromkeys(orjson.loads(path.read_bytes())["requests"], path)
+        for custom, path in self._known.items():
+            self._held.setdefault(path, []).append(custom)
+        for path in paths:
+            if path not in self._held:
+                path.unlink()  # newer batches hold all of its requests
         return self
 
     async def __aexit__(
@@ -141,7 +148,7 @@ class BatchEndpoint:
         ]
         content = b"\n".join(lines) + b"\n"
         digest = hashlib.sha256(content + str(time.time_ns()).encode()).hexdigest()[:32]
-        path = self.folder / f"{self.name}.batch-{digest}.json"
+        path = self.folder / f"{self.name}.batch-{time.time_ns():020d}-{digest}.json"
         state: dict[str, Any] = {"digest": digest, "requests": [custom for custom, _ in part], "batch": None}
         with drain.busy():
             files.write_bytes(path, orjson.dumps(state))
@@ -156,21 +163,21 @@ class BatchEndpoint:
             files.write_bytes(path, orjson.dumps({**state, "batch": batch["id"]}))
         self._watched.add(path)
         say(f"endpoint '{self.name}': batch {batch['id']} of {len(part):,} requests is handed in")
-        await self._watch(batch["id"], state["requests"])
+        await self._watch(batch["id"], path, state["requests"])
 
     async def _resume(self, path: Path) -> None:
         """Take up a batch that an earlier process handed in, or began to."""
         state = orjson.loads(path.read_bytes())
         batch = state["batch"] or await self._find(state["digest"])
         if batch is None:
-            path.unlink()  # it was never made: its requests are handed in again
+            path.unlink(missing_ok=True)  # it was never made: its requests are handed in again
             self._watched.discard(path)
-            self._deliver({}, state["requests"])
+            self._deliver({}, self._held[path])
             return
         if not state["batch"]:
             files.write_bytes(path, orjson.dumps({**state, "batch": batch}))
         say(f"endpoint '{self.name}': batch {batch} of an earlier start is taken up")
-        await self._watch(batch, state["requests"])
+        await self._watch(batch, path, self._held[path])
 
     async def _find(self, digest: str) -> str | None:
         """The id of the server's batch with this digest."""
@@ -184,18 +191,16 @@ class BatchEndpoint:
                 return None
             after = f"&after={page['data'][-1]['id']}"
 
-    async def _watch(self, batch: str, requests: list[str]) -> None:
-        """Wait until a batch is over, and give out its answers."""
+    async def _watch(self, batch: str, path: Path, requests: list[str]) -> None:
+        """Wait until a batch is over, and give out its answers.
+
+        Raises UserError for one that failed, was cancelled or met an empty account; its file then names only what it
+        answered, so that the next start takes that and hands in the rest.
+        """
         while True:
             state = await self._call("GET", f"/batches/{batch}")
-            if state["status"] in OVER:
+            if state["status"] in OVER + DEAD:
                 break
-            if state["status"] in DEAD:
-                errors = (state.get("errors") or {}).get("data") or [{}]
-                raise UserError(
-                    f"endpoint '{self.name}': batch {batch} is {state['status']} "
-                    f"({errors[0].get('message') or 'no reason given'}); correct the endpoint, or set `batch: false`"
-                )
             await asyncio.sleep(self.settings.batch_poll_s)
         lines: dict[str, Any] = {}
         for name in ("output_file_id", "error_file_id"):
@@ -203,7 +208,31 @@ class BatchEndpoint:
                 for line in (await self._call("GET", f"/files/{state[name]}/content", raw=True)).splitlines():
                     values = orjson.loads(line)
                     lines[values["custom_id"]] = values
-        self._deliver(lines, requests)
+        unpaid = [custom for custom, line in lines.items() if _unpaid(line)]
+        if state["status"] in OVER and not unpaid:
+            self._deliver(lines, requests)
+            return
+        responded = {custom for custom, line in lines.items() if line.get("response")}.difference(unpaid)
+        answered = [custom for custom in requests if custom in responded]
+        self._deliver(lines, answered)
+        if len(answered) == len(requests):
+            return
+        if answered:
+            digest = path.stem.rpartition("-")[2]
+            files.write_bytes(path, orjson.dumps({"digest": digest, "requests": answered, "batch": batch}))
+            await asyncio.sleep(QUIET_S)  # for the journal to take them
+        else:
+            path.unlink(missing_ok=True)  # another role with the same endpoint may have been told as well
+            self._watched.discard(path)
+        if unpaid:
+            raise Unreachable(api.out_of_money(self.name, self.url, f"batch {batch}"))
+        errors = (state.get("errors") or {}).get("data") or [{}]
+        raise UserError(
+            f"endpoint '{self.name}': batch {batch} is {state['status']} "
+            f"({errors[0].get('message') or 'no reason given'}); its {len(answered):,} answers are kept and the same "
+            f"command hands in the other {len(requests) - len(answered):,} requests again: correct the endpoint, "
+            "or set `batch: false`"
+        )
 
     def _deliver(self, lines: dict[str, Any], requests: list[str]) -> None:
         """Answers to those who wait; what has none (an expired batch) is handed in again, as another attempt.
@@ -232,6 +261,8 @@ class BatchEndpoint:
                     body = await response.read()
                     if response.status == 200:
                         return body if raw else orjson.loads(body)
+                    if api.account_is_empty(response.status, body):
+                        raise Unreachable(api.out_of_money(self.name, self.url, f"HTTP {response.status}"))
                     trouble = f"HTTP {response.status}: {body[:160].decode('utf-8', 'replace')}"
                     fatal = response.status < 500 and response.status not in (408, 409, 425, 429)
             except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
@@ -244,6 +275,12 @@ class BatchEndpoint:
             await asyncio.sleep(api._pause(attempt))
             if adopt and (found := await self._find(adopt)):
                 return {"id": found}
+
+
+def _unpaid(line: dict[str, Any]) -> bool:
+    """Whether a line of a batch's output says that the account is empty."""
+    status = (line.get("response") or {}).get("status_code", 429)
+    return status != 200 and api.account_is_empty(status, orjson.dumps(line))
 
 
 def _form(content: bytes) -> aiohttp.FormData:

@@ -45,10 +45,13 @@ async def gate() -> None:
         await asyncio.Event().wait()
 
 
-async def stop(words: str) -> None:
-    """End the step with these words, a UserError, once all that is under way is answered; never returns."""
+async def stop(words: str, kind: type[UserError] = UserError) -> None:
+    """End the step with these words, a UserError, once all that is under way is answered; never returns.
+
+    Where no step runs (a reward that is asked for by another program), `kind` is raised at once.
+    """
     if _State.main is None:
-        raise UserError(words)
+        raise kind(words)
     if not _State.ending:
         _State.words = words
         _leave("stopping")

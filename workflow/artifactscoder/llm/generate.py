@@ -19,6 +19,7 @@ import pyarrow as pa
 from artifactscoder import ledger as ledgers
 from artifactscoder import tables
 from artifactscoder.config import Config
+from artifactscoder.errors import UserError
 from artifactscoder.journal import Journal
 from artifactscoder.ledger import Ledger, Status, Usage
 from artifactscoder.llm.client import Client, Unusable
@@ -27,6 +28,7 @@ from artifactscoder.progress import Progress
 from artifactscoder.tables import Row
 
 HELD = 128 << 20  # bytes of rows that wait for their turn
+FIRST = 50  # where so many rows, the first of a job, fail for one reason of the server's, the others would too
 
 
 @dataclass
@@ -74,12 +76,15 @@ async def in_order(
     """Work on every row; write table and ledger; returns the ledger for its counts.
 
     Under way at once are as many rows as the `clients` can use, each of which asks one of them `per_row` times at
-    once, or `window` where that is more.
+    once, or `window` where that is more. Raises UserError where the first FIRST rows all fail for the same reason of
+    the server's.
     """
     ledger = Ledger(ledgers.beside(output))
     most = max([window, *(-(-client.settings.window // per_row) for client in clients)])
     meter = Meter(progress, [client.journal for client in clients], output)
     under_way: deque[asyncio.Task[list[Outcome]]] = deque()
+    settled = 0  # rows that are written
+    ends: set[tuple[Status, str]] = set()  # of the first rows
     waiting = held = 0  # rows that are finished before their turn, and their bytes
     broken: list[asyncio.Task[list[Outcome]]] = []
     moved = asyncio.Event()
@@ -97,8 +102,8 @@ async def in_order(
     with tables.Writer(output, schema) as writer:
 
         def settle() -> None:
-            """Write what has its turn."""
-            nonlocal waiting, held
+            """Write what has its turn. Raises UserError where the first rows tell that no other would end well."""
+            nonlocal waiting, held, settled
             if broken:
                 broken[0].result()
             while under_way and under_way[0].done():
@@ -109,6 +114,15 @@ async def in_order(
                     ledger.leave(outcome.id, outcome.status, outcome.reason, outcome.detail, outcome.usage)
                     if outcome.status == "ok" and outcome.row is not None:
                         writer.write(outcome.row)
+                settled += 1
+                if settled <= FIRST:
+                    ends.update((outcome.status, outcome.reason) for outcome in outcomes)
+                    if settled == FIRST and len(ends) == 1 and _of_the_server(outcomes[-1]):
+                        raise UserError(
+                            f"{progress.name}: the first {FIRST} rows all failed as {outcomes[-1].reason} "
+                            f"({outcomes[-1].detail}); correct the endpoint, its `structured` or the sampling, then "
+                            "run the same command again: what was answered is kept"
+                        )
 
         async def until(enough: Callable[[], bool]) -> None:
             settle()
@@ -135,6 +149,12 @@ async def in_order(
         ledger.close()
     progress.end(ledger.summary())
     return ledger
+
+
+def _of_the_server(outcome: Outcome) -> bool:
+    """Whether a row failed by what a server did, and not by what a model wrote."""
+    away = ("timeout", "connection", "broken_body", "expired")
+    return outcome.status == "failed" and (outcome.reason.startswith("http_") or outcome.reason in away)
 
 
 async def _coroutine(work: Callable[[Row], Awaitable[list[Outcome]]], row: Row) -> list[Outcome]:

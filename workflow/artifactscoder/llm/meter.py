@@ -11,6 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -59,7 +60,8 @@ class Meter:
             "seconds": time.monotonic() - self._begun, "time": time.time(),
             "host": os.uname().nodename, "pid": os.getpid(),
         }  # fmt: skip
-        files.write_bytes(self.path, orjson.dumps(values), sync=False)
+        with suppress(OSError):  # a full disk stops the step where an answer or the table cannot be written
+            files.write_bytes(self.path, orjson.dumps(values), sync=False)
 
     def close(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -25,7 +25,8 @@ class Refused(Exception):
 
 
 class Unreachable(UserError):
-    """No server takes a connection: one that is started again mends it, without a word of the configuration changed."""
+    """Nobody answers for now: no server takes a connection, or the account is empty. A server that is started again, or
+    a payment, mends it, without a word of the configuration changed."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from artifactscoder import tables
-from artifactscoder.config.data import DedupSettings
+from artifactscoder.config.data import DistinctSettings
 from artifactscoder.dedup import minhash
 from artifactscoder.dedup.keep import BUILT
 from artifactscoder.html import skeleton
@@ -21,7 +21,7 @@ _DISTINCT: dict[str, Sequence[str]] = {
 }  # fmt: skip
 
 
-def distinct(book: Book, step: str, settings: DedupSettings, before: str, row: Row) -> tuple[Stop, Row | None]:
+def distinct(book: Book, step: str, settings: DistinctSettings, before: str, row: Row) -> tuple[Stop, Row | None]:
     """A task or a variant, among those of all categories."""
     table = book.table(step, row["id"].split("/")[0])
     dropped = book.results / step / "dropped.parquet"
@@ -43,7 +43,7 @@ def _table(book: Book, step: str, id_: str) -> Path:
 def _kept(
     book: Book,
     step: str,
-    settings: DedupSettings,
+    settings: DistinctSettings,
     table: Path,
     dropped: Path,
     columns: Sequence[str],
@@ -57,7 +57,7 @@ def _kept(
     if found:
         stop.facts |= {"twin": found["twin"], "likeness": found["jaccard"]}
         _alike(book, stop, settings, columns, table_of, row, found)
-    gone = bool(found and (found["reason"] != BUILT or settings.structure == "remove"))
+    gone = bool(found and (found["reason"] != BUILT or settings.alike == "remove"))
     what = "it has a twin" if gone else "it has no twin"
     stop.check("the ledger says what the list of twins says", (stop.status == "rejected") == gone, what)
     followers = tables.read(dropped, DROPPED.names, [("twin", "==", row["id"])]).to_pylist()
@@ -72,7 +72,7 @@ def _kept(
 def _alike(
     book: Book,
     stop: Stop,
-    settings: DedupSettings,
+    settings: DistinctSettings,
     columns: Sequence[str],
     table_of: Callable[[str], Path],
     row: Row,
