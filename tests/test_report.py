@@ -17,7 +17,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from artifactscoder import files, seeds, tables
+from artifactscoder import files, seeds, shards, tables
 from artifactscoder.config import Config
 from artifactscoder.html import mask
 from artifactscoder.report import accounts, funnel, lives, samples
@@ -265,7 +265,7 @@ def test_of_more_pages_than_asked_for_best_borderline_and_worst_are_shown(
     few = config.model_copy(update={"report": config.report.model_copy(update={"pages": 9})})
     made = samples.write(few, config.results, tmp_path)
     pictures = list((tmp_path / "pictures").rglob("*.jpg"))
-    paths = accounts.shards(config.results / "sft/score")
+    paths = shards.done(config, config.results, "sft/score")
     percents = [percent for path in paths for percent in tables.column(path, "percent")]
     assert len(pictures) == made.shown == 9 < made.pages == len(percents)
     chosen = np.concatenate(list(samples._shown(few, config.results).values()))
@@ -278,7 +278,7 @@ def test_of_more_pages_than_asked_for_best_borderline_and_worst_are_shown(
 
 def test_scores_that_go_together_are_correlated(config: Config, report: Path, tmp_path: Path) -> None:
     made = samples.write(config, config.results, tmp_path)
-    paths = accounts.shards(config.results / "sft/score")
+    paths = shards.done(config, config.results, "sft/score")
     names = [f"score:{slug}" for slug in made.levels]
     table = np.array([[row[name] for name in (*names, "percent")] for path in paths for row in tables.rows(path)])
     assert np.allclose(np.array(made.correlations, float), np.corrcoef(table.T), atol=1e-3)

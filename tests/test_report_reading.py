@@ -195,7 +195,7 @@ def test_the_most_frequent_languages_say_of_how_many(
     config: Config, report: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many = data.Corpus(languages=Counter({f"l{n}": n + 1 for n in range(30)}), libraries=Counter(one=3))
-    monkeypatch.setattr(data, "corpus", lambda results: many)
+    monkeypatch.setattr(data, "corpus", lambda config, results: many)
     found = build._corpus(config, config.results)
     assert found["languages"].label == "Pages by language, the 12 most frequent of 30"
     assert found["libraries"].label == "Pages by library"

@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from artifactscoder import cli, seeds, tables
+from artifactscoder import config as configs
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
 from artifactscoder.ledger import beside
+from artifactscoder.trace import near
 from artifactscoder.trace.curves import NOT_KEPT
 from artifactscoder.train import grpo, torchrun
 from small_run import traced
@@ -96,6 +98,17 @@ def test_an_id_that_is_nearly_one_is_answered_with_that_one(run: Config) -> None
     with pytest.raises(UserError) as refused:
         traced(run, "nothing")
     assert "did you mean" not in str(refused.value)
+
+
+def test_a_record_of_a_shard_that_the_configuration_names_no_more_is_said_to_be_that(run: Config) -> None:
+    gone, values = "tool-calculator", run.model_dump(mode="json")
+    values["sft"]["categories"] = ["game-puzzle"]
+    narrow = configs.from_dict(values, "the test's")
+    id_ = tables.column(run.results / f"sft/tasks/{gone}.parquet", "id")[0]
+    assert traced(run, id_).doubts == []
+    with pytest.raises(UserError, match=f"stands in .*sft/tasks/{gone}.parquet, whose shard the run's configuration"):
+        traced(narrow, id_)
+    assert id_ in near.said(run, f"{id_}x") and near.said(narrow, f"{id_}x") == ""
 
 
 def test_what_is_of_a_dropped_task_is_led_to_that_task(run: Config) -> None:

@@ -117,7 +117,7 @@ STEPS: dict[str, Step] = {
         "each rendering judged on 25 dimensions", ("sft.score", "reward.judge_directed"), ("judge",), ("sft_score",)
     ),
     "eval/table": Step("the models side by side: table.parquet", ("eval.tasks", "seed"), version=3),
-    "report": Step("one page that shows it all, and its data", ("report",), version=3),
+    "report": Step("one page that shows it all, and its data", ("report",), version=4),
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.compute as pc
 from huggingface_hub import DatasetCard, DatasetCardData, EvalResult, ModelCard, ModelCardData
 
-from artifactscoder import recipe, tables
+from artifactscoder import recipe, shards, tables
 from artifactscoder.audit import record
 from artifactscoder.config import Config
 from artifactscoder.config.train import EVALUATED, TRAINED
@@ -187,8 +187,8 @@ def used_prompts(steps: tuple[str, ...]) -> dict[str, str]:
 def _counts(config: Config, step: str) -> dict[str, Any]:
     """How many records came to a step, and how they left it."""
     counts: dict[str, int] = {}
-    for path in sorted((config.results / step).glob("*.ledger.parquet")):
-        for one in pc.value_counts(tables.read(path, ["status"])["status"]).to_pylist():
+    for table in shards.done(config, config.results, step):
+        for one in pc.value_counts(tables.read(beside(table), ["status"])["status"]).to_pylist():
             counts[one["values"]] = counts.get(one["values"], 0) + one["counts"]
     return {"step": step, "what": recipe.STEPS[step].summary, "entered": sum(counts.values()), **counts}
 

@@ -19,7 +19,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from artifactscoder import files, seeds, tables
+from artifactscoder import files, seeds, shards, tables
 from artifactscoder.config import Config
 from artifactscoder.llm import forecast
 from artifactscoder.progress import Progress
@@ -66,6 +66,9 @@ def _page(config: Config, results: Path, graph: Path, folder: Path) -> str:
         drawn = [row for row in compared["rows"] if row["checklist"] is not None]
         compared["chart"] = charts.models(drawn, f"Checklist score by model, {compared['name']}") if drawn else None
     problems = [problem for account in books for problem in account.problems]
+    left = shards.said(shards.left_over(config, results))
+    if left:
+        print(f"report: {left}", file=sys.stderr)
     for problem in problems:
         print(f"report: the accounts do not balance: {problem}", file=sys.stderr)
     shutil.copyfile(charts.library(), folder / "plotly.min.js")
@@ -84,6 +87,7 @@ def _page(config: Config, results: Path, graph: Path, folder: Path) -> str:
         accounts=books,
         balanced=not problems,
         problems=problems,
+        left=left,
         steps=STEPS,
         funnel=charts.funnel(flows) if (flows := funnel.flows(books, len(seeds.variants(config)))) else None,
         reasons=_reasons(books),
@@ -188,14 +192,16 @@ def _coverage(config: Config, found: samples.Samples) -> dict[str, Any]:
 
 def _duplicates(config: Config, results: Path, folder: Path) -> dict[str, Any]:
     """Sizes of clusters, and examples whose code lies in data/duplicates.js."""
-    sizes = {stage: duplicates.clusters(results / stage / "dedup") for stage in ("cpt", "sft")}
+    deduplicated = {stage: shards.done(config, results, f"{stage}/dedup") for stage in ("cpt", "sft")}
+    sizes = {stage: duplicates.clusters(paths) for stage, paths in deduplicated.items()}
     rows = [
         {"cluster": f"{stage}: {label}", "clusters": sum(n for size, n in counts.items() if least <= size <= most)}
         for stage, counts in sizes.items()
         for label, least, most in CLUSTERS
         if any(least <= size <= most for size in counts)
     ]
-    found = duplicates.examples(results / "sft/dedup", results / "sft/code", config.mask)
+    pages = shards.done(config, results, "sft/code")
+    found = duplicates.examples(deduplicated["sft"], pages, config.mask)
     packs.write(folder, "duplicates", [[member["html"] for member in cluster["members"]] for cluster in found])
     label = "Clusters of near-duplicates by size"
     return {
@@ -221,7 +227,7 @@ def _gallery(config: Config, found: samples.Samples) -> dict[str, Any]:
 
 def _corpus(config: Config, results: Path) -> dict[str, Any]:
     """The section on the data of continual pre-training."""
-    found = data.corpus(results)
+    found = data.corpus(config, results)
     names = {root["slug"]: root["name"] for root in seeds.cpt_roots(config)} | {"websight": "WebSight"}
     ordered = sorted(found.groups.items(), key=lambda item: -item[1]["tokens"])
     categories = [{"category": names.get(group, group), "tokens": counts["tokens"]} for group, counts in ordered]
@@ -244,7 +250,7 @@ def _cost(config: Config, books: list[accounts.Account]) -> dict[str, Any]:
     """Planned beside actual, and the seconds of jobs."""
     spending = _spending(config, books)
     names = {"planned": "planned", "actual": "actual"}
-    found: dict[str, Any] = {"spending": spending, "seconds": _seconds()}
+    found: dict[str, Any] = {"spending": spending, "seconds": _seconds(config)}
     for column, label in (("tokens_out", "Answer tokens"), ("requests", "Requests"), ("cost", "Cost")):
         rows = [{"step": row["step"], **{name: row[name][column] for name in names}} for row in spending]
         some = any(row[name] for row in rows for name in names)
@@ -272,14 +278,14 @@ def _spending(config: Config, books: list[accounts.Account]) -> list[dict[str, A
     return [{"step": step, "planned": planned[step], "actual": actual[step]} for step in planned if step in actual]
 
 
-def _seconds() -> charts.Chart | None:
+def _seconds(config: Config) -> charts.Chart | None:
     """Wall seconds of the rules' jobs, as Snakemake measured them (its benchmark files), summed by step."""
     sums: dict[str, float] = {}
-    for path in sorted(Path("benchmarks").rglob("*.tsv")):
-        lines = path.read_text().splitlines()
-        parts = path.relative_to("benchmarks").with_suffix("").parts
+    paths = {str(path.relative_to("benchmarks").with_suffix("")): path for path in Path("benchmarks").rglob("*.tsv")}
+    for job in sorted(paths.keys() - shards.others(config, paths)):
+        lines = paths[job].read_text().splitlines()
         if len(lines) > 1:
-            name = "/".join(parts[:2]) if len(parts) > 1 else parts[0]
+            name = "/".join(job.split("/")[:2])
             sums[name] = sums.get(name, 0.0) + float(lines[1].split("\t")[0])
     rows = [{"step": step, "seconds": round(value, 1)} for step, value in sorted(sums.items(), key=lambda i: -i[1])]
     return charts.bars(rows, "step", "seconds", "Seconds of jobs by step") if rows else None

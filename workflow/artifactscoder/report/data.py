@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from artifactscoder import journal, tables
+from artifactscoder import journal, shards, tables
 from artifactscoder.config import Config
 from artifactscoder.journal import Paid
 from artifactscoder.records import PROCEDURAL
@@ -67,10 +67,13 @@ class Corpus:
         return sum(self.languages.values())
 
 
-def corpus(results: Path) -> Corpus:
-    """Sums over the shards' statistics."""
+def corpus(config: Config, results: Path) -> Corpus:
+    """Sums over the statistics of the configuration's shards."""
     out = Corpus(json.loads((results / "cpt/pack/mixture.json").read_text())["sources"])
-    for path in sorted((results / "cpt/stats").glob("*.json")):
+    paths = [results / f"cpt/stats/{name}.json" for name in sorted(shards.names(config)["cpt/pack"])]
+    for path in paths:
+        if not path.exists():
+            continue
         found = json.loads(path.read_text())
         for group, counts in found["groups"].items():
             out.groups.setdefault(group, Counter()).update(counts)
