@@ -7,15 +7,19 @@ import html
 import http.server
 import io
 import re
+import shutil
 import threading
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from artifactscoder import config as configs
 from artifactscoder.config import Config
 from artifactscoder.report import build, data
 from finished_run import ENDLESS, PAID
@@ -49,6 +53,26 @@ def test_grpo_is_called_calm_only_where_its_steps_were_compared(config: Config, 
     grpo = config.train.grpo.model_copy(update={"watch": longer})
     later = config.model_copy(update={"train": config.train.model_copy(update={"grpo": grpo})})
     assert build._training(later, config.results)["calm"].startswith("30 steps, the watch needs 31 ")
+
+
+def test_an_added_component_of_the_reward_stands_in_the_chart_by_its_column(
+    config: Config, report: Path, tmp_path: Path
+) -> None:
+    """Also where its module is not there any more; a table from before it was added has the others alone."""
+    shutil.copytree(config.results / "train", tmp_path / "train")
+    path = tmp_path / "train/grpo/rewards.parquet"
+    held, added = pq.read_table(path), ["s_has_dark_mode", "s_self_contained", "i_self_contained"]
+    for name in added:
+        held = held.append_column(name, pa.array([0.25] * len(held)))
+    pq.write_table(held, path)
+    settings = {
+        "extra": {"gone:has_dark_mode": 0.1, "self_contained": 0.1},
+        "gates": ["rep", "render", "self_contained"],
+    }
+    more = configs.from_dict({**config.model_dump(mode="json"), "reward": settings})
+    head = build._training(more, tmp_path)["grpo"].head
+    assert head == ["step", *build.REWARD_PARTS.values(), *added]
+    assert build._training(more, config.results)["grpo"].head == ["step", *build.REWARD_PARTS.values()]
 
 
 def test_what_was_asked_for_has_one_count(config: Config, text: str) -> None:

@@ -25,6 +25,7 @@ from artifactscoder.llm import forecast
 from artifactscoder.progress import Progress
 from artifactscoder.recipe import STEPS
 from artifactscoder.report import accounts, charts, data, duplicates, funnel, packs, rulegraph, samples
+from artifactscoder.reward import components
 from artifactscoder.train import runs, watch
 
 HERE = Path(__file__).parent
@@ -296,7 +297,7 @@ def _training(config: Config, results: Path) -> dict[str, Any]:
     trained = data.manifest(results / "train/grpo/manifest.json")
     path = results / "train/grpo/rewards.parquet"
     differing, steps = data.spread(path)
-    parts = data.rewards(path, REWARD_PARTS)
+    parts = data.rewards(path, _reward_parts(config))
     label = "Parts of the reward over training"
     return {
         "trained": trained,
@@ -318,6 +319,12 @@ def _training(config: Config, results: Path) -> dict[str, Any]:
             results / "train/grpo/watch.parquet", {"tokens": "mean length"}, "tokens", "GRPO: mean length of answers"
         ),
     }
+
+
+def _reward_parts(config: Config) -> dict[str, str]:
+    """Columns of rewards.parquet and their names in the chart; what configuration adds is called by its column."""
+    columns = [*components.weights(config.reward), *components.gates(config.reward)]
+    return REWARD_PARTS | {name: name for name in columns if name not in REWARD_PARTS}
 
 
 def _curve(path: Path, names: dict[str, str], unit: str, label: str) -> charts.Chart | None:

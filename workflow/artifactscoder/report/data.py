@@ -106,13 +106,13 @@ def rewards_paid(folder: Path) -> Paid | None:
 
 
 def rewards(path: Path, parts: dict[str, str]) -> Rows:
-    """Mean of each part of the reward over the samples of each training step."""
+    """Mean of each part of the reward that the table has, over the samples of each training step."""
     sums: dict[tuple[int, str], list[float]] = {}
-    with tables.open_table(path, ["step", "split", *parts]) as file:
-        read = ["step", "split", *(name for name in parts if name in file.schema_arrow.names)]
-    for row in tables.rows(path, read, batch=5000):
+    with tables.open_table(path, ["step", "split"]) as file:
+        held = {name: label for name, label in parts.items() if name in file.schema_arrow.names}
+    for row in tables.rows(path, ["step", "split", *held], batch=5000):
         if row["split"] == "train":
-            for name, label in parts.items():
+            for name, label in held.items():
                 if row[name] is not None:
                     sums.setdefault((row["step"], label), []).append(row[name])
     order = list(parts.values())
