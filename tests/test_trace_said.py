@@ -18,6 +18,7 @@ from artifactscoder.ledger import beside
 from artifactscoder.trace import near
 from artifactscoder.trace.curves import NOT_KEPT
 from artifactscoder.train import grpo, torchrun
+from artifactscoder.train.reward_function import FIXED
 from small_run import traced
 
 
@@ -109,6 +110,26 @@ def test_a_record_of_a_shard_that_the_configuration_names_no_more_is_said_to_be_
     with pytest.raises(UserError, match=f"stands in .*sft/tasks/{gone}.parquet, whose shard the run's configuration"):
         traced(narrow, id_)
     assert id_ in near.said(run, f"{id_}x") and near.said(narrow, f"{id_}x") == ""
+
+
+def test_only_answers_that_grpo_learned_from_are_counted_and_without_one_there_is_no_mean(run: Config) -> None:
+    path = run.results / "train/grpo/rewards.parquet"
+    schema = pa.schema([*FIXED.items(), ("score", pa.float64())])
+    id_ = next(tables.rows(run.results / "rl/parquet/rl_train.parquet"))["extra_info"]["id"]
+
+    def said(*rows: tuple[int, str, str, float | None]) -> dict[str, Any]:
+        names = ("step", "split", "status", "score")
+        tables.write(path, schema, ({"id": id_, **dict(zip(names, row, strict=True))} for row in rows))
+        return next(stop for stop in traced(run, id_).stops if stop.step == "train/grpo").facts["answers_to_it"]
+
+    failed, unused = (3, "unused", "failed", None), (4, "unused", "ok", 0.9)
+    try:
+        assert said(failed, failed) == {"answers": 0, "failed": 2}
+        assert said(unused) == {"answers": 0}
+        learned = [(5, "train", "ok", 0.25), (5, "train", "ok", 0.5), (9, "train", "ok", 0.3)]
+        assert said(failed, unused, *learned) == {"answers": 3, "steps": [5, 9], "mean_score": 0.35, "failed": 1}
+    finally:
+        path.unlink()
 
 
 def test_what_is_of_a_dropped_task_is_led_to_that_task(run: Config) -> None:
