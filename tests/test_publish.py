@@ -199,6 +199,17 @@ def test_a_card_names_the_base_its_sets_and_that_a_model_was_not_evaluated(run: 
     assert ModelCard.load(run / "publish/model-sft/README.md").data.base_model is None
 
 
+def test_a_model_of_cpt_is_published_though_sft_does_not_start_from_it(run: Path) -> None:
+    shutil.copytree(run / "train/sft", run / "train/cpt")
+    path = run / "train/cpt/manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "run": "run-cpt"}))
+    assert publish(run, "model-cpt", "model-sft") == 0
+    text = ModelCard.load(run / "publish/model-cpt/README.md").text
+    assert "| continual pre-training | run-cpt |" in text and "run-sft" not in text
+    assert "the requests of SFT and CPT were not compared" in text
+    assert "run-cpt" not in (run / "publish/model-sft/README.md").read_text()
+
+
 def test_a_licence_or_a_base_that_the_hub_cannot_know_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, said in (
         (["--licence", "banana"], "'banana' is no licence that the Hub has a name for"),

@@ -132,6 +132,17 @@ def test_only_answers_that_grpo_learned_from_are_counted_and_without_one_there_i
         path.unlink()
 
 
+def test_a_model_of_cpt_is_traced_though_sft_does_not_start_from_it(run: Config) -> None:
+    """The target `cpt` trains it in any case."""
+    values = run.model_dump(mode="json")
+    values["train"]["cpt"]["enabled"] = False
+    apart = configs.from_dict(values, "the test's")
+    found = traced(apart, "train/cpt")
+    assert [(stop.step, stop.id) for stop in found.stops[1:]] == [("train/cpt", "cpt"), ("train/export", "cpt")]
+    assert found.doubts == [] and [stop.step for stop in traced(run, "train/sft").stops].count("train/cpt") == 1
+    assert "train/cpt" not in [stop.step for stop in traced(apart, "train/sft").stops]
+
+
 def test_what_is_of_a_dropped_task_is_led_to_that_task(run: Config) -> None:
     path = run.results / "sft/distinct_tasks/game-puzzle.parquet"
     was = {each: each.read_bytes() for each in (path, beside(path))}

@@ -13,6 +13,7 @@ from typing import Any
 from artifactscoder import config as configs
 from artifactscoder import vendored
 from artifactscoder.config import Config
+from artifactscoder.config.train import TRAINED
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,14 @@ STEPS: dict[str, Step] = {
     "eval/table": Step("the models side by side: table.parquet", ("eval.tasks", "seed"), version=3),
     "report": Step("one page that shows it all, and its data", ("report",), version=4),
 }  # fmt: skip
+
+
+def descent(config: Config, model: str) -> list[str]:
+    """The trainings that lead from the base to a model, its own last; CPT leads on only where SFT starts from it."""
+    if model == "base":
+        return []
+    before = TRAINED[: TRAINED.index(model)]
+    return [*(name for name in before if name != "cpt" or config.train.cpt.enabled), model]
 
 
 def depends(config: Config, name: str) -> dict[str, Any]:

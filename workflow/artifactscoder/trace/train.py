@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from artifactscoder import indexed, tables
+from artifactscoder import indexed, recipe, tables
 from artifactscoder.config import Config
 from artifactscoder.config.train import TRAINED
 from artifactscoder.errors import UserError
@@ -109,10 +109,7 @@ def line(book: Book, name: str) -> list[Stop]:
     first = Stop("base", path.name, str(path))
     if (path / "config.json").exists():
         first.facts["fingerprint"] = fingerprint(path)
-    trained = [one for one in TRAINED if one != "cpt" or book.config.train.cpt.enabled]
-    if name == "base":
-        return [first]
-    return [first, *(stop for one in trained[: trained.index(name) + 1] for stop in of_data(book, one))]
+    return [first, *(stop for one in recipe.descent(book.config, name) for stop in of_data(book, one))]
 
 
 def takes(id_: str) -> bool:
