@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -208,6 +209,20 @@ def test_a_model_of_cpt_is_published_though_sft_does_not_start_from_it(run: Path
     assert "| continual pre-training | run-cpt |" in text and "run-sft" not in text
     assert "the requests of SFT and CPT were not compared" in text
     assert "run-cpt" not in (run / "publish/model-sft/README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "schema"),
+    [("dataset-sft", "sft/select/sft_train", select.SCHEMA), ("dataset-rl", "rl/parquet/rl_val", parquet.SCHEMA)],
+)
+def test_an_empty_set_is_one_sentence_and_no_folder(
+    run: Path, name: str, table: str, schema: pa.Schema, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run / f"{table}.parquet"
+    tables.write(path, schema, [])
+    assert publish(run, name) == 2
+    assert f"artifactscoder: {path} holds no row; nothing to publish as {name}: " in capsys.readouterr().err
+    assert not (run / "publish").exists()
 
 
 def test_a_licence_or_a_base_that_the_hub_cannot_know_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
