@@ -21,8 +21,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from artifactscoder import config as configs
 from artifactscoder.config import Config
-from artifactscoder.report import build, data
-from finished_run import ENDLESS, PAID
+from artifactscoder.report import build, data, samples
+from finished_run import ENDLESS, MODELS, PAID
 from reported import Open, choose, column, found, ledger_rows
 
 pytest_plugins = ["report_opened"]
@@ -73,6 +73,18 @@ def test_an_added_component_of_the_reward_stands_in_the_chart_by_its_column(
     head = build._training(more, tmp_path)["grpo"].head
     assert head == ["step", *build.REWARD_PARTS.values(), *added]
     assert build._training(more, config.results)["grpo"].head == ["step", *build.REWARD_PARTS.values()]
+
+
+def test_the_best_score_names_its_set_and_where_nobody_judged_there_is_none(
+    config: Config, report: Path, text: str
+) -> None:
+    assert "<b>52.0 %</b><span>checklist, grpo on held-out</span>" in text
+    rows = [{"model": name, "checklist": None} for name in MODELS]
+    shown = build._headline(config.results, [], samples.Samples(), [{"name": "mine", "rows": rows}])
+    assert shown[-1] == ("checklist, mine", "–")
+    rows[1]["checklist"] = 0.0
+    shown = build._headline(config.results, [], samples.Samples(), [{"name": "mine", "rows": rows}])
+    assert shown[-1] == ("checklist, sft on mine", "0.0 %")
 
 
 def test_what_was_asked_for_has_one_count(config: Config, text: str) -> None:

@@ -122,14 +122,22 @@ def _headline(
 ) -> list[tuple[str, str]]:
     ok = {account.step: account.counts["ok"] for account in books}
     tokens = sum(account.tokens_out for account in books if account.step == "cpt/pack")
-    best = max(evaluation[0]["rows"], key=lambda row: row["checklist"] or 0.0)
     return [
         ("SFT pages", f"{tables.count(results / 'sft/select/sft_train.parquet'):,}"),
         ("asked for", f"{found.rows:,}"),
         ("RL prompts", f"{ok.get('rl/parquet', 0):,}"),
         ("CPT tokens", f"{tokens:,}"),
-        (f"checklist, {best['model']}", f"{best['checklist'] or 0.0:.1f} %"),
+        *map(_best, evaluation[:1]),
     ]
+
+
+def _best(compared: dict[str, Any]) -> tuple[str, str]:
+    """The best model of a set of tasks and its score; a dash where no answer was judged."""
+    judged = [row for row in compared["rows"] if row["checklist"] is not None]
+    if not judged:
+        return f"checklist, {compared['name']}", "–"
+    best = max(judged, key=lambda row: row["checklist"])
+    return f"checklist, {best['model']} on {compared['name']}", f"{best['checklist']:.1f} %"
 
 
 def _reasons(books: list[accounts.Account]) -> charts.Chart | None:
