@@ -17,7 +17,7 @@ import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
 import small_run
-from artifactscoder import cli, seeds, tables
+from artifactscoder import cli, files, seeds, tables
 from artifactscoder import config as configs
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
@@ -223,6 +223,13 @@ def test_an_empty_set_is_one_sentence_and_no_folder(
     assert publish(run, name) == 2
     assert f"artifactscoder: {path} holds no row; nothing to publish as {name}: " in capsys.readouterr().err
     assert not (run / "publish").exists()
+
+
+def test_a_card_says_that_the_tree_of_its_commit_was_changed(run: Path) -> None:
+    for number, commit in enumerate(("a" * 40, "b" * 40 + "+")):
+        files.write_bytes(run / f"audit/2026113{number}T000000Z.json", json.dumps({"commit": commit}).encode())
+    assert publish(run, "dataset-rl") == 0
+    assert "commit `bbbbbbbbbbbb+`." in (run / "publish/dataset-rl/README.md").read_text()
 
 
 def test_a_licence_or_a_base_that_the_hub_cannot_know_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

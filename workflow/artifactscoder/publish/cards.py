@@ -24,6 +24,7 @@ from artifactscoder.ledger import beside
 from artifactscoder.llm import prompts
 from artifactscoder.records import PROCEDURAL
 from artifactscoder.report import lives
+from artifactscoder.train import runs
 
 HERE = Path(__file__).parent
 STEPS = {
@@ -219,7 +220,7 @@ def _context(config: Config, name: str) -> int:
 def _commit(config: Config) -> str:
     """The commit by which the last run was made; empty where no record says it."""
     records = record.every(config.results)
-    return str(record.load(records[-1])["commit"]) if records else ""
+    return runs.digits(record.load(records[-1])["commit"]) if records else ""
 
 
 def _gain(told: dict[str, Any]) -> dict[str, float | str]:

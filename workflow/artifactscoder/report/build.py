@@ -77,7 +77,7 @@ def _page(config: Config, results: Path, graph: Path, folder: Path) -> str:
     template = templates().get_template("page.html.j2")
     return template.render(
         made=time.strftime("%Y-%m-%d %H:%M"),
-        commit=runs.commit(),
+        commit=runs.digits(runs.commit()),
         style=Markup((HERE / "page.css").read_text()),
         scripts=[Markup((HERE / name).read_text()) for name in ("page.js", "gallery.js", "sample.js")],
         procedural=data.procedural(found.makers),
@@ -308,7 +308,7 @@ def _training(config: Config, results: Path) -> dict[str, Any]:
     parts = data.rewards(path, _reward_parts(config))
     label = "Parts of the reward over training"
     return {
-        "trained": trained,
+        "trained": trained | {"commit": runs.digits(trained.get("commit", ""))},
         "gained": watch.words(trained["gain"]),
         "calm": watch.calm(tables.count(results / "train/grpo/watch.parquet"), config.train.grpo.watch),
         "differing": differing,
