@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from artifactscoder import files, seeds, shards, tables
 from artifactscoder.config import Config
@@ -25,6 +25,22 @@ from finished_run import EMAIL, HOSTILE
 from reported import CATEGORIES, KINDS, Open, choose, column, found, ledger_rows, seen
 
 pytest_plugins = ["report_opened"]
+
+ELSEWHERE = "http://127.0.0.1:9"
+# What a script that got into the page might try; returns directive and address of all that the policy refuses.
+ATTEMPTS = """async (there) => {
+  const refused = [];
+  addEventListener("securitypolicyviolation", (one) => refused.push([one.effectiveDirective, one.blockedURI]));
+  const add = (name, values) => document.body.append(Object.assign(document.createElement(name), values));
+  add("img", { src: `${there}/a` });
+  add("script", { src: `${there}/b.js` });
+  add("script", { textContent: "document.title = 'taken'" });
+  add("iframe", { src: `${there}/d` });
+  document.body.insertAdjacentHTML("beforeend", "<img src='data:,' onerror='document.title = 1'>");
+  await Promise.allSettled([fetch(`${there}/c`), fetch(location.href.replace("injected", "index"))]);
+  for (let n = 0; refused.length < 7 && n < 100; n++) await new Promise((done) => setTimeout(done, 20));
+  return refused;
+}"""
 
 
 def test_every_page_that_was_asked_for_is_in_the_gallery(config: Config, show: Open) -> None:
@@ -226,6 +242,25 @@ def test_it_works_from_a_static_server_too(report: Path, show: Open) -> None:
         page.locator("dialog pre").wait_for()
     finally:
         server.shutdown()
+
+
+def test_markup_of_a_model_would_not_run_and_the_page_can_ask_nobody_else(report: Path, browser: Browser) -> None:
+    """As if a text had come into the page unescaped; opened from disk, where a policy can name no folder."""
+    path = report.with_name("injected.html")
+    path.write_text(report.read_text().replace("<main>", f"<main>{HOSTILE}"))
+    page = browser.new_page()
+    try:
+        page.goto(path.as_uri())
+        page.locator("#list li").first.wait_for()
+        refused = page.evaluate(ATTEMPTS, ELSEWHERE)
+        assert page.title() == "ArtifactsCoder report"
+    finally:
+        page.close()
+        path.unlink()
+    assert {tuple(one) for one in refused} == {
+        ("img-src", f"{ELSEWHERE}/a"), ("script-src-elem", f"{ELSEWHERE}/b.js"), ("connect-src", f"{ELSEWHERE}/c"),
+        ("frame-src", ELSEWHERE), ("connect-src", "file"), ("script-src-elem", "inline"), ("script-src-attr", "inline"),
+    }  # fmt: skip
 
 
 def test_near_duplicates_stand_side_by_side(config: Config, show: Open) -> None:

@@ -4,11 +4,14 @@ In: all tables and ledgers, the training curves, the rulegraph. Out: a page that
 server and loads nothing else: the funnel with every loss, why records left, the 25 scores, coverage, near-duplicates
 side by side, planned and actual cost, training, the models side by side, the rulegraph; and every page that was ever
 asked for, with picture, code, scores and life, to be searched and filtered. What no model made is marked. Text of
-models is escaped, or set as text; their pages are shown as pictures and as source, never run.
+models is escaped, or set as text; their pages are shown as pictures and as source, never run: the page's policy names
+the scripts in it by their digests.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import shutil
 import sys
 import time
@@ -29,6 +32,7 @@ from artifactscoder.reward import components
 from artifactscoder.train import runs, watch
 
 HERE = Path(__file__).parent
+SCRIPTS = ("page.js", "gallery.js", "sample.js")
 CLUSTERS = [("2 pages", 2, 2), ("3 pages", 3, 3), ("4 to 9", 4, 9), ("10 to 99", 10, 99), ("100 and more", 100, 10**9)]
 REWARD_PARTS = {
     "score": "reward", "s_chk": "checklist", "s_sim": "similarity", "s_len": "length", "i_rep": "no loop",
@@ -74,12 +78,14 @@ def _page(config: Config, results: Path, graph: Path, folder: Path) -> str:
         print(f"report: the accounts do not balance: {problem}", file=sys.stderr)
     shutil.copyfile(charts.library(), folder / "plotly.min.js")
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    scripts = [(HERE / name).read_text() for name in SCRIPTS]
     template = templates().get_template("page.html.j2")
     return template.render(
         made=time.strftime("%Y-%m-%d %H:%M"),
         commit=runs.digits(runs.commit()),
         style=Markup((HERE / "page.css").read_text()),
-        scripts=[Markup((HERE / name).read_text()) for name in ("page.js", "gallery.js", "sample.js")],
+        scripts=[Markup(script) for script in scripts],
+        hashes=[base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts],
         procedural=data.procedural(found.makers),
         makers=dict(found.makers),
         judges=dict(found.judges),
