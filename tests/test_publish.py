@@ -232,6 +232,14 @@ def test_a_card_says_that_the_tree_of_its_commit_was_changed(run: Path) -> None:
     assert "commit `bbbbbbbbbbbb+`." in (run / "publish/dataset-rl/README.md").read_text()
 
 
+def test_a_card_shows_a_mean_that_has_no_interval_without_one(run: Path) -> None:
+    [line] = tables.rows(run / "eval/table.parquet")
+    tables.write(run / "eval/table.parquet", TABLE, [{**line, "low": None, "high": None}])
+    assert publish(run, "model-sft") == 0
+    text = (run / "publish/model-sft/README.md").read_text()
+    assert "| held-out (5 of 5) | sft | procedural | 41.5 |  | 80 % |" in text
+
+
 def test_a_licence_or_a_base_that_the_hub_cannot_know_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, said in (
         (["--licence", "banana"], "'banana' is no licence that the Hub has a name for"),

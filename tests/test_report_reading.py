@@ -6,6 +6,7 @@ import functools
 import html
 import http.server
 import io
+import json
 import re
 import shutil
 import threading
@@ -20,7 +21,9 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from artifactscoder import config as configs
+from artifactscoder import tables
 from artifactscoder.config import Config
+from artifactscoder.eval import table as eval_table
 from artifactscoder.report import build, data, samples
 from finished_run import ENDLESS, MODELS, PAID
 from reported import Open, choose, column, found, ledger_rows
@@ -85,6 +88,31 @@ def test_the_best_score_names_its_set_and_where_nobody_judged_there_is_none(
     rows[1]["checklist"] = 0.0
     shown = build._headline(config.results, [], samples.Samples(), [{"name": "mine", "rows": rows}])
     assert shown[-1] == ("checklist, sft on mine", "0.0 %")
+
+
+def test_a_mean_without_an_interval_is_shown_without_one(config: Config, report: Path, tmp_path: Path) -> None:
+    """As of a group with fewer than two tasks."""
+    shutil.copytree(config.results / "eval", tmp_path / "eval")
+    path, bare = tmp_path / "eval/table.parquet", {"low": None, "high": None}
+    first, second, third = tables.rows(path)
+    same = {"set": "held-out", "judge": "a-judge", "tasks": 1, **bare}
+    tables.write(path, eval_table.TABLE, [{**first, **bare}, second, third, {**third, **bare, "main": False}])
+    group = {**same, "by": "class", "group": "alone", "model": "sft", "judged": 1, "checklist": 31.0}
+    tables.write(tmp_path / "eval/groups.parquet", eval_table.GROUPS, [group])
+    counts = dict.fromkeys(("better", "equal", "worse"), 1)
+    pair = {**same, **counts, "a": "base", "b": "sft", "difference": 2.5, "p": 1.0, "p_holm": 1.0}
+    tables.write(tmp_path / "eval/pairs.parquet", eval_table.PAIRS, [pair])
+    agreed = {"set": "held-out", "a": "a-judge", "b": "b-judge", "answers": 20}
+    tables.write(tmp_path / "eval/agreement.parquet", eval_table.AGREEMENT, [agreed])
+    found = build._evaluation(tmp_path)
+    page = build.templates().get_template("evaluation.html.j2").render(evaluation=found)
+    assert page.count("<td>–</td>") >= 4 and "– to –" not in page and "None" not in page
+    for mean in ("<td>4.0 %</td><td>–</td>", "<td>+2.5</td><td>–</td>", "<td>31.0 %</td><td>–</td>"):
+        assert mean in page
+    assert "<td>52.0 %</td><td>–</td>" in page and "<td>52.0 %</td><td>49.0 to 56.0</td>" in page
+    bars = json.loads(found[0]["chart"].figure)["data"][0]["error_x"]
+    assert bars == {**bars, "array": [None, 4, 4], "arrayminus": [None, 3, 3]}
+    assert found[0]["chart"].rows[0] == ["base", "4", "", ""]
 
 
 def test_what_was_asked_for_has_one_count(config: Config, text: str) -> None:

@@ -14,6 +14,7 @@ from artifactscoder import cli, seeds, tables
 from artifactscoder import config as configs
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
+from artifactscoder.eval import compare
 from artifactscoder.ledger import beside
 from artifactscoder.trace import near
 from artifactscoder.trace.curves import NOT_KEPT
@@ -141,6 +142,23 @@ def test_a_model_of_cpt_is_traced_though_sft_does_not_start_from_it(run: Config)
     assert [(stop.step, stop.id) for stop in found.stops[1:]] == [("train/cpt", "cpt"), ("train/export", "cpt")]
     assert found.doubts == [] and [stop.step for stop in traced(run, "train/sft").stops].count("train/cpt") == 1
     assert "train/cpt" not in [stop.step for stop in traced(apart, "train/sft").stops]
+
+
+def test_a_mean_without_an_interval_is_traced_without_one(
+    run: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compare, "interval", lambda *_: (None, None))
+    path = run.results / "eval/table.parquet"
+    was, held = path.read_bytes(), pq.read_table(path)
+    bare = dict.fromkeys(("low", "high", "low_failed_as_0", "high_failed_as_0"))
+    id_ = tables.column(run.results / "eval/judge/base.parquet", "id")[0]
+    try:
+        pq.write_table(pa.Table.from_pylist([held.to_pylist()[0] | bare], schema=held.schema), path)
+        assert cli.main(["trace", id_, "--results", str(run.results)]) == 0
+    finally:
+        path.write_bytes(was)
+    said = capsys.readouterr().out
+    assert "checklist: " in said and "low" not in said.partition("eval/table")[2] and "None" not in said
 
 
 def test_what_is_of_a_dropped_task_is_led_to_that_task(run: Config) -> None:

@@ -66,10 +66,7 @@ def _page(config: Config, results: Path, graph: Path, folder: Path) -> str:
     found = samples.write(config, results, folder)
     examples = _duplicates(config, results, folder)
     answers = data.side_by_side(config, results, folder)
-    evaluation = data.evaluation(results)
-    for compared in evaluation:
-        drawn = [row for row in compared["rows"] if row["checklist"] is not None]
-        compared["chart"] = charts.models(drawn, f"Checklist score by model, {compared['name']}") if drawn else None
+    evaluation = _evaluation(results)
     problems = [problem for account in books for problem in account.problems]
     left = shards.said(shards.left_over(config, results))
     if left:
@@ -121,6 +118,15 @@ def templates() -> Environment:
     return Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+
+
+def _evaluation(results: Path) -> list[dict[str, Any]]:
+    """The tables of the evaluation by set of tasks, each with its chart."""
+    out = data.evaluation(results)
+    for compared in out:
+        drawn = [row for row in compared["rows"] if row["checklist"] is not None]
+        compared["chart"] = charts.models(drawn, f"Checklist score by model, {compared['name']}") if drawn else None
+    return out
 
 
 def _headline(

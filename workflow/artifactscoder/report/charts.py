@@ -291,7 +291,7 @@ def lines(rows: Rows, y_title: str, label: str, zero: bool = True) -> Chart:
 
 
 def models(rows: Rows, label: str) -> Chart:
-    """Rows of model, checklist, low, high: a bar a model with its interval."""
+    """Rows of model, checklist, low, high: a bar a model, with its interval where it has one."""
     order = [str(row["model"]) for row in rows]
     bar = go.Bar(
         x=[row["checklist"] for row in rows],
@@ -299,8 +299,8 @@ def models(rows: Rows, label: str) -> Chart:
         orientation="h",
         marker={"color": SERIES[0]},
         error_x={
-            "array": [row["high"] - row["checklist"] for row in rows],
-            "arrayminus": [row["checklist"] - row["low"] for row in rows],
+            "array": [None if row["high"] is None else row["high"] - row["checklist"] for row in rows],
+            "arrayminus": [None if row["low"] is None else row["checklist"] - row["low"] for row in rows],
             "color": SERIES[7],
             "thickness": 2,
         },
