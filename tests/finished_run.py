@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image, ImageDraw
 
-from artifactscoder import seeds, tables
+from artifactscoder import seeds, shards, tables
 from artifactscoder.config import Config
 from artifactscoder.eval import judge as eval_judge
 from artifactscoder.eval import table as eval_table
@@ -192,14 +192,14 @@ class Run:
         whole = {**none, "dimension": "percent", "judge": "", "pages": 1, "votes": 1, "mean": 75.0}
         write(results / "sft/agreement/agreement.parquet", agreement.TABLE, [whole])
         _json(
-            results / "cpt/stats/tree-00.json",
+            results / f"cpt/stats/{shards.names(self.config)['cpt/pack'][0]}.json",
             {"groups": {"tree": {"tokens": 9}}, "languages": {"en": 1}, "libraries": {}},
         )
         _json(results / "cpt/pack/mixture.json", {"sources": []})
         gain = {"first": 0.3, "last": 0.4, "steps": 5, "chance": 0.02}
         _json(results / "train/grpo/manifest.json", {"alarms": [], "gain": gain, "run": "a-run", "commit": "c" * 40})
         journal = self.config.journal / "train/grpo/one.jsonl"
-        journal.parent.mkdir(parents=True)
+        journal.parent.mkdir(parents=True, exist_ok=True)
         journal.write_text(
             "".join(
                 f'{{"key":"{n}","paid":{json.dumps(paid, separators=(",", ":"))},"answer":""}}\n'

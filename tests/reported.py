@@ -7,9 +7,8 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from artifactscoder import tables
+from artifactscoder import shards, tables
 from artifactscoder.config import Config
-from artifactscoder.report import accounts
 from small_run import PROCEDURAL
 
 CATEGORIES = ["game-puzzle", "tool-calculator"]
@@ -32,7 +31,7 @@ Open = Callable[..., Page]
 
 def column(config: Config, step: str, name: str) -> dict[str, Any]:
     """A column of all tables of a step, by id."""
-    paths = accounts.shards(config.results / step)
+    paths = shards.done(config, config.results, step)
     return {row["id"]: row[name] for path in paths for row in tables.rows(path, ["id", name])}
 
 

@@ -136,6 +136,19 @@ def test_a_prompt_a_rule_an_image_an_input_are_each_named() -> None:
     assert diff.compare(a, b).gone == ["sft/code/a"]
 
 
+def test_a_commit_of_a_changed_tree_is_marked_before_and_after(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = a_record(commit="a" * 40 + "+"), a_record(name="B", began=30.0, commit="b" * 40)
+    for before, after, said in ((a, b, "aaaaaaaaaaaa+ -> bbbbbbbbbbbb"), (b, a, "bbbbbbbbbbbb -> aaaaaaaaaaaa+")):
+        assert f"  commit    {said}" in list(diff.lines(diff.compare(before, after)))
+    paths = [tmp_path / f"{one['name']}.json" for one in (a, b)]
+    for path, one in zip(paths, (a, b), strict=True):
+        path.write_text(json.dumps(one))
+    assert cli.main(["audit", "diff", *map(str, paths)]) == 0
+    assert ", commit aaaaaaaaaaaa+  " in capsys.readouterr().out
+
+
 def test_runs_of_two_folders_differ_in_what_their_jobs_were_made_of() -> None:
     a, b = a_record(), a_record(name="B", began=30.0, place="/b")
     for job in b["jobs"].values():

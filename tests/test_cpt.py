@@ -372,4 +372,4 @@ def test_clusters_of_near_duplicates_are_counted_over_all_shards(tmp_path) -> No
             status, detail = ("rejected", f"0.91{n}0 like {twin}") if twin else ("ok", "")
             ledger.leave(f"{name}/{n}", status, "near_duplicate" if twin else "", detail)
         ledger.close()
-    assert duplicates.clusters(tmp_path) == {2: 2, 4: 1}
+    assert duplicates.clusters(tmp_path / f"{name}.parquet" for name in dropped) == {2: 2, 4: 1}

@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
 import small_run
-from artifactscoder import cli, seeds, tables
+from artifactscoder import cli, files, seeds, tables
 from artifactscoder import config as configs
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
@@ -204,6 +205,38 @@ def test_a_card_names_the_base_its_sets_and_that_a_model_was_not_evaluated(run: 
     assert "repositories-licenses" in card.text and not (run / "publish/model-sft/LICENSE").exists()
     prepare(config, "model-sft", "mit")
     assert ModelCard.load(run / "publish/model-sft/README.md").data.base_model is None
+
+
+def test_a_model_of_cpt_is_published_though_sft_does_not_start_from_it(run: Path) -> None:
+    shutil.copytree(run / "train/sft", run / "train/cpt")
+    path = run / "train/cpt/manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "run": "run-cpt"}))
+    assert publish(run, "model-cpt", "model-sft") == 0
+    text = ModelCard.load(run / "publish/model-cpt/README.md").text
+    assert "| continual pre-training | run-cpt |" in text and "run-sft" not in text
+    assert "the requests of SFT and CPT were not compared" in text
+    assert "run-cpt" not in (run / "publish/model-sft/README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "schema"),
+    [("dataset-sft", "sft/select/sft_train", select.SCHEMA), ("dataset-rl", "rl/parquet/rl_val", parquet.SCHEMA)],
+)
+def test_an_empty_set_is_one_sentence_and_no_folder(
+    run: Path, name: str, table: str, schema: pa.Schema, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run / f"{table}.parquet"
+    tables.write(path, schema, [])
+    assert publish(run, name) == 2
+    assert f"artifactscoder: {path} holds no row; nothing to publish as {name}: " in capsys.readouterr().err
+    assert not (run / "publish").exists()
+
+
+def test_a_card_says_that_the_tree_of_its_commit_was_changed(run: Path) -> None:
+    for number, commit in enumerate(("a" * 40, "b" * 40 + "+")):
+        files.write_bytes(run / f"audit/2026113{number}T000000Z.json", json.dumps({"commit": commit}).encode())
+    assert publish(run, "dataset-rl") == 0
+    assert "commit `bbbbbbbbbbbb+`." in (run / "publish/dataset-rl/README.md").read_text()
 
 
 def test_a_licence_or_a_base_that_the_hub_cannot_know_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
-from artifactscoder import files, seeds, tables
+from artifactscoder import files, seeds, shards, tables
 from artifactscoder.config import Config
 from artifactscoder.html import mask
 from artifactscoder.report import accounts, funnel, lives, samples
@@ -25,6 +25,22 @@ from finished_run import EMAIL, HOSTILE
 from reported import CATEGORIES, KINDS, Open, choose, column, found, ledger_rows, seen
 
 pytest_plugins = ["report_opened"]
+
+ELSEWHERE = "http://127.0.0.1:9"
+# What a script that got into the page might try; returns directive and address of all that the policy refuses.
+ATTEMPTS = """async (there) => {
+  const refused = [];
+  addEventListener("securitypolicyviolation", (one) => refused.push([one.effectiveDirective, one.blockedURI]));
+  const add = (name, values) => document.body.append(Object.assign(document.createElement(name), values));
+  add("img", { src: `${there}/a` });
+  add("script", { src: `${there}/b.js` });
+  add("script", { textContent: "document.title = 'taken'" });
+  add("iframe", { src: `${there}/d` });
+  document.body.insertAdjacentHTML("beforeend", "<img src='data:,' onerror='document.title = 1'>");
+  await Promise.allSettled([fetch(`${there}/c`), fetch(location.href.replace("injected", "index"))]);
+  for (let n = 0; refused.length < 7 && n < 100; n++) await new Promise((done) => setTimeout(done, 20));
+  return refused;
+}"""
 
 
 def test_every_page_that_was_asked_for_is_in_the_gallery(config: Config, show: Open) -> None:
@@ -228,6 +244,25 @@ def test_it_works_from_a_static_server_too(report: Path, show: Open) -> None:
         server.shutdown()
 
 
+def test_markup_of_a_model_would_not_run_and_the_page_can_ask_nobody_else(report: Path, browser: Browser) -> None:
+    """As if a text had come into the page unescaped; opened from disk, where a policy can name no folder."""
+    path = report.with_name("injected.html")
+    path.write_text(report.read_text().replace("<main>", f"<main>{HOSTILE}"))
+    page = browser.new_page()
+    try:
+        page.goto(path.as_uri())
+        page.locator("#list li").first.wait_for()
+        refused = page.evaluate(ATTEMPTS, ELSEWHERE)
+        assert page.title() == "ArtifactsCoder report"
+    finally:
+        page.close()
+        path.unlink()
+    assert {tuple(one) for one in refused} == {
+        ("img-src", f"{ELSEWHERE}/a"), ("script-src-elem", f"{ELSEWHERE}/b.js"), ("connect-src", f"{ELSEWHERE}/c"),
+        ("frame-src", ELSEWHERE), ("connect-src", "file"), ("script-src-elem", "inline"), ("script-src-attr", "inline"),
+    }  # fmt: skip
+
+
 def test_near_duplicates_stand_side_by_side(config: Config, show: Open) -> None:
     page = show()
     cluster = page.locator("details.cluster").first
@@ -265,7 +300,7 @@ def test_of_more_pages_than_asked_for_best_borderline_and_worst_are_shown(
     few = config.model_copy(update={"report": config.report.model_copy(update={"pages": 9})})
     made = samples.write(few, config.results, tmp_path)
     pictures = list((tmp_path / "pictures").rglob("*.jpg"))
-    paths = accounts.shards(config.results / "sft/score")
+    paths = shards.done(config, config.results, "sft/score")
     percents = [percent for path in paths for percent in tables.column(path, "percent")]
     assert len(pictures) == made.shown == 9 < made.pages == len(percents)
     chosen = np.concatenate(list(samples._shown(few, config.results).values()))
@@ -278,7 +313,7 @@ def test_of_more_pages_than_asked_for_best_borderline_and_worst_are_shown(
 
 def test_scores_that_go_together_are_correlated(config: Config, report: Path, tmp_path: Path) -> None:
     made = samples.write(config, config.results, tmp_path)
-    paths = accounts.shards(config.results / "sft/score")
+    paths = shards.done(config, config.results, "sft/score")
     names = [f"score:{slug}" for slug in made.levels]
     table = np.array([[row[name] for name in (*names, "percent")] for path in paths for row in tables.rows(path)])
     assert np.allclose(np.array(made.correlations, float), np.corrcoef(table.T), atol=1e-3)

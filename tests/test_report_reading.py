@@ -6,19 +6,26 @@ import functools
 import html
 import http.server
 import io
+import json
 import re
+import shutil
 import threading
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from artifactscoder import config as configs
+from artifactscoder import tables
 from artifactscoder.config import Config
-from artifactscoder.report import build, data
-from finished_run import ENDLESS, PAID
+from artifactscoder.eval import table as eval_table
+from artifactscoder.report import build, data, samples
+from finished_run import ENDLESS, MODELS, PAID
 from reported import Open, choose, column, found, ledger_rows
 
 pytest_plugins = ["report_opened"]
@@ -49,6 +56,63 @@ def test_grpo_is_called_calm_only_where_its_steps_were_compared(config: Config, 
     grpo = config.train.grpo.model_copy(update={"watch": longer})
     later = config.model_copy(update={"train": config.train.model_copy(update={"grpo": grpo})})
     assert build._training(later, config.results)["calm"].startswith("30 steps, the watch needs 31 ")
+
+
+def test_an_added_component_of_the_reward_stands_in_the_chart_by_its_column(
+    config: Config, report: Path, tmp_path: Path
+) -> None:
+    """Also where its module is not there any more; a table from before it was added has the others alone."""
+    shutil.copytree(config.results / "train", tmp_path / "train")
+    path = tmp_path / "train/grpo/rewards.parquet"
+    held, added = pq.read_table(path), ["s_has_dark_mode", "s_self_contained", "i_self_contained"]
+    for name in added:
+        held = held.append_column(name, pa.array([0.25] * len(held)))
+    pq.write_table(held, path)
+    settings = {
+        "extra": {"gone:has_dark_mode": 0.1, "self_contained": 0.1},
+        "gates": ["rep", "render", "self_contained"],
+    }
+    more = configs.from_dict({**config.model_dump(mode="json"), "reward": settings})
+    head = build._training(more, tmp_path)["grpo"].head
+    assert head == ["step", *build.REWARD_PARTS.values(), *added]
+    assert build._training(more, config.results)["grpo"].head == ["step", *build.REWARD_PARTS.values()]
+
+
+def test_the_best_score_names_its_set_and_where_nobody_judged_there_is_none(
+    config: Config, report: Path, text: str
+) -> None:
+    assert "<b>52.0 %</b><span>checklist, grpo on held-out</span>" in text
+    rows = [{"model": name, "checklist": None} for name in MODELS]
+    shown = build._headline(config.results, [], samples.Samples(), [{"name": "mine", "rows": rows}])
+    assert shown[-1] == ("checklist, mine", "–")
+    rows[1]["checklist"] = 0.0
+    shown = build._headline(config.results, [], samples.Samples(), [{"name": "mine", "rows": rows}])
+    assert shown[-1] == ("checklist, sft on mine", "0.0 %")
+
+
+def test_a_mean_without_an_interval_is_shown_without_one(config: Config, report: Path, tmp_path: Path) -> None:
+    """As of a group with fewer than two tasks."""
+    shutil.copytree(config.results / "eval", tmp_path / "eval")
+    path, bare = tmp_path / "eval/table.parquet", {"low": None, "high": None}
+    first, second, third = tables.rows(path)
+    same = {"set": "held-out", "judge": "a-judge", "tasks": 1, **bare}
+    tables.write(path, eval_table.TABLE, [{**first, **bare}, second, third, {**third, **bare, "main": False}])
+    group = {**same, "by": "class", "group": "alone", "model": "sft", "judged": 1, "checklist": 31.0}
+    tables.write(tmp_path / "eval/groups.parquet", eval_table.GROUPS, [group])
+    counts = dict.fromkeys(("better", "equal", "worse"), 1)
+    pair = {**same, **counts, "a": "base", "b": "sft", "difference": 2.5, "p": 1.0, "p_holm": 1.0}
+    tables.write(tmp_path / "eval/pairs.parquet", eval_table.PAIRS, [pair])
+    agreed = {"set": "held-out", "a": "a-judge", "b": "b-judge", "answers": 20}
+    tables.write(tmp_path / "eval/agreement.parquet", eval_table.AGREEMENT, [agreed])
+    found = build._evaluation(tmp_path)
+    page = build.templates().get_template("evaluation.html.j2").render(evaluation=found)
+    assert page.count("<td>–</td>") >= 4 and "– to –" not in page and "None" not in page
+    for mean in ("<td>4.0 %</td><td>–</td>", "<td>+2.5</td><td>–</td>", "<td>31.0 %</td><td>–</td>"):
+        assert mean in page
+    assert "<td>52.0 %</td><td>–</td>" in page and "<td>52.0 %</td><td>49.0 to 56.0</td>" in page
+    bars = json.loads(found[0]["chart"].figure)["data"][0]["error_x"]
+    assert bars == {**bars, "array": [None, 4, 4], "arrayminus": [None, 3, 3]}
+    assert found[0]["chart"].rows[0] == ["base", "4", "", ""]
 
 
 def test_what_was_asked_for_has_one_count(config: Config, text: str) -> None:
@@ -195,7 +259,7 @@ def test_the_most_frequent_languages_say_of_how_many(
     config: Config, report: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many = data.Corpus(languages=Counter({f"l{n}": n + 1 for n in range(30)}), libraries=Counter(one=3))
-    monkeypatch.setattr(data, "corpus", lambda results: many)
+    monkeypatch.setattr(data, "corpus", lambda config, results: many)
     found = build._corpus(config, config.results)
     assert found["languages"].label == "Pages by language, the 12 most frequent of 30"
     assert found["libraries"].label == "Pages by library"

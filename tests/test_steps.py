@@ -290,7 +290,7 @@ async def test_the_cpt_line_accounts_for_every_id_and_every_token(configure, tmp
 
 def check_corpus(config, results: Path) -> None:
     """What the report shows of the corpus is what lies in the token files, and its section can be drawn."""
-    found = data.corpus(results)
+    found = data.corpus(config, results)
     made = {path.stem: indexed.Reader(path.with_suffix("")) for path in (results / "cpt/pack").glob("*.idx")}
     tree = [reader for name, reader in made.items() if name.startswith("games-play")]
     assert found.pages == sum(map(len, made.values())) and set(found.groups) == {"websight", "games-play"}

@@ -11,11 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from artifactscoder import cli, seeds, tables
+from artifactscoder import config as configs
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
+from artifactscoder.eval import compare
 from artifactscoder.ledger import beside
+from artifactscoder.trace import near
 from artifactscoder.trace.curves import NOT_KEPT
 from artifactscoder.train import grpo, torchrun
+from artifactscoder.train.reward_function import FIXED
 from small_run import traced
 
 
@@ -96,6 +100,65 @@ def test_an_id_that_is_nearly_one_is_answered_with_that_one(run: Config) -> None
     with pytest.raises(UserError) as refused:
         traced(run, "nothing")
     assert "did you mean" not in str(refused.value)
+
+
+def test_a_record_of_a_shard_that_the_configuration_names_no_more_is_said_to_be_that(run: Config) -> None:
+    gone, values = "tool-calculator", run.model_dump(mode="json")
+    values["sft"]["categories"] = ["game-puzzle"]
+    narrow = configs.from_dict(values, "the test's")
+    id_ = tables.column(run.results / f"sft/tasks/{gone}.parquet", "id")[0]
+    assert traced(run, id_).doubts == []
+    with pytest.raises(UserError, match=f"stands in .*sft/tasks/{gone}.parquet, whose shard the run's configuration"):
+        traced(narrow, id_)
+    assert id_ in near.said(run, f"{id_}x") and near.said(narrow, f"{id_}x") == ""
+
+
+def test_only_answers_that_grpo_learned_from_are_counted_and_without_one_there_is_no_mean(run: Config) -> None:
+    path = run.results / "train/grpo/rewards.parquet"
+    schema = pa.schema([*FIXED.items(), ("score", pa.float64())])
+    id_ = next(tables.rows(run.results / "rl/parquet/rl_train.parquet"))["extra_info"]["id"]
+
+    def said(*rows: tuple[int, str, str, float | None]) -> dict[str, Any]:
+        names = ("step", "split", "status", "score")
+        tables.write(path, schema, ({"id": id_, **dict(zip(names, row, strict=True))} for row in rows))
+        return next(stop for stop in traced(run, id_).stops if stop.step == "train/grpo").facts["answers_to_it"]
+
+    failed, unused = (3, "unused", "failed", None), (4, "unused", "ok", 0.9)
+    try:
+        assert said(failed, failed) == {"answers": 0, "failed": 2}
+        assert said(unused) == {"answers": 0}
+        learned = [(5, "train", "ok", 0.25), (5, "train", "ok", 0.5), (9, "train", "ok", 0.3)]
+        assert said(failed, unused, *learned) == {"answers": 3, "steps": [5, 9], "mean_score": 0.35, "failed": 1}
+    finally:
+        path.unlink()
+
+
+def test_a_model_of_cpt_is_traced_though_sft_does_not_start_from_it(run: Config) -> None:
+    """The target `cpt` trains it in any case."""
+    values = run.model_dump(mode="json")
+    values["train"]["cpt"]["enabled"] = False
+    apart = configs.from_dict(values, "the test's")
+    found = traced(apart, "train/cpt")
+    assert [(stop.step, stop.id) for stop in found.stops[1:]] == [("train/cpt", "cpt"), ("train/export", "cpt")]
+    assert found.doubts == [] and [stop.step for stop in traced(run, "train/sft").stops].count("train/cpt") == 1
+    assert "train/cpt" not in [stop.step for stop in traced(apart, "train/sft").stops]
+
+
+def test_a_mean_without_an_interval_is_traced_without_one(
+    run: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compare, "interval", lambda *_: (None, None))
+    path = run.results / "eval/table.parquet"
+    was, held = path.read_bytes(), pq.read_table(path)
+    bare = dict.fromkeys(("low", "high", "low_failed_as_0", "high_failed_as_0"))
+    id_ = tables.column(run.results / "eval/judge/base.parquet", "id")[0]
+    try:
+        pq.write_table(pa.Table.from_pylist([held.to_pylist()[0] | bare], schema=held.schema), path)
+        assert cli.main(["trace", id_, "--results", str(run.results)]) == 0
+    finally:
+        path.write_bytes(was)
+    said = capsys.readouterr().out
+    assert "checklist: " in said and "low" not in said.partition("eval/table")[2] and "None" not in said
 
 
 def test_what_is_of_a_dropped_task_is_led_to_that_task(run: Config) -> None:

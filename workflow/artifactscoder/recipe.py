@@ -16,6 +16,7 @@ from artifactscoder import config as configs
 from artifactscoder import vendored
 from artifactscoder.config import Config
 from artifactscoder.config.base import Section
+from artifactscoder.config.train import TRAINED
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,16 @@ STEPS: dict[str, Step] = {
     "eval/table": Step(
         "the models side by side: table.parquet", ("eval.tasks", "decontaminate.benchmarks", "seed"), version=4
     ),
-    "report": Step("one page that shows it all, and its data", ("report",), version=3),
+    "report": Step("one page that shows it all, and its data", ("report",), version=4),
 }  # fmt: skip
+
+
+def descent(config: Config, model: str) -> list[str]:
+    """The trainings that lead from the base to a model, its own last; CPT leads on only where SFT starts from it."""
+    if model == "base":
+        return []
+    before = TRAINED[: TRAINED.index(model)]
+    return [*(name for name in before if name != "cpt" or config.train.cpt.enabled), model]
 
 
 def depends(config: Config, name: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from artifactscoder.audit import record
 from artifactscoder.audit.record import Record
 from artifactscoder.errors import UserError
 from artifactscoder.recipe import STEPS
+from artifactscoder.train.runs import digits
 
 PARTS = ("settings", "prompts", "seeds", "inputs", "images", "code", "versions")
 SHOWN = 12  # names of one line
@@ -80,7 +81,7 @@ def compare(a: Record, b: Record) -> Difference:
 
 def _changes(a: Record, b: Record) -> Iterator[Change]:
     if a["commit"] != b["commit"]:
-        yield Change("commit", "", a["commit"][:12], b["commit"][:12] + ("+" if b["commit"].endswith("+") else ""))
+        yield Change("commit", "", digits(a["commit"]), digits(b["commit"]))
     for part in PARTS:
         for name, before, after in _pairs(a[part], b[part]):
             if part != "seeds":
@@ -205,5 +206,5 @@ def run(results: Path, runs: list[Path], as_json: bool) -> None:
     for one in (a, b):
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["began"]))
         how = "" if one["well"] else ", ended with an error"
-        print(f"{one['name']}  began {when}, commit {one['commit'][:12] or 'unknown'}{how}  {one['file']}")
+        print(f"{one['name']}  began {when}, commit {digits(one['commit']) or 'unknown'}{how}  {one['file']}")
     print("\n".join(lines(found)))

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from artifactscoder import files, recipe
+from artifactscoder import files, recipe, shards
 from artifactscoder.cluster import images
 from artifactscoder.config import Config
 from artifactscoder.errors import UserError
@@ -41,10 +41,15 @@ def folder(config: Config) -> Path:
 
 
 def write(config: Config, began: float, well: bool, metadata: Path = METADATA) -> Path | None:
-    """Write the record of a run that began at `began` [Unix time]; None, and no file, where it made nothing."""
+    """Write the record of a run that began at `began` [Unix time]; None, and no file, where it made nothing.
+
+    Jobs of shards that the configuration does not run are left out, though what they made lies there still.
+    """
     made = jobs(metadata, str(config.results))
     if not any(job["ended"] >= began for job in made.values()):
         return None
+    for job in shards.others(config, made):
+        del made[job]
     name = _name(began)
     record = {"name": name, "began": began, "ended": time.time(), "well": well, "place": str(Path.cwd())}
     path = folder(config) / f"{name}.json"

@@ -14,10 +14,12 @@ private unless `--public`. The token comes from the environment variable HF_TOKE
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from artifactscoder import config as configs
+from artifactscoder import shards
 from artifactscoder.config import Config
 from artifactscoder.config.train import TRAINED
 from artifactscoder.errors import UserError
@@ -59,6 +61,8 @@ def run(
     licence = licence or ("apache-2.0" if cards.procedural(config) else "unknown")
     wanted = [name for name in NAMES if name in names or (not names and there(config, name))]
     pushed = {name: f"{to}/{prefix or 'artifactscoder'}-{name}" for name in wanted} if push else {}
+    if left := shards.said(shards.left_over(config, results)):
+        print(f"publish: {left}", file=sys.stderr)
     folders = [prepare(config, name, licence, base, pushed) for name in wanted]
     if not folders:
         raise UserError(f"{results} holds nothing to publish yet; `snakemake data` makes the sets, `grpo` the models")

@@ -16,14 +16,15 @@ from typing import Any
 import pyarrow.compute as pc
 from huggingface_hub import DatasetCard, DatasetCardData, EvalResult, ModelCard, ModelCardData
 
-from artifactscoder import recipe, tables
+from artifactscoder import recipe, shards, tables
 from artifactscoder.audit import record
 from artifactscoder.config import Config
-from artifactscoder.config.train import EVALUATED, TRAINED
+from artifactscoder.config.train import EVALUATED
 from artifactscoder.ledger import beside
 from artifactscoder.llm import prompts
 from artifactscoder.records import PROCEDURAL
 from artifactscoder.report import lives
+from artifactscoder.train import runs
 
 HERE = Path(__file__).parent
 STEPS = {
@@ -85,6 +86,7 @@ def model(
     demo, told = config.train.tiny_model is not None, training(config, name)
     of = f"ArtifactsCoder after {NAMES[name]}"
     table = _evaluation(config)
+    learned = "SFT and CPT" if "cpt" in recipe.descent(config, name) else "SFT"
     context, most = _context(config, name), config.eval.sampling.max_tokens
     data = ModelCardData(
         license=licence,
@@ -119,7 +121,7 @@ def model(
         procedural=procedural(config),
         told=told,
         table=[row for row in table if row["model"] in EVALUATED],
-        apart={name: _apart(config, name) for name in dict.fromkeys(row["set"] for row in table)},
+        apart={one: _apart(config, one, learned) for one in dict.fromkeys(row["set"] for row in table)},
         system=config.sft.select.system,
         base="a random small model, made for the demo" if demo else base or Path(str(config.train.base)).name,
         evaluated=any(row["model"] == name for row in table),
@@ -139,9 +141,8 @@ def procedural(config: Config) -> bool:
 
 def training(config: Config, name: str) -> dict[str, Any]:
     """What the manifests of a model's line say, without the paths of this machine."""
-    line = [one for one in TRAINED[: TRAINED.index(name) + 1] if one != "cpt" or config.train.cpt.enabled]
     out = []
-    for one in line:
+    for one in recipe.descent(config, name):
         folder = config.results / "train" / one
         told = json.loads((folder / "manifest.json").read_text())
         data = told["data"] if one == "grpo" else {"data": told["data"]}
@@ -187,8 +188,8 @@ def used_prompts(steps: tuple[str, ...]) -> dict[str, str]:
 def _counts(config: Config, step: str) -> dict[str, Any]:
     """How many records came to a step, and how they left it."""
     counts: dict[str, int] = {}
-    for path in sorted((config.results / step).glob("*.ledger.parquet")):
-        for one in pc.value_counts(tables.read(path, ["status"])["status"]).to_pylist():
+    for table in shards.done(config, config.results, step):
+        for one in pc.value_counts(tables.read(beside(table), ["status"])["status"]).to_pylist():
             counts[one["values"]] = counts.get(one["values"], 0) + one["counts"]
     return {"step": step, "what": recipe.STEPS[step].summary, "entered": sum(counts.values()), **counts}
 
@@ -219,7 +220,7 @@ def _context(config: Config, name: str) -> int:
 def _commit(config: Config) -> str:
     """The commit by which the last run was made; empty where no record says it."""
     records = record.every(config.results)
-    return str(record.load(records[-1])["commit"]) if records else ""
+    return runs.digits(record.load(records[-1])["commit"]) if records else ""
 
 
 def _gain(told: dict[str, Any]) -> dict[str, float | str]:
@@ -242,9 +243,8 @@ def _evaluation(config: Config) -> list[dict[str, Any]]:
     return list(tables.rows(path)) if path.exists() else []
 
 
-def _apart(config: Config, name: str) -> str:
-    """How far the tasks of a set of the evaluation were kept out of the training data."""
-    others = "SFT and CPT" if config.train.cpt.enabled else "SFT"
+def _apart(config: Config, name: str, others: str) -> str:
+    """How far the tasks of a set of the evaluation were kept out of the training data; `others`: what is not RL's."""
     if name not in config.eval.tasks:
         return "not known: the configuration names no such set."
     rules = config.decontaminate
@@ -255,7 +255,7 @@ def _apart(config: Config, name: str) -> str:
     return (
         f"requests of SFT and RL that share {rules.ngram} words in a row with one of them, or are {rules.threshold} "
         "like it (Jaccard of character 5-grams), were left out"
-        + ("; those of CPT were not compared with them." if config.train.cpt.enabled else ".")
+        + ("; those of CPT were not compared with them." if "CPT" in others else ".")
     )
 
 

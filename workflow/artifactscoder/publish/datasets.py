@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from artifactscoder import seeds, tables
 from artifactscoder.config import Config
+from artifactscoder.errors import UserError
 from artifactscoder.progress import Progress
 from artifactscoder.publish import cards, secrets
 from artifactscoder.records import REAL, TEXT
@@ -24,6 +25,10 @@ from artifactscoder.tables import Row
 
 MADE = ("sft", "rl")
 SHARD_BYTES = 1 << 30  # of text; zstd leaves about a quarter
+MORE = {
+    "sft": "its ledger says why; lower sft.select.min_percent or make more pages, then run the workflow again",
+    "rl": "the ledgers of rl/valid and rl/parquet say why; raise rl.prompts.count, then run the workflow again",
+}
 ADVICE = "set `mask: true` and run the workflow again, or take those rows out"
 
 
@@ -41,7 +46,10 @@ def there(config: Config, name: str) -> bool:
 
 
 def prepare(config: Config, name: str, licence: str, target: Path) -> None:
-    """Write the folder of a set. Raises UserError where a text must not be published."""
+    """Write the folder of a set. Raises UserError where it is empty, or a text must not be published."""
+    for path in sources(config, name).values():
+        if not tables.count(path):
+            raise UserError(f"{path} holds no row; nothing to publish as dataset-{name}: {MORE[name]}")
     draft = target.with_name(f".{target.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     search, rows = secrets.Search(config), {}

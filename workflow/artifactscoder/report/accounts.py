@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from artifactscoder import indexed, ledger, seeds, tables
+from artifactscoder import indexed, ledger, seeds, shards, tables
 from artifactscoder.config import Config
 from artifactscoder.eval import tasks as eval_tasks
 from artifactscoder.records import part, slots, slug
@@ -93,19 +93,13 @@ class Account:
             self.problems.append(f"{table}: {len(some)} ids {what}, {some[0]} among them")
 
 
-def shards(folder: Path) -> list[Path]:
-    """The tables of a step: every Parquet file of its folder that has a ledger."""
-    found = sorted(folder.glob("*.ledger.parquet"))
-    return [path.with_name(path.name.replace(".ledger.parquet", ".parquet")) for path in found]
-
-
 def collect(config: Config, results: Path) -> list[Account]:
-    """The accounts of every step that has run, in the recipe's order."""
+    """The accounts of every step that has run, in the recipe's order, over the configuration's shards."""
     expects = _expectations(config, results)
     accounts = []
     for step, expect in expects.items():
         account = Account(step)
-        for table in shards(results / step):
+        for table in shards.done(config, results, step):
             account.take(table, expect(table))
         if account.shards:
             accounts.append(account)
@@ -133,7 +127,7 @@ def _expectations(config: Config, results: Path) -> dict[str, Expect]:
             yield from (f"{id_}/{kind}" for kind in kinds)
 
     def select(table: Path) -> Iterable[str]:
-        for path in shards(results / "sft/score"):
+        for path in shards.done(config, results, "sft/score"):
             yield from tables.column(path, "id")
 
     def tree(table: Path) -> Iterable[str]:

@@ -4,11 +4,14 @@ In: all tables and ledgers, the training curves, the rulegraph. Out: a page that
 server and loads nothing else: the funnel with every loss, why records left, the 25 scores, coverage, near-duplicates
 side by side, planned and actual cost, training, the models side by side, the rulegraph; and every page that was ever
 asked for, with picture, code, scores and life, to be searched and filtered. What no model made is marked. Text of
-models is escaped, or set as text; their pages are shown as pictures and as source, never run.
+models is escaped, or set as text; their pages are shown as pictures and as source, never run: the page's policy names
+the scripts in it by their digests.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import shutil
 import sys
 import time
@@ -19,15 +22,17 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from artifactscoder import files, seeds, tables
+from artifactscoder import files, seeds, shards, tables
 from artifactscoder.config import Config
 from artifactscoder.llm import forecast
 from artifactscoder.progress import Progress
 from artifactscoder.recipe import STEPS
 from artifactscoder.report import accounts, charts, data, duplicates, funnel, packs, rulegraph, samples
+from artifactscoder.reward import components
 from artifactscoder.train import runs, watch
 
 HERE = Path(__file__).parent
+SCRIPTS = ("page.js", "gallery.js", "sample.js")
 CLUSTERS = [("2 pages", 2, 2), ("3 pages", 3, 3), ("4 to 9", 4, 9), ("10 to 99", 10, 99), ("100 and more", 100, 10**9)]
 REWARD_PARTS = {
     "score": "reward", "s_chk": "checklist", "s_sim": "similarity", "s_len": "length", "i_rep": "no loop",
@@ -61,21 +66,23 @@ def _page(config: Config, results: Path, graph: Path, folder: Path) -> str:
     found = samples.write(config, results, folder)
     examples = _duplicates(config, results, folder)
     answers = data.side_by_side(config, results, folder)
-    evaluation = data.evaluation(results)
-    for compared in evaluation:
-        drawn = [row for row in compared["rows"] if row["checklist"] is not None]
-        compared["chart"] = charts.models(drawn, f"Checklist score by model, {compared['name']}") if drawn else None
+    evaluation = _evaluation(results)
     problems = [problem for account in books for problem in account.problems]
+    left = shards.said(shards.left_over(config, results))
+    if left:
+        print(f"report: {left}", file=sys.stderr)
     for problem in problems:
         print(f"report: the accounts do not balance: {problem}", file=sys.stderr)
     shutil.copyfile(charts.library(), folder / "plotly.min.js")
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    scripts = [(HERE / name).read_text() for name in SCRIPTS]
     template = templates().get_template("page.html.j2")
     return template.render(
         made=time.strftime("%Y-%m-%d %H:%M"),
-        commit=runs.commit(),
+        commit=runs.digits(runs.commit()),
         style=Markup((HERE / "page.css").read_text()),
-        scripts=[Markup((HERE / name).read_text()) for name in ("page.js", "gallery.js", "sample.js")],
+        scripts=[Markup(script) for script in scripts],
+        hashes=[base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts],
         procedural=data.procedural(found.makers),
         makers=dict(found.makers),
         judges=dict(found.judges),
@@ -84,6 +91,7 @@ def _page(config: Config, results: Path, graph: Path, folder: Path) -> str:
         accounts=books,
         balanced=not problems,
         problems=problems,
+        left=left,
         steps=STEPS,
         funnel=charts.funnel(flows) if (flows := funnel.flows(books, len(seeds.variants(config)))) else None,
         reasons=_reasons(books),
@@ -112,19 +120,36 @@ def templates() -> Environment:
     )
 
 
+def _evaluation(results: Path) -> list[dict[str, Any]]:
+    """The tables of the evaluation by set of tasks, each with its chart."""
+    out = data.evaluation(results)
+    for compared in out:
+        drawn = [row for row in compared["rows"] if row["checklist"] is not None]
+        compared["chart"] = charts.models(drawn, f"Checklist score by model, {compared['name']}") if drawn else None
+    return out
+
+
 def _headline(
     results: Path, books: list[accounts.Account], found: samples.Samples, evaluation: list[dict[str, Any]]
 ) -> list[tuple[str, str]]:
     ok = {account.step: account.counts["ok"] for account in books}
     tokens = sum(account.tokens_out for account in books if account.step == "cpt/pack")
-    best = max(evaluation[0]["rows"], key=lambda row: row["checklist"] or 0.0)
     return [
         ("SFT pages", f"{tables.count(results / 'sft/select/sft_train.parquet'):,}"),
         ("asked for", f"{found.rows:,}"),
         ("RL prompts", f"{ok.get('rl/parquet', 0):,}"),
         ("CPT tokens", f"{tokens:,}"),
-        (f"checklist, {best['model']}", f"{best['checklist'] or 0.0:.1f} %"),
+        *map(_best, evaluation[:1]),
     ]
+
+
+def _best(compared: dict[str, Any]) -> tuple[str, str]:
+    """The best model of a set of tasks and its score; a dash where no answer was judged."""
+    judged = [row for row in compared["rows"] if row["checklist"] is not None]
+    if not judged:
+        return f"checklist, {compared['name']}", "–"
+    best = max(judged, key=lambda row: row["checklist"])
+    return f"checklist, {best['model']} on {compared['name']}", f"{best['checklist']:.1f} %"
 
 
 def _reasons(books: list[accounts.Account]) -> charts.Chart | None:
@@ -188,14 +213,16 @@ def _coverage(config: Config, found: samples.Samples) -> dict[str, Any]:
 
 def _duplicates(config: Config, results: Path, folder: Path) -> dict[str, Any]:
     """Sizes of clusters, and examples whose code lies in data/duplicates.js."""
-    sizes = {stage: duplicates.clusters(results / stage / "dedup") for stage in ("cpt", "sft")}
+    deduplicated = {stage: shards.done(config, results, f"{stage}/dedup") for stage in ("cpt", "sft")}
+    sizes = {stage: duplicates.clusters(paths) for stage, paths in deduplicated.items()}
     rows = [
         {"cluster": f"{stage}: {label}", "clusters": sum(n for size, n in counts.items() if least <= size <= most)}
         for stage, counts in sizes.items()
         for label, least, most in CLUSTERS
         if any(least <= size <= most for size in counts)
     ]
-    found = duplicates.examples(results / "sft/dedup", results / "sft/code", config.mask)
+    pages = shards.done(config, results, "sft/code")
+    found = duplicates.examples(deduplicated["sft"], pages, config.mask)
     packs.write(folder, "duplicates", [[member["html"] for member in cluster["members"]] for cluster in found])
     label = "Clusters of near-duplicates by size"
     return {
@@ -221,7 +248,7 @@ def _gallery(config: Config, found: samples.Samples) -> dict[str, Any]:
 
 def _corpus(config: Config, results: Path) -> dict[str, Any]:
     """The section on the data of continual pre-training."""
-    found = data.corpus(results)
+    found = data.corpus(config, results)
     names = {root["slug"]: root["name"] for root in seeds.cpt_roots(config)} | {"websight": "WebSight"}
     ordered = sorted(found.groups.items(), key=lambda item: -item[1]["tokens"])
     categories = [{"category": names.get(group, group), "tokens": counts["tokens"]} for group, counts in ordered]
@@ -244,7 +271,7 @@ def _cost(config: Config, books: list[accounts.Account]) -> dict[str, Any]:
     """Planned beside actual, and the seconds of jobs."""
     spending = _spending(config, books)
     names = {"planned": "planned", "actual": "actual"}
-    found: dict[str, Any] = {"spending": spending, "seconds": _seconds()}
+    found: dict[str, Any] = {"spending": spending, "seconds": _seconds(config)}
     for column, label in (("tokens_out", "Answer tokens"), ("requests", "Requests"), ("cost", "Cost")):
         rows = [{"step": row["step"], **{name: row[name][column] for name in names}} for row in spending]
         some = any(row[name] for row in rows for name in names)
@@ -272,14 +299,14 @@ def _spending(config: Config, books: list[accounts.Account]) -> list[dict[str, A
     return [{"step": step, "planned": planned[step], "actual": actual[step]} for step in planned if step in actual]
 
 
-def _seconds() -> charts.Chart | None:
+def _seconds(config: Config) -> charts.Chart | None:
     """Wall seconds of the rules' jobs, as Snakemake measured them (its benchmark files), summed by step."""
     sums: dict[str, float] = {}
-    for path in sorted(Path("benchmarks").rglob("*.tsv")):
-        lines = path.read_text().splitlines()
-        parts = path.relative_to("benchmarks").with_suffix("").parts
+    paths = {str(path.relative_to("benchmarks").with_suffix("")): path for path in Path("benchmarks").rglob("*.tsv")}
+    for job in sorted(paths.keys() - shards.others(config, paths)):
+        lines = paths[job].read_text().splitlines()
         if len(lines) > 1:
-            name = "/".join(parts[:2]) if len(parts) > 1 else parts[0]
+            name = "/".join(job.split("/")[:2])
             sums[name] = sums.get(name, 0.0) + float(lines[1].split("\t")[0])
     rows = [{"step": step, "seconds": round(value, 1)} for step, value in sorted(sums.items(), key=lambda i: -i[1])]
     return charts.bars(rows, "step", "seconds", "Seconds of jobs by step") if rows else None
@@ -290,10 +317,10 @@ def _training(config: Config, results: Path) -> dict[str, Any]:
     trained = data.manifest(results / "train/grpo/manifest.json")
     path = results / "train/grpo/rewards.parquet"
     differing, steps = data.spread(path)
-    parts = data.rewards(path, REWARD_PARTS)
+    parts = data.rewards(path, _reward_parts(config))
     label = "Parts of the reward over training"
     return {
-        "trained": trained,
+        "trained": trained | {"commit": runs.digits(trained.get("commit", ""))},
         "gained": watch.words(trained["gain"]),
         "calm": watch.calm(tables.count(results / "train/grpo/watch.parquet"), config.train.grpo.watch),
         "differing": differing,
@@ -312,6 +339,12 @@ def _training(config: Config, results: Path) -> dict[str, Any]:
             results / "train/grpo/watch.parquet", {"tokens": "mean length"}, "tokens", "GRPO: mean length of answers"
         ),
     }
+
+
+def _reward_parts(config: Config) -> dict[str, str]:
+    """Columns of rewards.parquet and their names in the chart; what configuration adds is called by its column."""
+    columns = [*components.weights(config.reward), *components.gates(config.reward)]
+    return REWARD_PARTS | {name: name for name in columns if name not in REWARD_PARTS}
 
 
 def _curve(path: Path, names: dict[str, str], unit: str, label: str) -> charts.Chart | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from artifactscoder import journal, tables
+from artifactscoder import journal, shards, tables
 from artifactscoder.config import Config
 from artifactscoder.journal import Paid
 from artifactscoder.records import PROCEDURAL
@@ -67,10 +67,13 @@ class Corpus:
         return sum(self.languages.values())
 
 
-def corpus(results: Path) -> Corpus:
-    """Sums over the shards' statistics."""
+def corpus(config: Config, results: Path) -> Corpus:
+    """Sums over the statistics of the configuration's shards."""
     out = Corpus(json.loads((results / "cpt/pack/mixture.json").read_text())["sources"])
-    for path in sorted((results / "cpt/stats").glob("*.json")):
+    paths = [results / f"cpt/stats/{name}.json" for name in sorted(shards.names(config)["cpt/pack"])]
+    for path in paths:
+        if not path.exists():
+            continue
         found = json.loads(path.read_text())
         for group, counts in found["groups"].items():
             out.groups.setdefault(group, Counter()).update(counts)
@@ -103,13 +106,13 @@ def rewards_paid(folder: Path) -> Paid | None:
 
 
 def rewards(path: Path, parts: dict[str, str]) -> Rows:
-    """Mean of each part of the reward over the samples of each training step."""
+    """Mean of each part of the reward that the table has, over the samples of each training step."""
     sums: dict[tuple[int, str], list[float]] = {}
-    with tables.open_table(path, ["step", "split", *parts]) as file:
-        read = ["step", "split", *(name for name in parts if name in file.schema_arrow.names)]
-    for row in tables.rows(path, read, batch=5000):
+    with tables.open_table(path, ["step", "split"]) as file:
+        held = {name: label for name, label in parts.items() if name in file.schema_arrow.names}
+    for row in tables.rows(path, ["step", "split", *held], batch=5000):
         if row["split"] == "train":
-            for name, label in parts.items():
+            for name, label in held.items():
                 if row[name] is not None:
                     sums.setdefault((row["step"], label), []).append(row[name])
     order = list(parts.values())

@@ -28,12 +28,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from artifactscoder import seeds, tables
+from artifactscoder import seeds, shards, tables
 from artifactscoder.config import Config
 from artifactscoder.html import mask
 from artifactscoder.progress import Progress
 from artifactscoder.report import lives, packs
-from artifactscoder.report.accounts import shards
 
 PACK = 40  # pages in a file: some 300 KB
 AFTER_CODE = ("sft/dedup", "sft/rules", "sft/score")
@@ -118,10 +117,9 @@ def write(config: Config, results: Path, folder: Path) -> Samples:
     selected = lives.chosen(results)
     shown = _shown(config, results)
     progress = Progress("report: pages by category", len(names))
-    for table in shards(results / "sft/variants"):
+    for table in shards.done(config, results, "sft/variants"):
         shard = table.stem
-        category = names.get(shard, {"slug": shard, "name": shard})
-        found = lives.lives(results, shard, category, places.get(shard, []), selected)
+        found = lives.lives(results, shard, names[shard], places[shard], selected)
         columns.dropped |= lives.dropped(results, shard)
         files = _Files(folder, shard, found, columns)
         seen = _write_scored(results, files, shown.get(shard), out)
@@ -137,7 +135,8 @@ def write(config: Config, results: Path, folder: Path) -> Samples:
 
 def _shown(config: Config, results: Path) -> dict[str, NDArray[np.bool_]]:
     """For each shard which rows of sft/score are shown with code and picture."""
-    by_shard = {path.stem: np.array(tables.column(path, "percent")) for path in shards(results / "sft/score")}
+    scored = shards.done(config, results, "sft/score")
+    by_shard = {path.stem: np.array(tables.column(path, "percent")) for path in scored}
     percents = np.concatenate([np.empty(0), *by_shard.values()])
     chosen = np.ones(len(percents), bool)
     if len(percents) > config.report.pages:

@@ -84,6 +84,11 @@ async def trace(config: Config, id_: str) -> Trace:
                 raise UserError(_absent(config, found))
             found.since = record.changed_since(config) if found.doubts else []
             return found
+    if table := near.left_over(config, id_):
+        raise UserError(
+            f"'{id_}' stands in {table}, whose shard the run's configuration no longer names, so nothing says how it "
+            "was made; run the workflow with that shard again to trace it"
+        )
     raise UserError(
         f"'{id_}' is the id of nothing in {config.results}{near.said(config, id_)}: give one of a table's column `id`, "
         "or train/NAME/STEP; `artifactscoder trace --help` shows one of each kind"

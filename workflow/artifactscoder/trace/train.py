@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
-from artifactscoder import indexed, tables
+from artifactscoder import indexed, recipe, tables
 from artifactscoder.config import Config
 from artifactscoder.config.train import TRAINED
 from artifactscoder.errors import UserError
@@ -110,10 +109,7 @@ def line(book: Book, name: str) -> list[Stop]:
     first = Stop("base", path.name, str(path))
     if (path / "config.json").exists():
         first.facts["fingerprint"] = fingerprint(path)
-    trained = [one for one in TRAINED if one != "cpt" or book.config.train.cpt.enabled]
-    if name == "base":
-        return [first]
-    return [first, *(stop for one in trained[: trained.index(name) + 1] for stop in of_data(book, one))]
+    return [first, *(stop for one in recipe.descent(book.config, name) for stop in of_data(book, one))]
 
 
 def takes(id_: str) -> bool:
@@ -199,15 +195,21 @@ def _documents(source: windows.Source, wanted: Iterable[int], length: int) -> di
 
 
 def rewards_of(book: Book, id_: str) -> dict[str, Any]:
-    """How often GRPO saw an RL prompt, and the mean score of its answers."""
+    """How many answers to an RL prompt GRPO learned from, at which steps, and their mean score.
+
+    `failed`: answers that nothing could score; those that a killed job left behind are not counted.
+    """
     path = book.results / "train/grpo/rewards.parquet"
     if not path.exists():
         return {}
-    found = tables.read(path, ["id", "step", "score"], [("id", "==", id_)])
-    if not found.num_rows:
-        return {}
-    steps = sorted(set(found["step"].to_pylist()))
-    return {"answers": found.num_rows, "steps": steps, "mean_score": round(pc.mean(found["score"]).as_py(), 4)}
+    found = tables.read(path, ["step", "split", "status", "score"], [("id", "==", id_)]).to_pylist()
+    failed = sum(row["status"] == "failed" for row in found)
+    learned = [row for row in found if row["split"] == "train" and row["status"] == "ok"]
+    out: dict[str, Any] = {"answers": len(learned)} if found else {}
+    if learned:
+        mean = sum(row["score"] for row in learned) / len(learned)
+        out |= {"steps": sorted({row["step"] for row in learned}), "mean_score": round(mean, 4)}
+    return out | ({"failed": failed} if failed else {})
 
 
 def columns(path: Path) -> list[str]:

@@ -124,6 +124,11 @@ def commit() -> str:
         return ""
 
 
+def digits(commit: str) -> str:
+    """A commit as it is shown: twelve digits, and behind them the `+` of a changed tree."""
+    return commit[:12] + "+" * commit.endswith("+")
+
+
 # Checkpoints
 
 
