@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from artifactscoder.cluster import launch
+from artifactscoder.cluster.job_script import job_script
 from artifactscoder.errors import UserError
 
 RUNS, GONE = "echo 'RUNNING|None|gn01'", "true"
@@ -189,7 +190,7 @@ def test_a_jobs_script_tells_a_users_stop_from_slurms_warning(answers: Answers, 
         f'#!/bin/bash\ncd "{work}"; touch runs; until [ -e stop ]; do sleep 0.02; done; sleep 0.1; echo 75 > ended\n'
     )
     trainer.chmod(stat.S_IRWXU)
-    (tmp_path / "job.sh").write_text(launch.job_script(COMMAND, work, {"save_minutes": "1"}))
+    (tmp_path / "job.sh").write_text(job_script(COMMAND, work, {"save_minutes": "1"}))
     if when == "before the job":
         (work / "stop").touch()
     job = subprocess.Popen(["bash", str(tmp_path / "job.sh")], env={**os.environ, "SLURM_JOB_ID": "7"})
@@ -206,6 +207,6 @@ def test_a_jobs_script_tells_a_users_stop_from_slurms_warning(answers: Answers, 
 
 def test_render_replicas_have_the_trainers_qos_and_not_the_features_of_its_nodes(tmp_path: Path) -> None:
     resources = {"qos": "long", "constraint": "h100", "gpu": "8", "render_nodes": "2", "render_partition": "cpu"}
-    trainer, _, render = launch.job_script(["train", "grpo"], tmp_path, resources).partition("#SBATCH hetjob\n")
+    trainer, _, render = job_script(["train", "grpo"], tmp_path, resources).partition("#SBATCH hetjob\n")
     assert "--qos=long\n" in trainer and "--constraint=h100\n" in trainer
     assert "--qos=long\n" in render and "--constraint" not in render

@@ -24,7 +24,6 @@ import contextlib
 import hashlib
 import os
 import re
-import shlex
 import signal
 import socket
 import subprocess
@@ -35,6 +34,7 @@ from pathlib import Path
 from types import FrameType
 
 from artifactscoder import files
+from artifactscoder.cluster.job_script import APPTAINER, LIMIT, PACKAGES, job_script, program
 from artifactscoder.cluster.slurm import SECONDS, ask
 from artifactscoder.errors import UserError
 from artifactscoder.train import runs, verl_stop
@@ -60,9 +60,6 @@ PART_S = 60.0  # the parts of a job that ends may leave the queue so far apart
 MOST_ATTEMPTS = 50
 SILENT = -1000  # in place of the exit code of a command that is not there or does not answer in time
 UNHEARD = r"(?i)unable to contact|timed out|zero bytes|connection (refused|reset)|communication|temporarily"
-LIMIT = "limit"  # stands in the file that asks to stop where the script made it; what a user touched is empty
-APPTAINER = "ARTIFACTSCODER_APPTAINER"
-PACKAGES = str(Path(__file__).resolve().parents[2])  # an image holds everything but this package
 
 
 def run(launcher: str, command: Sequence[str], work: Path, resources: Mapping[str, str]) -> int:
@@ -71,7 +68,7 @@ def run(launcher: str, command: Sequence[str], work: Path, resources: Mapping[st
         _must_not_stop(work, "nothing was started")
         if os.environ.get(APPTAINER):
             os.environ["PYTHONPATH"] = PACKAGES
-        os.execvp("bash", ["bash", "-c", "exec " + _program(command)])
+        os.execvp("bash", ["bash", "-c", "exec " + program(command)])
     return submit(command, work, resources)
 
 
@@ -151,117 +148,6 @@ def _must_not_stop(work: Path, so: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         if stop.read_text().strip() != LIMIT:
             raise UserError(f"{stop} asks the training to stop: {so}; remove it and start again to go on from there")
-
-
-def job_script(command: Sequence[str], work: Path, resources: Mapping[str, str]) -> str:
-    """The batch script: the trainer's component first, for it decides; the replicas' behind it."""
-    given = {key: value for key, value in resources.items() if value and value != "None"}
-    replicas = int(given.get("render_nodes", 0))
-    nodes = int(given.get("nodes", 1))
-    trainer = {
-        "partition": given.get("slurm_partition"),
-        "account": given.get("slurm_account"),
-        "qos": given.get("qos"),
-        "constraint": given.get("constraint"),
-        "nodes": nodes,
-        "ntasks-per-node": 1,
-        "cpus-per-task": given.get("cpus_per_task", 1),
-        "mem": _mb(given.get("mem_mb")),
-        "gpus-per-node": given.get("gpu"),
-        "time": given.get("runtime"),
-        "signal": f"B:USR1@{60 * int(given['save_minutes'])}" if "save_minutes" in given else None,
-    }
-    render = {
-        "partition": given.get("render_partition"),
-        "account": given.get("slurm_account"),
-        "qos": given.get("qos"),
-        "nodes": replicas,
-        "ntasks-per-node": 1,
-        "cpus-per-task": given.get("render_cpus", 1),
-        "mem": _mb(given.get("render_mem_mb")),
-        "time": given.get("runtime"),
-    }
-    lines = ["#!/bin/bash", *_options(trainer, given.get("slurm_extra", ""))]
-    if replicas:
-        lines += ["#SBATCH hetjob", *_options(render, "")]
-    meeting = shlex.quote(str(work / "rendezvous"))
-    group = "--het-group={} " if replicas else ""
-    run_trainer = f"srun {group.format(0)}--ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=1 "
-    end, ended, stop = (shlex.quote(str(path)) for path in (work / "exit", work / "ended", verl_stop.file(work)))
-    report = f'echo "$SLURM_JOB_ID $code" > {end}.new && mv {end}.new {end}'
-    lines += [
-        "set -u",
-        f'if [ -e {stop} ] && [ "$(cat {stop})" != {LIMIT} ]; then code={CONTINUED}; {report}; exit $code; fi',
-        f"cd {shlex.quote(str(Path.cwd()))}",
-        f"export PYTHONPATH={shlex.quote(PACKAGES)}",
-        f"mkdir -p {meeting}",
-        f"rm -f {meeting}/end {meeting}/replica-*.json {meeting}/head.json {meeting}/trainer.json",
-    ]
-    if nodes > 1:
-        listed = "${SLURM_JOB_NODELIST_HET_GROUP_0:-$SLURM_JOB_NODELIST}"
-        lines.append(f'export {runs.NODES}="$(scontrol show hostnames "{listed}" | tr "\\n" " ")"')
-    if replicas:
-        serve = [
-            "render",
-            "serve",
-            *_configs(command),
-            "--host",
-            "0.0.0.0",
-            "--browsers",
-            given.get("render_cpus", "1"),
-        ]
-        serve += ["--rendezvous", str(work / "rendezvous")]
-        lines += [
-            "# A replica that is lost is started again, until the trainer has ended.",
-            f"while [ ! -e {meeting}/end ]; do",
-            f"  srun {group.format(1)}--ntasks={replicas} --ntasks-per-node=1 --kill-on-bad-exit=0 {_program(serve)}",
-            "  sleep 2",
-            "done &",
-        ]
-    meets = ["--rendezvous", str(work / "rendezvous")] if command[:2] == ["train", "grpo"] else []
-    # The code is that of the command itself: srun's is 0 where a failed node ended the step.
-    words = f"trap : TERM; {_program([*command, *meets])}; code=$?; "
-    words += f'[ "$SLURM_PROCID" != 0 ] || echo $code > {ended}; exit $code'
-    lines += [
-        "# Slurm's warning before the time limit: save, end, and be sent again.",
-        f"trap {shlex.quote(f'[ -e {stop} ] || echo {LIMIT} > {stop}')} USR1",
-        f"rm -f {ended}",
-        run_trainer + "bash -c " + shlex.quote(words) + " &",
-        "srun=$!",
-        'while kill -0 "$srun" 2> /dev/null; do wait "$srun"; done  # the signal interrupts a wait',
-        f"touch {meeting}/end",
-        f"code=$(cat {ended}) || exit 1",
-        report,
-        "exit $code",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _options(values: Mapping[str, object], extra: str) -> list[str]:
-    return [f"#SBATCH --{key}={value}" for key, value in values.items() if value] + (
-        [f"#SBATCH {extra}"] if extra else []
-    )
-
-
-def _mb(value: str | None) -> str:
-    return f"{value}M" if value else ""
-
-
-def _program(command: Sequence[str]) -> str:
-    """How a subcommand is called on a node: in the image, or by this environment."""
-    inside = os.environ.get(APPTAINER, "")
-    if inside:
-        return f"apptainer exec {inside} artifactscoder {shlex.join(command)}"
-    return shlex.join([sys.executable, "-m", "artifactscoder.cli", *command])
-
-
-def _configs(command: Sequence[str]) -> list[str]:
-    """The --config arguments of a command."""
-    found: list[str] = []
-    for flag, value in zip(command, command[1:], strict=False):
-        if flag == "--config":
-            found += [flag, value]
-    return found
 
 
 def saved(work: Path) -> dict[str, int]:
