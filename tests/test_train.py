@@ -21,7 +21,7 @@ import pytest
 
 from artifactscoder.config.trainers import ExportSettings, GrpoSettings
 from artifactscoder.errors import UserError
-from artifactscoder.train import export, grpo, reward_function, runs, sft, torchrun
+from artifactscoder.train import curves, export, grpo, reward_function, runs, sft, torchrun
 from training import SFT, STEPS, furnish, gone, marked, messages, page, start
 
 pytest.importorskip("verl")
@@ -412,7 +412,7 @@ def test_slurm_names_gpus_in_every_vendors_words_and_verl_hears_one(monkeypatch:
 
 
 def test_the_reason_is_the_trainers_own_and_not_torchruns() -> None:
-    tail = runs.Tail()
+    tail = curves.Tail()
     for line in ("[rank0]: ValueError: no such thing", "torch.distributed.elastic.errors.ChildFailedError:"):
         tail.add(line)
     assert tail.reason() == "ValueError: no such thing"

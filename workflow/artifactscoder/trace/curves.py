@@ -7,7 +7,7 @@ from typing import Any
 
 from artifactscoder.tables import Row
 from artifactscoder.trace.book import Book, Stop, differing
-from artifactscoder.train import grpo, runs, torchrun
+from artifactscoder.train import curves, grpo, torchrun
 
 NOT_KEPT = "verl's metrics are not in the work folder any more, so the curve is shown as it stands"
 
@@ -20,7 +20,7 @@ def check(book: Book, out: Stop, name: str, run: str, row: Row) -> None:
         out.facts["not checked"] = NOT_KEPT
         return
     columns = grpo.CURVE if name == "grpo" else torchrun.CURVE
-    gives = dict.fromkeys(columns) | runs.figures(columns, found)
+    gives = dict.fromkeys(columns) | curves.figures(columns, found)
     out.check("the curve is what verl's metrics say", *differing(row, gives))
 
 
@@ -28,6 +28,6 @@ def _measured(attempts: list[Path], step: int) -> dict[str, Any]:
     """What the attempts measured at a step, each figure as it was measured last."""
     out: dict[str, Any] = {}
     for path in attempts:
-        for number, measured in runs.MetricsFile(path).new():
+        for number, measured in curves.MetricsFile(path).new():
             out |= measured if number == step else {}
     return out

@@ -19,7 +19,7 @@ from typing import Any
 from artifactscoder.config.trainers import ExportSettings
 from artifactscoder.errors import UserError
 from artifactscoder.models import fingerprint
-from artifactscoder.train import runs
+from artifactscoder.train import curves, runs
 from artifactscoder.train.engines import DTYPES
 
 INNER = (".", "model", "actor", "actor/model")  # where `huggingface` stands: SFT and GRPO, on FSDP2 and on Megatron
@@ -55,7 +55,7 @@ def merge(folder: Path, target: Path, dtype: str) -> None:
     result = subprocess.run(command, env=env, stdout=sys.stderr, stderr=subprocess.PIPE, text=True)
     print(result.stderr, file=sys.stderr, end="", flush=True)
     if result.returncode != 0:
-        tail = runs.Tail()
+        tail = curves.Tail()
         for line in result.stderr.splitlines():
             tail.add(line)
         raise UserError(f"verl's merger could not merge {folder}: {tail.reason() or 'see its log above'}")

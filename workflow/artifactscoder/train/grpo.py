@@ -31,7 +31,7 @@ from artifactscoder.config.trainers import GrpoSettings
 from artifactscoder.errors import UserError
 from artifactscoder.models import fingerprint
 from artifactscoder.recipe import depends
-from artifactscoder.train import engines, fit, ray_nodes, reward_function, runs, verl_cpu, verl_stop, watch
+from artifactscoder.train import curves, engines, fit, ray_nodes, reward_function, runs, verl_cpu, verl_stop, watch
 from artifactscoder.train.supervise import Trainer
 
 CURVE = {
@@ -280,7 +280,7 @@ def run(
     folder = (work / name).resolve()
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
-    curve = runs.Curve(folder, CURVE)
+    curve = curves.Curve(folder, CURVE)
     stop = verl_stop.file(work)
     stop.unlink(missing_ok=True)
     runs.mend(checkpoints)
@@ -339,13 +339,13 @@ def _train(
     words: list[str],
     folder: Path,
     steps: int,
-    curve: runs.Curve,
+    curve: curves.Curve,
     stop: Path,
     watched: watch.Watch,
 ) -> None:
     """Run verl to `steps`, or say why it did not get there."""
     attempt, path = runs.attempt(folder / "metrics")
-    checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(path)
+    checkpoints, metrics = folder / "checkpoints", curves.MetricsFile(path)
     own = {
         "VERL_FILE_LOGGER_PATH": str(metrics.path),
         "RAY_ADDRESS": "local" if settings.nodes == 1 else os.environ["RAY_ADDRESS"],
@@ -365,8 +365,8 @@ def _train(
     pairs = {f"{REWARD}.attempt": attempt, **ray_overrides(settings, env, passed, temp)}
     words = [*words, *runs.overrides(pairs, [])]
     command = [sys.executable, "-m", "verl.trainer.main_ppo", *words]
-    log = runs.Steps("grpo", steps, {"score": ".3f", "val_score": ".3f"}, metrics, curve, "timing_s/step")
-    tail, before = runs.Tail(), reward_function.failures(folder / "rewards")
+    log = curves.Steps("grpo", steps, {"score": ".3f", "val_score": ".3f"}, metrics, curve, "timing_s/step")
+    tail, before = curves.Tail(), reward_function.failures(folder / "rewards")
     records = reward_function.Records(folder / "rewards")
 
     def look(step: int) -> None:
@@ -377,7 +377,7 @@ def _train(
 
     try:
         with Trainer(command, env, str(folder), settings.stop_seconds) as trainer:
-            for line in map(runs.plain, trainer.lines()):
+            for line in map(curves.plain, trainer.lines()):
                 if line and not log.takes(line):
                     print(line, file=sys.stderr, flush=True)
                     tail.add(line)

@@ -31,7 +31,7 @@ import pyarrow as pa
 from artifactscoder import tables
 from artifactscoder.errors import UserError
 from artifactscoder.reward.task import Score, Task
-from artifactscoder.train import runs, watch
+from artifactscoder.train import curves, watch
 
 ENGINE = "artifactscoder.reward.engine:RewardEngine"
 
@@ -114,7 +114,7 @@ def _append(folder: Path, record: dict[str, Any], start: float) -> None:
 
 def _lines(folder: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(folder.glob("*.jsonl")):
-        for line in runs.whole_lines(path):
+        for line in curves.whole_lines(path):
             yield json.loads(line)
 
 
@@ -123,12 +123,12 @@ class Records:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._files: dict[Path, runs.GrowingLines] = {}
+        self._files: dict[Path, curves.GrowingLines] = {}
 
     def new(self) -> Iterator[dict[str, Any]]:
         """Records that are whole and were not read before."""
         for path in sorted(self.folder.glob("*.jsonl")):
-            for line in self._files.setdefault(path, runs.GrowingLines(path)).new():
+            for line in self._files.setdefault(path, curves.GrowingLines(path)).new():
                 yield json.loads(line)
 
 

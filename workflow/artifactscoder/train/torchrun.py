@@ -19,7 +19,7 @@ from typing import Any
 from artifactscoder.config.trainers import NextTokenSettings
 from artifactscoder.errors import UserError
 from artifactscoder.models import fingerprint
-from artifactscoder.train import engines, fit, runs, verl_stop
+from artifactscoder.train import curves, engines, fit, runs, verl_stop
 from artifactscoder.train.supervise import Trainer
 
 CURVE = {
@@ -130,7 +130,7 @@ def run(job: Job, work: Path, manifest: Path, prepare: Callable[[Path], None] = 
     folder = (work / name).resolve()
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
-    curve = runs.Curve(folder, CURVE)
+    curve = curves.Curve(folder, CURVE)
     stop = verl_stop.file(work)
     if rank == 0:
         stop.unlink(missing_ok=True)
@@ -160,15 +160,15 @@ def run(job: Job, work: Path, manifest: Path, prepare: Callable[[Path], None] = 
         )
 
 
-def _train(job: Job, command: list[str], folder: Path, curve: runs.Curve, rank: int, stop: Path) -> None:
+def _train(job: Job, command: list[str], folder: Path, curve: curves.Curve, rank: int, stop: Path) -> None:
     """Run verl to the last step, or say why it did not get there."""
     settings, who = job.settings, f"verl's trainer of {job.step}"
-    checkpoints, metrics = folder / "checkpoints", runs.MetricsFile(runs.attempt(folder / "metrics")[1])
+    checkpoints, metrics = folder / "checkpoints", curves.MetricsFile(runs.attempt(folder / "metrics")[1])
     extra = engines.environment(settings) | {"VERL_FILE_LOGGER_PATH": str(metrics.path), verl_stop.VARIABLE: str(stop)}
     env = runs.environment(settings.device, settings.threads, extra | runs.logging(folder))
-    log, tail = runs.Steps(job.step, job.steps, {"loss": ".4f"}, metrics, curve), runs.Tail()
+    log, tail = curves.Steps(job.step, job.steps, {"loss": ".4f"}, metrics, curve), curves.Tail()
     with Trainer(command, env, str(folder), settings.stop_seconds) as trainer:
-        for line in map(runs.plain, trainer.lines()):
+        for line in map(curves.plain, trainer.lines()):
             if line and not log.takes(line):
                 print(line, file=sys.stderr, flush=True)
                 tail.add(line)
