@@ -56,7 +56,7 @@ from pathlib import Path
 from artifactscoder.config.trainers import ExportSettings
 from artifactscoder.train import export
 
-def merge(folder, target):
+def merge(folder, target, dtype):
     (target / "shards").mkdir(parents=True)
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -17,7 +17,7 @@ from artifactscoder.cluster import plan
 from artifactscoder.config import Config
 from artifactscoder.publish import cards
 from artifactscoder.report import accounts, build, data
-from conftest import ROOT
+from checkout import ROOT
 from finished_run import GRAPH, Run
 from reported import CONFIG
 

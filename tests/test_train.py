@@ -426,7 +426,7 @@ def test_grpo_tells_the_reward_workers_where_all_is_and_its_recipe_holds_no_addr
     model, meeting = tmp_path / "model", tmp_path / "replicas"
     waits = {"reward": {"patience_s": 5, "asks": 9}, "render": {"sandbox": "require"}}
     others = ({"reward": {"length_full": 9}}, {"render": {"timeout_s": 5}}, {"render": {"memory_mb": 500}})
-    for change in ({}, {"endpoints": {"it": {"kind": "procedural", "timeout_s": 5}}}, waits, *others):
+    for change in ({}, {"endpoints": {"it": {"kind": "procedural", "vision": True, "timeout_s": 5}}}, waits, *others):
         config = configure(**change)
         paths = [tmp_path / name for name in ("train.parquet", "val.parquet")]
         grpo.whole(config, [tmp_path / "c.yaml"], *paths, model, tmp_path, tmp_path / "manifest.json", meeting)

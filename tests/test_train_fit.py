@@ -205,6 +205,7 @@ def test_training_that_cannot_fit_is_refused_before_it_starts_and_by_preflight_i
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from artifactscoder.cluster import checks
+    from artifactscoder.cluster.profile import Profile
 
     model = tmp_path / "model"
     model.mkdir()
@@ -214,7 +215,7 @@ def test_training_that_cannot_fit_is_refused_before_it_starts_and_by_preflight_i
         fit.must_fit(model, settings, "grpo")
     values = configs.load([Path("config.yaml")]).model_dump(mode="json")
     values["train"] |= {"base": str(model), "grpo": settings.model_dump(mode="json")}
-    found = list(checks.memory(configs.from_dict(values), None))  # type: ignore[arg-type]
+    found = list(checks.memory(configs.from_dict(values), Profile(Path("profiles/slurm"))))
     assert [f.detail for f in found if f.mark == "FAIL"] == [str(error.value)]
     assert any(f.mark == "ok" and "train.sft needs" in f.detail for f in found)
 

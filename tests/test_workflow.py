@@ -125,7 +125,7 @@ def test_a_base_model_that_is_replaced_in_its_folder_is_packed_and_trained_anew(
     with checkout(tmp_path) as folder:
         base = folder / "base"
         base.mkdir()
-        for name in ("config.json", "tokenizer.json"):
+        for name in ("config.json", "tokenizer.json", "model.safetensors"):
             (base / name).write_text('{"of": "first"}')
         files = [folder / "profiles/demo/recipe.yaml", overlay(folder, "http://unused/v1", SMALL | WITHOUT_CPT)]
         rules = ["cpt_pack", "sft_select", "train_sft"]
