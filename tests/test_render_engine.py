@@ -99,6 +99,17 @@ def test_a_visitor_clicks_types_drags_and_scrolls_with_real_input(home: Home) ->
     assert home.act(WORKSHOP + tell, *actions).screenshots == render.screenshots
 
 
+def test_what_is_dragged_a_short_way_enters_the_place_where_it_is_dropped(home: Home) -> None:
+    """A drag begins after some pixels, which the first of its steps may not reach."""
+    page = """<body style="margin:0"><div id=c draggable=true style="width:50px;height:50px;background:red"></div>
+    <div id=t style="width:200px;height:100px;background:#eee"></div><script>
+    t.ondragenter = t.ondragover = (event) => event.preventDefault();
+    c.ondragstart = (event) => event.dataTransfer.setData('text', 'it');
+    t.ondrop = (event) => console.error('dropped ' + event.dataTransfer.getData('text'));</script>"""
+    verdict = home.act(page, {"do": "drag", "target": [25, 40], "to": [25, 58]}).verdict
+    assert outcomes(verdict) == [""] and verdict.console_errors == ["dropped it"]
+
+
 OFFERS = """<!DOCTYPE html><body><h1>Desk</h1><input id=who placeholder=Name><button id=go>Go</button>
 <button disabled>Not now</button><button style="display:none">Hidden</button><a href="https://example.org">Away</a>
 <div style="cursor:pointer" onclick="console.error('div')">A box</div><input type=range id=r max=100 value=10>

@@ -221,7 +221,7 @@ class Hand:
         """Press, move in steps, let go. What a page declares draggable is carried by events of its own."""
         end = await self._at(action.to)
         start = await self._at(action.target)  # the end may have had to be scrolled into view
-        self._dragged = None
+        self._dragged, entered = None, False
         intercept = self.tab.post("Input.setInterceptDrags", {"enabled": True})
         self.tab.on_drag = self._begin_drag
         try:
@@ -232,7 +232,10 @@ class Hand:
                 if self._dragged is None:
                     await self._move(x, y, button="left", buttons=1)
                 if self._dragged is not None:
-                    await self._carry("dragEnter" if step == 1 else "dragOver", x, y)
+                    if not entered:  # on a busy machine not at the first step
+                        await self._carry("dragEnter", x, y)
+                    entered = True
+                    await self._carry("dragOver", x, y)
             if self._dragged is not None:
                 await self._carry("drop", *end)
             await self._mouse("mouseReleased", *end, button="left", clickCount=1)
