@@ -82,9 +82,14 @@ BASE = f"{RESULTS}/train/tiny_model" if TINY else str(CONFIG.train.base)
 BASE_MANIFEST = [f"{BASE}/manifest.json"] if TINY else []
 # A model of the user's may be replaced in its folder; of these files what the jobs depend on is told at every parse.
 TOKENIZER = "" if TINY else models.small_files(Path(BASE), "tokenizer.json")
-BASE_STATE = (
-    "" if TINY else models.small_files(Path(BASE), "config.json", "tokenizer.json")
+STATE = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
 )
+STATE += ("generation_config.json", "model.safetensors.index.json")
+BASE_STATE = "" if TINY else models.small_files(Path(BASE), *STATE)
 MODELS = {
     "base": BASE,
     "cpt": f"{RESULTS}/train/cpt/export",
@@ -219,7 +224,10 @@ def lacking():
     from artifactscoder.cluster import ready
 
     jobs = {
-        (job.rule.name, job.wildcards_dict.get("model", ""))
+        (
+            job.rule.name,
+            job.wildcards_dict.get("model") or job.wildcards_dict.get("asked", ""),
+        )
         for job in workflow.dag.needrun_jobs(exclude_finished=False)
     }
     return list(ready.lacking(CONFIG, jobs, image=bool(TRAIN_IMAGE)))

@@ -25,12 +25,14 @@ def test_a_key_is_wanted_where_a_job_asks_with_it(settings, monkeypatch) -> None
     )
     assert said(config, "sft_tasks", "cpt_dedup_bands", "sft_distinct_tasks", "report", "data", "train_grpo") == []
     assert said(config, "eval_generate", model="base") == [], "which no endpoint answers"
+    assert said(config, "eval_generate_asked", model="it") == [], "another model's key is another job's affair"
     (only,) = said(config, "sft_code")
     assert only.startswith("sft/code needs the key of the endpoint 'keyed'") and "run `export TEST_KEY=...`" in only
     assert said(config, "sft_code", "cpt_code")[0].startswith("cpt/code and sft/code need the key")
-    assert said(config, "eval_generate_asked", "sft_code", "cpt_code")[0].startswith("cpt/code and 2 more steps need")
+    both = said(config, "eval_generate_asked", "sft_code", "cpt_code", model="keyed")
+    assert both[0].startswith("cpt/code and 2 more steps need")
     monkeypatch.setenv("TEST_KEY", "good")
-    assert said(config, "sft_code", "eval_generate_asked") == []
+    assert said(config, "sft_code", "eval_generate_asked", model="keyed") == []
 
 
 @pytest.mark.parametrize("enabled", [True, False])

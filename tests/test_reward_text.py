@@ -35,6 +35,8 @@ TEXT = "".join(
         HEAD + "".join(f"<li>item {i}</li>\n" for i in range(1500)),  # a loop that counts and never ends
         HEAD + "<p>ha" + " ha" * 5000,
         HEAD + "<div>" * 2000,
+        HEAD + ("*" * 77 + "tnh") * 100,  # of a passage with few different places
+        HEAD + ("a" * 40 + " a") * 100,
     ],
 )
 def test_a_loop_is_caught_wherever_it_stands_closed_or_not(answer: str) -> None:
@@ -49,6 +51,7 @@ def test_a_loop_is_caught_wherever_it_stands_closed_or_not(answer: str) -> None:
         HEAD + PASSAGE * 8 + TEXT + END,  # a loop that is less than most of the answer
         HEAD + "".join(f"<tr><td>{i}</td><td>{i * i}</td></tr>\n" for i in range(500)) + END,  # a table that is closed
         HEAD + "<pre>" + " " * 5000 + "</pre>" + TEXT + END,
+        HEAD + "".join(f"/* {'═' * 74} */\n<p>Section {chr(97 + i) * 9}.</p>\n" for i in range(12)) + END,  # rulers
         "",
         "x" * 199,
     ],
@@ -68,7 +71,7 @@ def test_a_loop_of_any_period_is_measured_wherever_it_stands(letters: str) -> No
     for period in [*range(1, 200), 333, 1000]:
         loop = "".join(draw.choices(letters, k=period)) * (3 + 400 // period)
         before, after = ("".join(draw.choices(string.ascii_letters, k=300 + period % 7)) for _ in range(2))
-        share = len(loop.encode()) / len((before + loop + after).encode())
+        share = len(loop) / len(before + loop + after)
         assert repetition.loop_share(before + loop + after) == pytest.approx(share, abs=0.01), loop[:period]
 
 

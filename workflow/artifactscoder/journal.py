@@ -313,11 +313,16 @@ def _own_name() -> str:
 
 
 def _touch(mark: Path, closed: threading.Event) -> None:
-    """Keep a mark fresh until the journal is closed, or its folder is gone."""
+    """Keep a mark fresh until the journal is closed, or its folder is gone.
+
+    Of a process that stood still for longer than SILENT_S another one may have removed it: it is made again.
+    """
     while not closed.wait(TOUCH_S):
         try:
-            os.utime(mark)
+            mark.touch()
         except FileNotFoundError:
             return
         except OSError:
             pass  # a file system that is away for a while
+        if closed.is_set():
+            mark.unlink(missing_ok=True)

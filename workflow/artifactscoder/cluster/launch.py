@@ -174,10 +174,21 @@ def _submit(work: Path, name: str, comment: str, turn: _Turn) -> str:
         if not told:
             say(f"Slurm takes no job just now ({_words(done)}); it is asked again until it does")
             told = True
+        if job := _taken(name, comment, turn):
+            return job
+
+
+def _taken(name: str, comment: str, turn: _Turn) -> str:
+    """The job that Slurm may have taken though sbatch had no answer: asked until squeue says whether there is one."""
+    while True:
         time.sleep(POLL_S)
-        with contextlib.suppress(UserError):
-            if job := _attached(name, comment, turn):
-                return job
+        turn.check()
+        try:
+            return _attached(name, comment, turn)
+        except TakenOverError:
+            raise
+        except UserError:
+            continue
 
 
 def _attached(name: str, comment: str, turn: _Turn) -> str:

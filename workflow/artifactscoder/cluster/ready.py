@@ -1,7 +1,8 @@
 """What the jobs of a plan need of their user before the first of them starts: keys, the base model, what trains.
 
-In come the rules of the jobs that would run, so a target that needs none of this is not held up by it; out goes a
-sentence for each thing that is lacking. Snakemake does not start with one (workflow/Snakefile), so that nothing is
+In come the rules of the jobs that would run, so a target that needs none of this is not held up by it (on Slurm
+preflight's red lines, which look at the whole configuration, come before); out goes a sentence for each thing that is
+lacking. Snakemake does not start with one (workflow/Snakefile), so that nothing is
 found out after days of other steps; a dry run goes through and tells them at its end.
 """
 
@@ -21,9 +22,11 @@ COUNTS = ("cpt_pack", "sft_select")  # read the base model's tokenizer, and no m
 
 
 def lacking(config: Config, jobs: Collection[tuple[str, str]], image: bool) -> Iterator[str]:
-    """`jobs`: the rule of each, and the model that `eval_generate` answers for. `image`: whether training is in one."""
+    """`jobs`: the rule of each, and the model that `eval_generate` and `eval_generate_asked` answer for. `image`:
+    whether training is in one."""
     rules = {rule for rule, _ in jobs}
-    yield from _keys(config, rules)
+    asked = {model for rule, model in jobs if rule == "eval_generate_asked"}
+    yield from _keys(config, rules, asked)
     if config.train.tiny_model is None:
         yield from _base(config, jobs)
     if not image:
@@ -36,13 +39,13 @@ def tell(sentences: Iterable[str]) -> None:
         print(f"A run would stop at its start: {words}", file=sys.stderr)
 
 
-def _keys(config: Config, rules: set[str]) -> Iterator[str]:
-    """The keys that are not set, of endpoints that some rule asks."""
+def _keys(config: Config, rules: set[str], models: set[str]) -> Iterator[str]:
+    """The keys that are not set, of endpoints that some rule asks, of those under evaluation `models`."""
     asking: dict[str, tuple[str, list[str]]] = {}
     for rule in sorted(rules - {"eval_generate"}):  # which answers with a model's folder
         step = "eval/generate" if rule == "eval_generate_asked" else rule.replace("_", "/", 1)
         for role in STEPS[step].roles if step in STEPS else ():
-            for name in config.players(role):
+            for name in sorted(models) if role == "model" else config.players(role):
                 endpoint = config.endpoints[name]
                 if endpoint.kind == "api" and endpoint.key_env and not os.environ.get(endpoint.key_env):
                     asking.setdefault(endpoint.key_env, (name, []))[1].append(step)

@@ -17,8 +17,8 @@ from collections import Counter
 
 import numpy as np
 
-WINDOW = 24_000  # bytes of the end that are also looked at by themselves
-LEAST = 200  # bytes; a repeated passage shorter than this is ordinary markup (`</div></div></div>`)
+WINDOW = 24_000  # characters of the end that are also looked at by themselves
+LEAST = 200  # characters; a repeated passage shorter than this is ordinary markup (`</div></div></div>`)
 GRAM = 24  # bytes of a window
 SHORT = 31  # periods up to it are looked for by themselves: so few windows stand in one that none may be looked at
 STRIDE = 96  # a run of `LEAST` bytes holds a window at every so many bytes and its like a short period further
@@ -42,8 +42,7 @@ def loop_share(text: str) -> float:
     """
     folded = _folded(text)
     covered = _covered(folded, 3)
-    ending = len(folded) - _without_ending(folded)  # of ASCII
-    return max(float(covered.mean()), _at_end(covered[: len(covered) - ending])) if len(covered) else 0.0
+    return max(float(covered.mean()), _at_end(covered[: _without_ending(folded)])) if len(covered) else 0.0
 
 
 def counted_share(text: str) -> float:
@@ -107,19 +106,23 @@ def _without_ending(text: str) -> int:
 
 
 def _at_end(covered: np.ndarray) -> float:
-    """Share of the last `WINDOW` bytes that is a loop at the very end; its last round may be cut off."""
+    """Share of the last `WINDOW` characters that is a loop at the very end; its last round may be cut off."""
     tail = covered[-WINDOW:]
     gaps = np.flatnonzero(~tail)
     return (len(tail) - (int(gaps[-1]) + 1 if len(gaps) else 0)) / len(tail) if len(tail) else 0.0
 
 
 def _covered(text: str, rounds: int) -> np.ndarray:
-    """For each byte of the text in UTF-8 whether it belongs to a passage that is repeated `rounds` times or more."""
+    """For each character whether it belongs to a passage that is repeated `rounds` times or more.
+
+    Looked for in the bytes of UTF-8, of which most texts have one a character; measured in characters.
+    """
     data = text.encode("utf-8", "surrogatepass")
     codes = np.frombuffer(data, dtype=np.uint8)
     covered = np.zeros(len(codes), dtype=bool)
-    if len(codes) < LEAST:
-        return covered
+    if len(text) < LEAST:
+        return covered[: len(text)]
+    first = (codes & 0xC0) != 0x80  # byte of a character
     for period in _periods(data):
         least = max((rounds - 1) * period, LEAST - period)
         same = codes[period:] == codes[:-period]
@@ -128,22 +131,25 @@ def _covered(text: str, rounds: int) -> np.ndarray:
             continue
         edges = np.flatnonzero(np.diff(same, prepend=False, append=False))
         for start, end in edges.reshape(-1, 2)[edges[1::2] - edges[::2] >= least]:
-            covered[start : end + period] = True
-    return covered
+            if first[start : end + period].sum() >= LEAST:
+                covered[start : end + period] = True
+    return covered[first]
 
 
 def _periods(data: bytes) -> list[int]:
     """Periods that the text may have: short ones, and the commonest distances between equal windows.
 
-    A window is three words of eight bytes. Looked at are those whose first word has a number that ends a certain way,
-    about a fourth of them, so that the same windows are looked at wherever they stand.
+    A window is three words of eight bytes, and its number a sum of their products. Looked at are those whose number
+    begins a certain way, about a fourth of them, so that the same windows are looked at wherever they stand.
     """
     n = len(data) - GRAM + 1
-    words, products = _room(n + 16)
-    words[:] = np.ndarray(n + 16, dtype="<u8", buffer=data, strides=(1,))
-    products = np.multiply(words[:n], _FACTORS[0], out=products[:n])
-    places = np.flatnonzero(products < 1 << 62)
-    number = words[places] * _FACTORS[1] + words[places + 8] * _FACTORS[2] + words[places + 16] * _FACTORS[3]
+    words, numbers, products = _room(n + GRAM - 8)
+    words[:] = np.ndarray(len(words), dtype="<u8", buffer=data, strides=(1,))
+    numbers, products = np.multiply(words[:n], _FACTORS[0], out=numbers[:n]), products[:n]
+    for at, factor in ((8, _FACTORS[1]), (16, _FACTORS[2])):
+        numbers += np.multiply(words[at : at + n], factor, out=products)
+    places = np.flatnonzero(numbers < 1 << 62)
+    number = numbers[places] * _FACTORS[3]
     # Sorted as one number each, the window's above and its place below: chance equals are tried in vain, no more.
     low = np.uint64((1 << len(data).bit_length()) - 1)
     ordered = np.sort(number & ~low | places.astype(np.uint64))
@@ -154,11 +160,11 @@ def _periods(data: bytes) -> list[int]:
 
 
 def _room(n: int) -> np.ndarray:
-    """Two rows of n numbers, of a room that a thread keeps: the pages of a new one cost as much as the work in it."""
+    """Three rows of n numbers, of a room that a thread keeps: the pages of a new one cost as much as the work in it."""
     if n > KEPT:
-        return np.empty((2, n), dtype=np.uint64)
+        return np.empty((3, n), dtype=np.uint64)
     if not hasattr(_kept, "room"):
-        _kept.room = np.empty((2, KEPT), dtype=np.uint64)
+        _kept.room = np.empty((3, KEPT), dtype=np.uint64)
     room: np.ndarray = _kept.room[:, :n]
     return room
 
