@@ -87,8 +87,9 @@ STATE = (
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",
+    "generation_config.json",
+    "model.safetensors.index.json",
 )
-STATE += ("generation_config.json", "model.safetensors.index.json")
 BASE_STATE = "" if TINY else models.small_files(Path(BASE), *STATE)
 MODELS = {
     "base": BASE,
