@@ -173,6 +173,12 @@ def answering(mem_mb):
     return share(1) | more
 
 
+def optional(resources):
+    """What Snakemake's plugin passes on to Slurm where a profile names it, for any rule or for all."""
+    asked = {name: resources.get(name) for name in ("qos", "constraint")}
+    return shlex.join(f"{name}={value}" for name, value in asked.items() if value)
+
+
 def websight_files():
     """The files that cpt.websight.input names; none is said when the rule runs, so that a dry run needs no data."""
     return sorted(glob.glob(CONFIG.cpt.websight.input))

@@ -12,12 +12,6 @@ if CONFIG.launcher == "slurm":
         train_grpo,
 
 
-def optional(resources):
-    """What Snakemake's plugin passes on to Slurm where a profile names it, for any rule or for all."""
-    asked = {name: resources.get(name) for name in ("qos", "constraint")}
-    return shlex.join(f"{name}={value}" for name, value in asked.items() if value)
-
-
 rule train_tiny_model:
     input:
         tables=expand(f"{RESULTS}/sft/rules/{{category}}.parquet", category=CATEGORIES)
