@@ -57,7 +57,7 @@ check: setup-test ## formatting, lint, types, and the links of the docs
 	ruff check workflow tests bench
 	mypy
 	snakefmt --check workflow/Snakefile rules
-	REFERENCE_API_KEY=unused snakemake --lint
+	snakemake --lint
 	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
 
 docs: setup-test ## the documentation as a site, every link checked: site/index.html

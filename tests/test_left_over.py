@@ -95,3 +95,13 @@ def test_jobs_of_no_shard_are_the_configuration_s_own(made: Config) -> None:
     assert shards.others(made, [*own, f"cpt/tree/{GONE}", "eval/judge/nobody"]) == {
         f"cpt/tree/{GONE}", "eval/judge/nobody"
     }  # fmt: skip
+
+
+def test_of_a_stage_of_one_s_own_all_that_it_made_counts(made: Config, tmp_path: Path) -> None:
+    """docs/howto.md adds one, whose shards nobody named."""
+    for name in ("two", "one"):
+        for path in (tmp_path / f"look/elements/{name}.parquet", tmp_path / f"look/elements/{name}.ledger.parquet"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    assert [path.stem for path in shards.done(made, tmp_path, "look/elements")] == ["one", "two"]
+    assert shards.done(made, tmp_path, "look/nothing") == []

@@ -12,6 +12,7 @@ from pathlib import Path
 from artifactscoder import ledger, seeds
 from artifactscoder.config import Config
 
+LEDGER = ".ledger.parquet"
 SHOWN = 12  # names in a sentence
 _SAME = {"dedup_signature": "dedup", "dedup_route": "dedup", "stats": "pack"}  # parts of a step, by its shards
 
@@ -54,8 +55,12 @@ def names(config: Config) -> dict[str, list[str]]:
 
 
 def done(config: Config, results: Path, step: str) -> list[Path]:
-    """The tables of a step that have a ledger, of the configuration's shards, by name."""
-    tables = (results / step / f"{name}.parquet" for name in sorted(names(config)[step]))
+    """The tables of a step that have a ledger, of the configuration's shards, by name; of a step that `names` does not
+    hold all that there are."""
+    own = names(config).get(step)
+    if own is None:
+        own = [path.name.removesuffix(LEDGER) for path in (results / step).glob(f"*{LEDGER}")]
+    tables = (results / step / f"{name}.parquet" for name in sorted(own))
     return [table for table in tables if ledger.beside(table).exists()]
 
 
@@ -63,8 +68,8 @@ def left_over(config: Config, results: Path) -> list[Path]:
     """Tables with a ledger of shards that the configuration does not run."""
     found = []
     for step, own in names(config).items():
-        for path in sorted((results / step).glob("*.ledger.parquet")):
-            name = path.name.removesuffix(".ledger.parquet")
+        for path in sorted((results / step).glob(f"*{LEDGER}")):
+            name = path.name.removesuffix(LEDGER)
             if name not in own:
                 found.append(path.with_name(f"{name}.parquet"))
     return found
