@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from artifactscoder import seeds
+from artifactscoder import shards as cut
 from artifactscoder.cluster.endpoint_checks import blind
 from artifactscoder.config import Config
 from artifactscoder.journal import Paid
@@ -50,24 +51,8 @@ class Need:
 
 
 def shards(config: Config) -> dict[str, int]:
-    """How many tables each step writes, as rules/common.smk cuts them."""
-    categories, roots, models = len(seeds.categories(config)), len(seeds.cpt_roots(config)), len(config.eval.models)
-    tree, websight = roots * config.cpt.prompts.shards, config.cpt.websight.shards
-    return {
-        "cpt/websight": websight,
-        "cpt/tree": roots,
-        "cpt/templates": 1,
-        "cpt/prompts": tree,
-        "cpt/code": tree,
-        "cpt/dedup": tree + websight,
-        "cpt/pack": tree + websight,
-        **{f"sft/{step}": categories for step in SFT_SHARDED},
-        "sft/select": 1,
-        **{f"rl/{step}": 1 for step in ("prompts", "reference", "valid", "parquet")},
-        "eval/tasks": 1,
-        **{f"eval/{step}": models for step in ("generate", "render", "judge")},
-        "eval/score": models if config.eval.dimensions else 0,
-    }
+    """How many tables each step writes."""
+    return {step: len(names) for step, names in cut.names(config).items()}
 
 
 def files(config: Config) -> dict[str, int]:
