@@ -32,10 +32,6 @@ JOURNALS = (
     "cpt/websight", "cpt/tree", "cpt/templates", "cpt/code", "sft/tasks", "sft/variants", "sft/code", "sft/score",
     "rl/reference", "rl/valid", "eval/generate", "eval/render", "eval/judge", "eval/score",
 )  # fmt: skip
-
-SFT_SHARDED = (
-    "tasks", "distinct_tasks", "variants", "decontaminate", "distinct_variants", "code", "dedup", "rules", "score",
-)  # fmt: skip
 GATHERED = ("sft/distinct_tasks", "sft/distinct_variants")  # one job writes the tables of all shards
 
 
